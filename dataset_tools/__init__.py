@@ -1,0 +1,1 @@
+"""From LabelMe photos to a COCO dataset folder: everything that happens before Detectron2."""

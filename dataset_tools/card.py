@@ -1,0 +1,89 @@
+"""The card ``dataset.json``: what one has to know of a dataset folder without opening its COCO files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from dataset_tools.errors import UserError
+
+CARD_NAME = "dataset.json"
+CARD_VERSION = 1
+SPLITS = ("train", "val", "test")
+MASK_FORMATS = ("polygon", "bitmask")
+
+
+class SplitSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One split: its COCO file (relative to the card) and how much is in it."""
+
+    annotations: str
+    images: int
+    instances: int
+    instances_per_class: dict[str, int] = {}
+
+
+class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A dataset folder's card.
+
+    Attributes:
+        name: prefix of the names in DatasetCatalog: ``<name>_train``, ``<name>_val``, ``<name>_test``.
+        classes: class names; category id ``i + 1`` in the COCO files is ``classes[i]``.
+        image_root: the folder that every ``file_name`` is relative to; itself relative to the card.
+        mask_format: ``polygon``, or ``bitmask`` where some instance is RLE and Detectron2 must be told.
+        splits: a summary for each of ``train``, ``val`` and ``test``; a split may be empty.
+        made_by: how the folder was made (the command's options), for people; nothing reads it.
+        card_version: the version of this format.
+    """
+
+    name: str
+    classes: list[str]
+    image_root: str
+    mask_format: str
+    splits: dict[str, SplitSummary]
+    made_by: dict[str, object] = {}
+    card_version: int = CARD_VERSION
+
+
+def read_card(folder: Path) -> Card:
+    """The checked card of a dataset folder.
+
+    Raises:
+        UserError: there is no such folder or card, or the card is malformed or contradicts itself.
+    """
+    path = Path(folder) / CARD_NAME
+    if not path.is_file():
+        raise UserError(
+            "this is no dataset folder: it has no " + CARD_NAME,
+            file=folder,
+            remedy="Make one with 'python -m dataset_tools convert LABELME_FOLDER --output DATASET_FOLDER'",
+        )
+    try:
+        card = msgspec.json.decode(path.read_bytes(), type=Card)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"the card cannot be read: {error}", file=path, remedy="Convert the photos again") from error
+    _check(card, path)
+    return card
+
+
+def _check(card: Card, path: Path) -> None:
+    def fail(place: str, reason: str) -> None:
+        raise UserError(reason, file=path, place=place, remedy="Correct the card, or convert the photos again")
+
+    if card.card_version != CARD_VERSION:
+        fail("card_version", f"version {card.card_version} is not the version {CARD_VERSION} that this polymask reads")
+    if not card.name:
+        fail("name", "the name is empty")
+    if not card.classes:
+        fail("classes", "there are no classes")
+    if len(set(card.classes)) != len(card.classes):
+        fail("classes", "a class is listed twice")
+    if card.mask_format not in MASK_FORMATS:
+        fail("mask_format", f"'{card.mask_format}' is none of {', '.join(MASK_FORMATS)}")
+    if set(card.splits) != set(SPLITS):
+        fail("splits", f"there must be exactly the splits {', '.join(SPLITS)}")
+
+
+def encode_card(card: Card) -> bytes:
+    """The card as readable JSON, the same bytes for the same card."""
+    return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"

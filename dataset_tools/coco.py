@@ -1,0 +1,115 @@
+"""Typed COCO records: what goes into a COCO file, its stable bytes, and reading it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from dataset_tools.card import CARD_NAME, Card
+from dataset_tools.errors import UserError
+
+
+class Category(msgspec.Struct, frozen=True):
+    """A class; ids start at 1."""
+
+    id: int
+    name: str
+
+
+class Image(msgspec.Struct, frozen=True):
+    """A photo; ids start at 1, sizes are in pixels as it is shown (EXIF), file_name is relative to the image root."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class Rle(msgspec.Struct, frozen=True):
+    """A mask in pycocotools' run-length code: size is (height, width), counts its compressed text."""
+
+    size: tuple[int, int]
+    counts: str
+
+
+class Annotation(msgspec.Struct, frozen=True):
+    """One instance.
+
+    Attributes:
+        id: from 1: COCOeval takes a match with annotation 0 for none.
+        segmentation: polygons as flat lists x, y, x, y, ... in pixels, or one RLE.
+        area: in pixels.
+        bbox: x, y, width, height in pixels.
+        iscrowd: always 0 here: training drops crowds.
+    """
+
+    id: int
+    image_id: int
+    category_id: int
+    segmentation: list[list[float]] | Rle
+    area: float
+    bbox: tuple[float, float, float, float]
+    iscrowd: int = 0
+
+
+class CocoFile(msgspec.Struct, frozen=True):
+    """The COCO file of one split."""
+
+    images: list[Image]
+    annotations: list[Annotation]
+    categories: list[Category]
+
+
+def encode_coco(content: CocoFile) -> bytes:
+    """The file's bytes: the same for the same content."""
+    return msgspec.json.encode(content) + b"\n"
+
+
+def read_coco(path: Path) -> CocoFile:
+    """The COCO file of a split.
+
+    Raises:
+        UserError: there is no such file, or it is no COCO file of polygons or compressed RLEs.
+    """
+    remedy = "Convert the photos again"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=CocoFile)
+    except OSError as error:
+        raise UserError(f"the COCO file cannot be read: {error.strerror}", file=path, remedy=remedy) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"this is no COCO file: {error}", file=path, remedy=remedy) from error
+
+
+def read_split(folder: Path, card: Card, split: str) -> CocoFile:
+    """The COCO file of one split of a dataset folder, checked against the card and in itself.
+
+    Raises:
+        UserError: it cannot be read, its categories are not the card's classes, or an annotation points nowhere.
+    """
+    path = folder / card.splits[split].annotations
+    content = read_coco(path)
+    remedy = "Convert the photos again"
+    if content.categories != categories_of(card.classes):
+        found = ", ".join(f"{category.id} {category.name}" for category in content.categories)
+        raise UserError(
+            f"its categories ({found}) are not the classes of {CARD_NAME}, numbered from 1 ({', '.join(card.classes)})",
+            file=path,
+            place="categories",
+            remedy=remedy,
+        )
+    images = {image.id for image in content.images}
+    for index, annotation in enumerate(content.annotations):
+        if annotation.image_id not in images or not 1 <= annotation.category_id <= len(card.classes):
+            raise UserError(
+                f"image {annotation.image_id} or category {annotation.category_id} does not exist",
+                file=path,
+                place=f"annotations[{index}]",
+                remedy=remedy,
+            )
+    return content
+
+
+def categories_of(classes: list[str]) -> list[Category]:
+    """The categories of a class list, in its order, from id 1; the same in every split."""
+    return [Category(index, name) for index, name in enumerate(classes, start=1)]

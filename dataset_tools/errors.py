@@ -1,0 +1,60 @@
+"""The one exception type for everything a user can cause and mend."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+# Exit codes of every command: 0 is success, 1 says that the data has errors, 2 that the command
+# or its configuration is wrong. argparse uses 2 for the same purpose.
+EXIT_DATA = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # the shell's own number for Ctrl-C: 128 + SIGINT
+
+
+class UserError(Exception):
+    """Something the user can mend: what is wrong, in which file, where in it, and what to do.
+
+    Args:
+        reason: what is wrong, one sentence without a full stop.
+        remedy: what to do about it, one sentence in the imperative without a full stop.
+        file: the file or folder that it is about.
+        place: where in that file, e.g. ``shapes[3].points[0]``.
+        exit_code: ``EXIT_USAGE`` (the command or configuration is wrong) or ``EXIT_DATA`` (the data are).
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        remedy: str,
+        file: Path | str | None = None,
+        place: str | None = None,
+        exit_code: int = EXIT_USAGE,
+    ):
+        self.reason = reason
+        self.remedy = remedy
+        self.file = file
+        self.place = place
+        self.exit_code = exit_code
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = ", ".join(str(part) for part in (self.file, self.place) if part)
+        return f"{where + ': ' if where else ''}{self.reason}. {self.remedy}."
+
+
+def run_command(command: Callable[[], int | None]) -> int:
+    """Runs a command line's ``main`` and returns its exit code.
+
+    A :class:`UserError` becomes its message on standard error.
+    """
+    try:
+        return command() or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED

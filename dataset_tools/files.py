@@ -1,0 +1,59 @@
+"""Writing that leaves nothing half-written behind."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file in one step.
+
+    Whoever reads ``path`` finds the old content or the new, also when this is interrupted.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are private
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """A new empty folder to fill, which takes the place of ``folder`` when the block ends well.
+
+    It is built beside its place, on the same disk, so that moving it there is one step. If the block raises, or is
+    interrupted, the new folder is removed and an old one stays as it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(4)
+    part = folder.parent / f".{folder.name}.{token}.part"
+    old = folder.parent / f".{folder.name}.{token}.old"
+    part.mkdir()
+    try:
+        yield part
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(part, folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            os.rename(old, folder)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

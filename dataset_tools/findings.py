@@ -1,0 +1,153 @@
+"""What can be wrong with a file, as data: one table of rules, and the findings that quote them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from dataset_tools.errors import EXIT_DATA, UserError
+
+
+class Severity(Enum):
+    """Errors keep a file out of the dataset; warnings say what was left out or guessed, notes what is worth knowing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+_ERROR, _WARNING, _NOTE = Severity
+
+
+class Rule(Enum):
+    """Every kind of finding: code, severity, title, and remedy (one sentence in the imperative without a full stop)."""
+
+    # fmt: off
+    # The annotation file
+    NOT_JSON = ("LM001", _ERROR, "not readable as JSON",
+        "Save the file again in labelme, or delete it")
+    NOT_LABELME = ("LM002", _WARNING, "JSON that is no LabelMe file, left out",
+        "Move it out of the folder if it does not belong there")
+    WRONG_ENCODING = ("LM003", _ERROR, "not text in the expected encoding",
+        "Pass --encoding, for example --encoding gbk, or save the file again in labelme")
+    WRONG_STRUCTURE = ("LM004", _ERROR, "a value of the wrong type",
+        "Correct the value that is named, or save the file again in labelme")
+    BAD_FILE_NAME = ("LM005", _ERROR, "a file name that is no Unicode text",
+        "Rename the file")
+    OUTSIDE_SPLITS = ("LM006", _WARNING, "outside the folders train, val and test, left out",
+        "Move it into one of the three folders")
+    # The photo
+    PHOTO_ELSEWHERE = ("LM010", _WARNING, "imagePath does not lead to the photo; another one was taken",
+        "Check that it is the right photo, and save the file again in labelme")
+    PHOTO_LEAVES_ROOT = ("LM011", _ERROR, "imagePath leaves the folder",
+        "Put the photo into the folder, or convert the folder above")
+    PHOTO_WRITTEN_OUT = ("LM012", _WARNING, "no photo fits; imageData was written out in its place",
+        "Put the photo beside the file if you have it")
+    PHOTO_MISSING = ("LM013", _ERROR, "no photo",
+        "Put the photo beside the file, under the name in imagePath")
+    IMAGE_DATA_DIFFERS = ("LM014", _WARNING, "imageData shows another picture than the photo; the photo was taken",
+        "Check that the polygons fit the photo, and save the file again in labelme")
+    SIZE_MISMATCH = ("LM015", _ERROR, "the photo has another size than the file says",
+        "Put the photo that was annotated in its place, or annotate this one again")
+    PHOTO_UNREADABLE = ("LM016", _ERROR, "the photo cannot be read",
+        "Save the photo again as JPEG or PNG")
+    TWO_FILES_FOR_ONE_PHOTO = ("LM017", _ERROR, "two annotation files for one photo",
+        "Delete one of them, or correct its imagePath")
+    PHOTO_TOO_LARGE = ("LM018", _ERROR, "the picture has more pixels than can be read",
+        "Make the photo smaller, and annotate it again")
+    ORIENTATION_UNSAFE = ("LM019", _ERROR, "an orientation flag (TIFF, or XMP only) that programs read differently",
+        "Save the photo as PNG without the flag, and annotate that")
+    PHOTO_WITHOUT_FILE = ("LM020", _NOTE, "a photo without an annotation file, left out",
+        "Annotate it; if there is nothing in it, save it in labelme without shapes")
+    NO_SHAPES = ("LM021", _NOTE, "no shapes: the photo is kept as a negative",
+        "Annotate it if there is something in it")
+    # Shapes
+    TOO_FEW_POINTS = ("LM030", _WARNING, "too few points, dropped",
+        "Delete the shape, or draw it again")
+    TOO_MANY_POINTS = ("LM031", _ERROR, "more points than this type of shape has",
+        "Draw the shape again")
+    BAD_COORDINATES = ("LM032", _WARNING, "infinite, missing or huge coordinates, dropped",
+        "Delete the shape, or draw it again")
+    ZERO_AREA = ("LM033", _WARNING, "a shape without area, dropped",
+        "Delete the shape, or draw it again")
+    NO_PIXELS = ("LM034", _WARNING, "covers not one pixel, dropped",
+        "Delete the shape, or draw it again")
+    SELF_CROSSING = ("LM035", _WARNING, "the outline crosses or touches itself; kept",
+        "Move the vertex that is named")
+    PARTLY_OUTSIDE = ("LM036", _NOTE, "partly outside the photo, clipped",
+        "Nothing needs to be done")
+    OUTSIDE = ("LM037", _WARNING, "wholly outside the photo, dropped",
+        "Check that the photo is the one that was annotated")
+    NO_SURFACE = ("LM038", _WARNING, "a shape of a type that has no surface or is unknown, left out",
+        "Draw the object as a polygon")
+    MASK_BOX_DIFFERS = ("LM039", _NOTE, "the mask has another size than its box; the mask decides",
+        "Nothing needs to be done")
+    MASK_EMPTY = ("LM040", _WARNING, "an empty mask, dropped",
+        "Delete the shape, or draw it again")
+    MASK_UNREADABLE = ("LM041", _ERROR, "the mask cannot be read",
+        "Delete the shape, or draw it again")
+    GROUP_WITH_SEVERAL_LABELS = ("LM042", _WARNING, "one group_id on different labels: kept as separate instances",
+        "Give the parts of one object one label, and other objects another group_id")
+    DUPLICATE_SHAPE = ("LM043", _WARNING, "the same shape twice; both kept",
+        "Delete one of them")
+    # Labels
+    EMPTY_LABEL = ("LM050", _ERROR, "an empty label",
+        "Give the shape a label")
+    LABEL_STRIPPED = ("LM051", _WARNING, "white space around a label, removed",
+        "Nothing needs to be done; correct it in labelme to be rid of the warning")
+    UNKNOWN_LABEL = ("LM052", _ERROR, "a label that is not in --classes",
+        "Correct the label, or add it to the classes")
+    LABEL_VARIANTS = ("LM053", _WARNING, "labels that may mean one class",
+        "Merge them in labelme if they do")
+    IGNORED_LABEL = ("LM054", _NOTE, "a label that LabelMe reserves, left out",
+        "Nothing needs to be done")
+    CLASS_WITHOUT_INSTANCES = ("LM055", _WARNING, "a class of --classes without an instance",
+        "Check its spelling")
+    # Splits
+    EMPTY_SPLIT = ("LM060", _WARNING, "a split without photos",
+        "Annotate more photos, or choose other fractions")
+    CLASS_NOT_IN_TRAIN = ("LM061", _WARNING, "a class that cannot be learnt: train has no instance of it",
+        "Annotate more photos of it, or take another --seed")
+    CLASS_NOT_IN_SPLIT = ("LM062", _NOTE, "a class that cannot be measured: the split has no instance of it",
+        "Annotate more photos of it, or take another --seed")
+
+    # fmt: on
+
+    def __init__(self, code: str, severity: Severity, title: str, remedy: str):
+        self.code = code
+        self.severity = severity
+        self.title = title
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check says about one file.
+
+    Attributes:
+        rule: which rule; it brings code, severity, title and remedy.
+        file: path with POSIX slashes, relative to the folder that is read; empty for the folder as a whole.
+        place: where in the file, e.g. ``shapes[3]``; empty for the file as a whole.
+        message: the facts, beyond the rule's title; may be empty.
+    """
+
+    rule: Rule
+    file: str = ""
+    place: str = ""
+    message: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        return self.rule.severity is Severity.ERROR
+
+    def __str__(self) -> str:
+        where = ", ".join(part for part in (self.file, self.place) if part)
+        return ": ".join(part for part in (where, self.message) if part)
+
+
+class BadData(UserError):
+    """The data have errors; ``findings`` holds them and everything else that was found."""
+
+    def __init__(self, reason: str, findings: list[Finding], *, remedy: str, file: object = None):
+        super().__init__(reason, remedy=remedy, file=str(file) if file else None, exit_code=EXIT_DATA)
+        self.findings = findings

@@ -1,0 +1,130 @@
+"""The codec of LabelMe annotation files: bytes to typed records. It knows no geometry and opens no image."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+
+UTF8_BOM = b"\xef\xbb\xbf"
+
+# Longer integers do not fit 64 bits, where msgspec reads a float, too; no count or coordinate needs them.
+_LONGEST_INTEGER = 18
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """One drawn figure.
+
+    Attributes:
+        label: the label as it was typed.
+        points: (x, y) in pixels of the turned photo, origin at the top-left corner of pixel 0.
+        shape_type: ``polygon``, ``rectangle``, ...; LabelMe before 3.4 knew polygons only and wrote none.
+        group_id: shapes of one label and one group are one instance; None makes the shape its own instance.
+        mask: a PNG in base64, for ``shape_type`` ``mask``.
+    """
+
+    label: str
+    points: tuple[tuple[float, float], ...] = ()
+    shape_type: str | None = None
+    group_id: int | None = None
+    mask: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The shape type, with the default of the oldest files filled in."""
+        return self.shape_type or "polygon"
+
+
+class AnnotationFile(msgspec.Struct, frozen=True):
+    """What polymask uses of one LabelMe file; every other key, of any version, is ignored.
+
+    Attributes:
+        shapes: the figures; UNSET where the file has no such key and so is no LabelMe file.
+        image_path: the photo, relative to the JSON, with the slashes of the system that wrote it.
+        image_data: the photo itself in base64, already turned as its EXIF orientation says.
+        image_height, image_width: size in pixels of the turned photo.
+    """
+
+    shapes: tuple[Shape, ...] | msgspec.UnsetType = msgspec.UNSET
+    image_path: str | None = msgspec.field(default=None, name="imagePath")
+    image_data: str | None = msgspec.field(default=None, name="imageData")
+    image_height: int | None = msgspec.field(default=None, name="imageHeight")
+    image_width: int | None = msgspec.field(default=None, name="imageWidth")
+
+
+class LabelmeError(Exception):
+    """A file that cannot be read; ``place`` says where in it, e.g. ``shapes[3].points[0]``."""
+
+    def __init__(self, message: str, place: str = ""):
+        super().__init__(message)
+        self.place = place
+
+
+class NotJson(LabelmeError):
+    """The bytes are no JSON."""
+
+
+class WrongEncoding(LabelmeError):
+    """The bytes are not text in the expected encoding."""
+
+
+class WrongStructure(LabelmeError):
+    """A LabelMe file with a value of the wrong type or length."""
+
+
+class NotLabelme(LabelmeError):
+    """JSON of another kind, such as a COCO file."""
+
+
+def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
+    """The record of one LabelMe file.
+
+    Coordinates may come out infinite or NaN, as LabelMe's JSON writer lets them into a file: who uses them has to look.
+
+    Raises:
+        NotJson, WrongEncoding, WrongStructure, NotLabelme: as their names say.
+    """
+    content = _as_utf8(content, encoding)
+    try:
+        record = msgspec.json.decode(content, type=AnnotationFile)
+    except msgspec.DecodeError:
+        record = _decode_loosely(content)
+    except RecursionError as error:
+        raise NotJson("it is nested too deeply") from error
+    if record.shapes is msgspec.UNSET:
+        raise NotLabelme("it has no 'shapes'")
+    return record
+
+
+def _as_utf8(content: bytes, encoding: str) -> bytes:
+    if content.startswith(UTF8_BOM):  # it says its encoding itself
+        content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise WrongEncoding(f"it is not {encoding} text: {error.reason} at byte {error.start}") from error
+    return content if encoding == "utf-8" else text.encode()
+
+
+def _decode_loosely(content: bytes) -> AnnotationFile:
+    """Second reading, by Python's own rules for JSON, which know ``NaN``, ``Infinity`` and numbers of any length."""
+    try:
+        tree = json.loads(content, parse_int=_parse_integer)
+    except (ValueError, RecursionError) as error:
+        raise NotJson(str(error)) from error
+    if not isinstance(tree, dict) or "shapes" not in tree:
+        raise NotLabelme("it has no 'shapes'")
+    try:
+        json.dumps(tree, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise NotJson("it holds half of a surrogate pair, which is no text") from error
+    try:
+        return msgspec.convert(tree, AnnotationFile)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at ")
+        raise WrongStructure(message, re.sub(r"^\$\.?", "", place.strip("`"))) from error
+
+
+def _parse_integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)

@@ -1,0 +1,82 @@
+"""What the commands say on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dataset_tools.card import Card
+from dataset_tools.convert import Converted
+from dataset_tools.findings import Finding, Rule, Severity
+
+# Places shown of one rule before "and N more": enough to see a pattern, few enough to keep the rules on one screen.
+PLACES_SHOWN = 5
+
+
+def report(findings: Iterable[Finding]) -> str:
+    """The findings as text: grouped by rule, errors first, with counts, a few places and the remedy.
+
+    The number of places that are not shown is always said.
+    """
+    groups: dict[Rule, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.rule, []).append(finding)
+    severities = list(Severity)
+    rules = sorted(groups, key=lambda rule: (severities.index(rule.severity), rule.code))
+    return visible("\n".join(_report_group(rule, groups[rule]) for rule in rules))
+
+
+def visible(text: str) -> str:
+    """The text with everything escaped that could steer a terminal: names of files and labels may hold anything."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def _report_group(rule: Rule, group: list[Finding]) -> str:
+    lines = [f"{rule.severity.value} {rule.code}: {rule.title} ({len(group)})"]
+    lines += [f"    {text}" for text in map(str, group[:PLACES_SHOWN]) if text]
+    if len(group) > PLACES_SHOWN:
+        lines.append(f"    and {len(group) - PLACES_SHOWN} more")
+    lines.append(f"    -> {rule.remedy}.")
+    return "\n".join(lines)
+
+
+def summarise(converted: Converted, folder: Path) -> str:
+    """A table of images and instances per split, where they are, and the next command."""
+    card = converted.card
+    lines = [f"{card.name}: {_count(card)} in {folder}"]
+    if converted.skipped:
+        lines.append(f"left out: {_number(converted.skipped, 'file')} with errors")
+    lines += [
+        "",
+        *_table(card),
+        "",
+        "Train on it:",
+        f"    python train_net.py --config-file configs/mask_rcnn_R_18_FPN.yaml DATASETS.ROOT {folder}",
+    ]
+    return visible("\n".join(lines))
+
+
+def _count(card: Card) -> str:
+    images = sum(split.images for split in card.splits.values())
+    instances = sum(split.instances for split in card.splits.values())
+    classes = _number(len(card.classes), "class", "classes")
+    return f"{_number(images, 'image')}, {_number(instances, 'instance')}, {classes}"
+
+
+def _number(count: int, one: str, more: str | None = None) -> str:
+    return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+def _table(card: Card) -> list[str]:
+    rows = [["", *card.splits]]
+    rows.append(["images", *(str(split.images) for split in card.splits.values())])
+    rows.append(["instances", *(str(split.instances) for split in card.splits.values())])
+    rows += [
+        [f"  {name}", *(str(split.instances_per_class.get(name, 0)) for split in card.splits.values())]
+        for name in card.classes
+    ]
+    first = max(len(row[0]) for row in rows)
+    return [row[0].ljust(first) + "".join(cell.rjust(8) for cell in row[1:]) for row in rows]

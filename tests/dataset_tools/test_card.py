@@ -1,0 +1,63 @@
+"""The card: what is written is read, and what contradicts itself is refused in words."""
+
+import json
+
+import pytest
+
+from dataset_tools.card import Card, SplitSummary, encode_card, read_card
+from dataset_tools.errors import UserError
+
+CARD = Card(
+    name="streets",
+    classes=["car", "bus"],
+    image_root="../photos",
+    mask_format="polygon",
+    splits={split: SplitSummary(f"{split}.json", 2, 3, {"car": 1, "bus": 2}) for split in ("train", "val", "test")},
+    made_by={"command": "convert", "seed": 0},
+)
+
+
+def test_what_is_written_is_read(tmp_path):
+    (tmp_path / "dataset.json").write_bytes(encode_card(CARD))
+    assert read_card(tmp_path) == CARD
+
+
+def test_a_card_written_by_hand_may_leave_the_counts_of_classes_out(tmp_path):
+    content = json.loads(encode_card(CARD))
+    del content["made_by"], content["card_version"]
+    for split in content["splits"].values():
+        del split["instances_per_class"]
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert read_card(tmp_path).splits["val"] == SplitSummary("val.json", 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"card_version": 99}, "99"),
+        ({"name": ""}, "name"),
+        ({"classes": []}, "classes"),
+        ({"classes": ["car", "car"]}, "twice"),
+        ({"mask_format": "rle"}, "rle"),
+        ({"splits": {}}, "splits"),
+        ({"colour": "red"}, "colour"),
+        ({"image_root": 3}, "image_root"),
+    ],
+)
+def test_wrong_cards(tmp_path, change, word):
+    (tmp_path / "dataset.json").write_text(json.dumps(json.loads(encode_card(CARD)) | change))
+    with pytest.raises(UserError, match=word) as caught:
+        read_card(tmp_path)
+    assert caught.value.exit_code == 2 and caught.value.remedy
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_no_json(tmp_path, content):
+    (tmp_path / "dataset.json").write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_card(tmp_path)
+
+
+def test_no_card(tmp_path):
+    with pytest.raises(UserError, match="no dataset folder"):
+        read_card(tmp_path)

@@ -1,0 +1,108 @@
+"""From a dataset folder to Detectron2's catalogs and back out of them."""
+
+import json
+
+import numpy as np
+import pytest
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.structures import BoxMode
+from pycocotools import mask as coco_mask
+
+from dataset_tools.catalog import register
+from dataset_tools.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def clean_catalogs():
+    before = set(DatasetCatalog.list())
+    yield
+    for name in set(DatasetCatalog.list()) - before:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def test_round_trip(folder, square, mask_shape):
+    folder.pair("train/a", [square("car"), mask_shape("bus", np.eye(9), corner=(30, 20))])
+    folder.pair("val/b", [square("car")], seed=1)
+    folder.convert(name="streets")
+    card = register(folder.dataset)
+    assert card.name == "streets"
+    (photo,) = DatasetCatalog.get("streets_train")
+    assert photo["file_name"] == str(folder.root / "train/a.jpg")
+    assert (photo["width"], photo["height"]) == (64, 48)
+    car, bus = photo["annotations"]
+    assert (car["category_id"], car["bbox"], car["bbox_mode"]) == (1, [8, 8, 16, 16], BoxMode.XYWH_ABS)
+    assert car["segmentation"] == [[8, 8, 24, 8, 24, 24, 8, 24]]
+    assert bus["category_id"] == 0
+    assert np.array_equal(coco_mask.decode(bus["segmentation"])[20:29, 30:39], np.eye(9))
+    for split in ("train", "val", "test"):
+        metadata = MetadataCatalog.get(f"streets_{split}")
+        assert metadata.thing_classes == ["bus", "car"]
+        assert metadata.thing_dataset_id_to_contiguous_id == {1: 0, 2: 1}
+        assert metadata.evaluator_type == "coco"
+        assert metadata.json_file == str(folder.dataset / f"{split}.json")
+        assert metadata.image_root == str(folder.root)
+
+
+def test_a_split_without_photos_loads_as_nothing(folder, square):
+    folder.pair("a", [square()])
+    folder.convert()
+    register(folder.dataset)
+    assert DatasetCatalog.get("dataset_test") == []
+    assert MetadataCatalog.get("dataset_test").thing_classes == ["car"]
+
+
+def test_the_same_folder_twice_is_harmless(folder, square, monkeypatch):
+    folder.pair("a", [square()])
+    folder.convert()
+    register(folder.dataset)
+    monkeypatch.chdir(folder.dataset.parent)
+    register("dataset")
+    assert len(DatasetCatalog.get("dataset_train")) == 1
+
+
+def test_one_name_for_two_folders_is_refused(folder, square):
+    folder.pair("a", [square()])
+    folder.convert(name="twice")
+    other = folder.root.parent / "other"
+    folder.convert(output=other, name="twice")
+    register(folder.dataset)
+    with pytest.raises(UserError, match="taken"):
+        register(other)
+    assert DatasetCatalog.get("twice_train")[0]["file_name"] == str(folder.root / "a.jpg")
+
+
+def test_missing_coco_file(folder, square):
+    folder.pair("a", [square()])
+    folder.convert()
+    (folder.dataset / "val.json").unlink()
+    with pytest.raises(UserError, match="val.json"):
+        register(folder.dataset)
+    assert "dataset_train" not in DatasetCatalog.list()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda coco: coco["categories"].reverse(),
+        lambda coco: coco["categories"].append({"id": 3, "name": "dog"}),
+        lambda coco: coco["categories"][0].update(id=0),
+        lambda coco: coco["annotations"][0].update(category_id=3),
+        lambda coco: coco["annotations"][0].update(image_id=0),
+        lambda coco: coco.pop("images"),
+    ],
+)
+def test_coco_file_that_contradicts_the_card(folder, square, change):
+    folder.pair("a", [square("car"), square("bus", left=30)])
+    folder.convert()
+    path = folder.dataset / "train.json"
+    coco = json.loads(path.read_text())
+    change(coco)
+    path.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match="train.json"):
+        register(folder.dataset)
+
+
+def test_no_dataset_folder(tmp_path):
+    with pytest.raises(UserError, match="no dataset folder"):
+        register(tmp_path)

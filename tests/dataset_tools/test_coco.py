@@ -1,0 +1,39 @@
+"""COCO records: stable bytes, and what cannot be read is said in words."""
+
+import pytest
+
+from dataset_tools.coco import Annotation, Category, CocoFile, Image, Rle, categories_of, encode_coco, read_coco
+from dataset_tools.errors import UserError
+
+CONTENT = CocoFile(
+    images=[Image(1, "Straße/车.jpg", 64, 48)],
+    annotations=[
+        Annotation(1, 1, 1, [[0.0, 0.5, 10.25, 0.0, 5.0, 7.0]], 35.0, (0.0, 0.0, 10.0, 7.0)),
+        Annotation(2, 1, 2, Rle((48, 64), "0P1`0"), 48.0, (0.0, 0.0, 1.0, 48.0)),
+    ],
+    categories=categories_of(["car", "bus"]),
+)
+
+
+def test_what_is_written_is_read(tmp_path):
+    (tmp_path / "train.json").write_bytes(encode_coco(CONTENT))
+    assert read_coco(tmp_path / "train.json") == CONTENT
+
+
+def test_categories_are_numbered_from_1():
+    assert categories_of(["car", "bus"]) == [Category(1, "car"), Category(2, "bus")]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"images": []}', b"\xff", encode_coco(CONTENT).replace(b"64", b'"64"', 1)]
+)
+def test_what_is_no_coco_file(tmp_path, content):
+    (tmp_path / "train.json").write_bytes(content)
+    with pytest.raises(UserError, match="no COCO file") as caught:
+        read_coco(tmp_path / "train.json")
+    assert caught.value.file == tmp_path / "train.json"
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        read_coco(tmp_path / "train.json")

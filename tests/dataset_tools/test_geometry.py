@@ -1,0 +1,198 @@
+"""Shapes to pixels, against the rule that a pixel belongs where its centre does, and against labelme's rasteriser."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from labelme.utils import shape_to_mask
+from pycocotools import mask as coco_mask
+
+from dataset_tools import geometry
+
+SIZE = (96, 80)
+
+
+def centres(size=SIZE):
+    """(height, width, 2): the centre of every pixel."""
+    return np.stack(np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5), axis=-1)
+
+
+def in_polygon(points, polygon):
+    """Even-odd rule: an upward ray from the point crosses the outline an odd number of times."""
+    x, y = points[..., 0], points[..., 1]
+    inside = np.zeros(x.shape, dtype=bool)
+    for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0)):
+        if x1 == x2:
+            continue
+        between = (x >= min(x1, x2)) & (x < max(x1, x2))
+        inside ^= between & (y > y1 + (x - x1) * (y2 - y1) / (x2 - x1))
+    return inside
+
+
+def distance_to_outline(points, polygon):
+    nearest = np.full(points.shape[:-1], np.inf)
+    for start, end in zip(polygon, np.roll(polygon, -1, axis=0)):
+        along = end - start
+        length = max(along @ along, 1e-12)
+        share = np.clip((points - start) @ along / length, 0, 1)
+        nearest = np.minimum(nearest, np.linalg.norm(points - (start + share[..., None] * along), axis=-1))
+    return nearest
+
+
+def from_the_pixel(distance_of):
+    """The distance from each pixel's nearest point (of its corners and its centre) instead of from its centre."""
+    offsets = [(0, 0), (-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5)]
+    return np.min([distance_of(centres() + np.array(offset)) for offset in offsets], axis=0)
+
+
+def pixels(polygons, size=SIZE):
+    if not polygons:
+        return np.zeros(size[::-1], dtype=bool)
+    return coco_mask.decode(geometry.rasterise(polygons, size)).astype(bool)
+
+
+def assert_same_but_for_the_edge(mask, expected, distance, tolerance):
+    wrong = (mask != expected) & (distance > tolerance)
+    assert not wrong.any(), f"{wrong.sum()} pixels differ, up to {distance[wrong].max():.2f} px from the outline"
+
+
+coordinates = st.floats(-30, 120, allow_nan=False).map(lambda value: round(value, 3))
+points = st.tuples(coordinates, coordinates)
+
+
+@st.composite
+def simple_polygons(draw):
+    """Polygons that do not cross themselves: vertices around a centre, at rising angles."""
+    count = draw(st.integers(3, 12))
+    centre = np.array(draw(st.tuples(st.floats(0, SIZE[0]), st.floats(0, SIZE[1]))))
+    radii = np.array(draw(st.lists(st.floats(3, 70), min_size=count, max_size=count)))
+    angles = (np.arange(count) + draw(st.floats(0, 1))) * 2 * math.pi / count
+    return centre + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+@settings(deadline=None, max_examples=80)
+@given(simple_polygons())
+def test_polygon_covers_the_pixels_whose_centres_it_holds(polygon):
+    mask = pixels(geometry.clip(polygon, SIZE))
+    assert_same_but_for_the_edge(mask, in_polygon(centres(), polygon), distance_to_outline(centres(), polygon), 0.5)
+
+
+@settings(deadline=None, max_examples=80)
+@given(simple_polygons())
+def test_polygon_agrees_with_labelme(polygon):
+    """labelme takes a pixel's corner for the pixel and draws the outline, too: they differ within 1 px of it only."""
+    expected = shape_to_mask(SIZE[::-1], polygon.tolist(), "polygon")
+    mask = pixels(geometry.clip(polygon, SIZE))
+    distance = from_the_pixel(lambda points: distance_to_outline(points, polygon))
+    assert_same_but_for_the_edge(mask, expected, distance, 1.0)
+
+
+@settings(deadline=None, max_examples=80)
+@given(points, points)
+def test_rectangle_covers_what_lies_between_its_corners_in_any_order(first, second):
+    corners = np.array([first, second])
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    x, y = centres()[..., 0], centres()[..., 1]
+    expected = (x > left) & (x < right) & (y > top) & (y < bottom)
+    outline = geometry.rectangle(corners)
+    assert np.array_equal(outline, geometry.rectangle(corners[::-1]))
+    mask = pixels(geometry.clip(outline, SIZE)) if geometry.has_area(outline) else np.zeros(SIZE[::-1], dtype=bool)
+    assert_same_but_for_the_edge(mask, expected, distance_to_outline(centres(), outline), 0.5)
+
+
+@settings(deadline=None, max_examples=80)
+@given(points, st.floats(0.5, 150), st.floats(0, 2 * math.pi))
+def test_circle_covers_the_pixels_nearer_to_its_centre_than_its_edge(centre, radius, angle):
+    edge = (centre[0] + radius * math.cos(angle), centre[1] + radius * math.sin(angle))
+    outline = geometry.circle(np.array([centre, edge]))
+    distance = np.linalg.norm(centres() - np.array(centre), axis=-1)
+    mask = pixels(geometry.clip(outline, SIZE))
+    assert_same_but_for_the_edge(mask, distance < radius, np.abs(distance - radius), 0.5)
+    labelmes = shape_to_mask(SIZE[::-1], [list(centre), list(edge)], "circle")
+    distance = from_the_pixel(lambda points: np.abs(np.linalg.norm(points - np.array(centre), axis=-1) - radius))
+    assert_same_but_for_the_edge(mask, labelmes, distance, 1.0)
+
+
+@given(st.floats(0.01, 5e5))
+def test_circle_polygon_stays_within_its_tolerance(radius):
+    outline = geometry.circle(np.array([(0.0, 0.0), (radius, 0.0)]))
+    middles = (outline + np.roll(outline, 1, axis=0)) / 2
+    assert np.allclose(np.linalg.norm(outline, axis=1), radius)
+    assert np.linalg.norm(middles, axis=1).min() > radius - geometry.CIRCLE_TOLERANCE - 1e-9 * radius
+
+
+def test_a_triangle_over_the_edge_is_cut_not_clamped():
+    """By hand: x >= 0 leaves the corners (0, 0), (64, 0), (64, 64), (0, 32), which is 64 * (32 + 64) / 2. Moving the
+    outer vertex to the edge instead would leave 2048."""
+    inside = geometry.clip(np.array([(-64.0, 0), (64, 0), (64, 64)]), SIZE)
+    area, box = geometry.measure(geometry.rasterise(inside, SIZE))
+    assert area == pytest.approx(3072, abs=64)  # one pixel along the slanted side
+    assert box == (0, 0, 64, 64)
+
+
+def test_what_is_cut_in_two_stays_two():
+    """A U whose base is above the photo: its legs are apart."""
+    u = np.array([(10.0, 20), (10, -10), (60, -10), (60, 20), (50, 20), (50, -5), (20, -5), (20, 20)])
+    inside = geometry.clip(u, SIZE)
+    assert len(inside) == 2
+    assert geometry.measure(geometry.rasterise(inside, SIZE))[0] == 2 * 10 * 20
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (-40, 0), (0, -40), (30, 30)])
+def test_a_pentagram_keeps_its_hollow_middle_wherever_it_is_cut(shift):
+    angles = np.arange(5) * 4 * math.pi / 5
+    star = np.array([48.0, 40.0]) + 38 * np.stack([np.sin(angles), -np.cos(angles)], axis=1) + np.array(shift)
+    assert geometry.crossing(star)
+    mask = pixels(geometry.clip(star, SIZE))
+    assert_same_but_for_the_edge(mask, in_polygon(centres(), star), distance_to_outline(centres(), star), 0.5)
+
+
+def test_hole_is_cut_through():
+    """A figure that winds around a hole, which COCO polygons cannot have."""
+    ring = np.array(
+        [(-20.0, 10), (50, 10), (50, 60), (-20, 60), (-20, 10), (10, 20), (40, 20), (40, 50), (10, 50), (10, 20)]
+    )
+    mask = pixels(geometry.clip(ring, SIZE))
+    assert mask[15, 25] and mask[55, 25] and mask[35, 45] and mask[35, 5]
+    assert not mask[35, 25]
+
+
+@pytest.mark.parametrize(
+    ("polygon", "expected"),
+    [
+        ([(0, 0), (10, 10), (10, 0), (0, 10)], True),  # a bow-tie, whose signed area is 0
+        ([(0, 0), (5, 5), (10, 10)], False),
+        ([(3, 3), (3, 3), (3, 3)], False),
+        ([(0, 0), (10, 0)], False),
+    ],
+)
+def test_has_area(polygon, expected):
+    assert geometry.has_area(np.array(polygon, dtype=float)) is expected
+
+
+def test_repeats_and_the_closing_vertex_collapse():
+    polygon = np.array([(0.0, 0), (0, 0), (5, 0), (5, 5), (5, 5), (0, 0)])
+    assert sorted(map(tuple, geometry.without_repeats(polygon))) == [(0, 0), (5, 0), (5, 5)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e9])
+def test_insane_coordinates_are_seen(value):
+    assert not geometry.is_sane(np.array([(0.0, 0), (1, value), (1, 1)]))
+
+
+@given(st.integers(-12, 110), st.integers(-12, 90), st.integers(1, 12), st.integers(1, 12), st.floats(-0.49, 0.49))
+def test_paste_puts_every_pixel_in_its_place(left, top, width, height, fraction):
+    mask = np.random.default_rng(0).random((height, width)) < 0.5
+    expected = np.zeros(SIZE[::-1], dtype=bool)
+    for y, x in zip(*np.nonzero(mask)):
+        if 0 <= top + y < SIZE[1] and 0 <= left + x < SIZE[0]:
+            expected[top + y, left + x] = True
+    assert np.array_equal(geometry.paste(mask, (left + fraction, top + fraction), SIZE), expected)
+
+
+def test_rounding_leaves_hundredths_and_no_negative_zero():
+    polygon = geometry.rounded(np.array([(-0.001, 0.004), (10.123456, 0), (10.1249, 5), (0, 5)]))
+    assert polygon.tolist() == [[0.0, 0.0], [10.12, 0.0], [10.12, 5.0], [0.0, 5.0]]
+    assert not np.signbit(polygon).any()

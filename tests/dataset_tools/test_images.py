@@ -1,0 +1,326 @@
+"""Sizes as shown, against Detectron2's own reader; the choice of a photo; embedded pictures in the points' frame."""
+
+import base64
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from detectron2.data.detection_utils import read_image
+from PIL import Image, PngImagePlugin
+
+from dataset_tools import images
+from dataset_tools.findings import Rule
+from dataset_tools.labelme import AnnotationFile
+
+SIZE = (64, 48)
+ORIENTATIONS = range(1, 9)
+
+
+def exif(orientation):
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags
+
+
+def marked(size=SIZE):
+    """A dark picture with a bright corner at the top left, wider than it is high."""
+    pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    pixels[:12, :24] = 255
+    return Image.fromarray(pixels)
+
+
+def noise(size=SIZE):
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def corner_of(pixels):
+    """The box (left, top, right, bottom) of what is bright."""
+    rows, columns = np.nonzero(
+        np.asarray(pixels.convert("L") if isinstance(pixels, Image.Image) else pixels[..., 0]) > 128
+    )
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+def base64_of(picture, format, **options):
+    stream = io.BytesIO()
+    picture.save(stream, format, **options)
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_with_late_exif(orientation):
+    """A PNG whose EXIF stands behind the pixels, which the format allows."""
+    stream = io.BytesIO()
+    marked().save(stream, "PNG")
+    end = chunk(b"IEND", b"")
+    content = stream.getvalue()
+    assert content.endswith(end)
+    return content.removesuffix(end) + chunk(b"eXIf", exif(orientation).tobytes().removeprefix(b"Exif\0\0")) + end
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_size_and_pixels_are_those_that_detectron2_reads(tmp_path, suffix, orientation):
+    path = tmp_path / f"a.{suffix}"
+    marked().save(path, exif=exif(orientation))
+    expected = read_image(str(path), "RGB")
+    assert images.read_header(path).size == expected.shape[1::-1]
+    assert np.array_equal(np.asarray(images.load_photo(path)), expected)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_exif_behind_the_pixels_of_a_png(tmp_path, orientation):
+    path = tmp_path / "a.png"
+    path.write_bytes(png_with_late_exif(orientation))
+    assert images.read_header(path).size == read_image(str(path), "RGB").shape[1::-1]
+
+
+def test_no_pixel_of_a_png_is_decoded_for_its_size(tmp_path):
+    """A PNG that ends within its pixels has a size all the same."""
+    path = tmp_path / "a.png"
+    noise((640, 480)).save(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    assert images.read_header(path).size == (640, 480)
+    with pytest.raises(images.ImageError):
+        images.load_photo(path)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "L", "1", "I;16"])
+def test_pictures_of_any_mode_and_name(tmp_path, mode):
+    path = tmp_path / "a.jpg"  # that it is a PNG is seen inside
+    Image.new(mode, SIZE).save(path, "PNG")
+    assert images.read_header(path).size == SIZE
+
+
+@pytest.mark.parametrize("orientation", [2, 6])
+def test_flags_that_detectron2_and_labelme_read_differently_are_refused(tmp_path, orientation):
+    tiff, xmp = tmp_path / "a.tif", tmp_path / "a.jpg"
+    marked().save(tiff, tiffinfo={0x0112: orientation})
+    packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="{orientation}"/></x:xmpmeta>'
+    marked().save(xmp, xmp=packet.encode())
+    for path in (tiff, xmp):
+        with pytest.raises(images.ImageError) as caught:
+            images.read_header(path)
+        assert caught.value.rule is Rule.ORIENTATION_UNSAFE
+
+
+def test_decompression_bomb_is_refused_by_its_header(tmp_path):
+    """A kilobyte that claims ten gigapixels, whatever Pillow's own limit is set to (labelme takes it away)."""
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    content = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+    path = tmp_path / "bomb.png"
+    path.write_bytes(content)
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        for Image.MAX_IMAGE_PIXELS in (limit, None):
+            with pytest.raises(images.ImageError) as caught:
+                images.read_header(path)
+            assert caught.value.rule is Rule.PHOTO_TOO_LARGE
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture", b"\xff\xd8\xff", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"]
+)
+def test_what_is_no_picture_is_refused(content):
+    with pytest.raises(images.ImageError) as caught:
+        images.read_header(content)
+    assert caught.value.rule is Rule.PHOTO_UNREADABLE
+
+
+# Embedded pictures
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_embedded_bytes_are_shown_as_stored_whatever_flag_they_carry(tmp_path, format, orientation):
+    """labelme shows imageData without regard to EXIF, so the points belong to the bytes as stored."""
+    written = images.standalone(base64_of(marked(), format, exif=exif(orientation)), SIZE)
+    path = tmp_path / f"a{written.suffix}"
+    path.write_bytes(written.content)
+    pixels = read_image(str(path), "RGB")
+    assert written.size == SIZE == pixels.shape[1::-1]
+    assert corner_of(pixels) == (0, 0, 24, 12)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_embedded_bytes_that_were_annotated_turned_stay_turned(orientation):
+    """Only the sizes in the file can say so."""
+    written = images.standalone(base64_of(marked(), "JPEG", exif=exif(orientation)), SIZE[::-1])
+    assert written.size == SIZE[::-1]
+    assert images.read_header(written.content).size == SIZE[::-1]
+
+
+def test_embedded_bytes_without_a_flag_are_copied():
+    data = base64_of(marked(), "JPEG")
+    written = images.standalone(data)
+    assert (written.content, written.suffix) == (base64.b64decode(data), ".jpg")
+
+
+def test_other_formats_become_png_without_loss():
+    palette = marked().quantize(4)
+    written = images.standalone(base64_of(palette, "BMP"))
+    assert written.suffix == ".png"
+    assert np.array_equal(
+        np.asarray(Image.open(io.BytesIO(written.content)).convert("RGB")), np.asarray(palette.convert("RGB"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "expected", "rule"),
+    [
+        ("", (None, None), Rule.PHOTO_UNREADABLE),
+        ("A", (None, None), Rule.PHOTO_UNREADABLE),
+        (base64.b64encode(b"no picture").decode(), (None, None), Rule.PHOTO_UNREADABLE),
+        (base64_of(marked(), "JPEG"), (640, 480), Rule.SIZE_MISMATCH),
+        (base64_of(noise(), "PNG")[:2000], (None, None), Rule.PHOTO_UNREADABLE),
+    ],
+)
+def test_embedded_bytes_that_cannot_be_used(data, expected, rule):
+    with pytest.raises(images.ImageError) as caught:
+        images.standalone(data, expected)
+    assert caught.value.rule is rule
+
+
+def test_text_in_an_embedded_png_is_no_flag():
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "a")
+    assert images.standalone(base64_of(marked(), "PNG", pnginfo=info)).suffix == ".png"
+
+
+# Finding the photo
+
+
+def record(image_path, size=SIZE, image_data=None):
+    return AnnotationFile(
+        shapes=(),
+        image_path=image_path,
+        image_data=image_data,
+        image_width=size and size[0],
+        image_height=size and size[1],
+    )
+
+
+def test_where_imagepath_leads_is_taken_without_a_word(folder):
+    folder.photo("photos/a.jpg")
+    folder.photo("files/a.jpg", seed=1)
+    photo, findings = images.find_photo(folder.root, "files/a.json", record("../photos/a.jpg"))
+    assert (photo.path, photo.size, photo.embedded, findings) == ("photos/a.jpg", SIZE, False, [])
+
+
+@pytest.mark.parametrize(
+    ("present", "file", "image_path", "taken"),
+    [
+        (["x/a.jpg"], "x/b.json", "old/a.jpg", "x/a.jpg"),
+        (["x/a.jpg"], "x/b.json", "/home/her/a.jpg", "x/a.jpg"),
+        (["x/a.jpg"], "x/b.json", "C:\\Users\\her\\a.jpg", "x/a.jpg"),
+        (["x/b.JPG"], "x/b.json", "gone.jpg", "x/b.JPG"),
+        (["a.png"], "a.png.json", "gone.png", "a.png"),
+        (["b.webp"], "b.json", None, "b.webp"),
+        (["b.jpg"], "b.json", "", "b.jpg"),
+        (["b.jpg"], "b.json", "b.json", "b.jpg"),
+        (["b.jpg"], "b.json", "nul\0.jpg", "b.jpg"),
+    ],
+)
+def test_departures_from_imagepath_are_said(folder, present, file, image_path, taken):
+    for name in present:
+        folder.photo(name)
+    folder.json(file, [], image_path)
+    photo, findings = images.find_photo(folder.root, file, record(image_path))
+    assert photo.path == taken
+    assert [finding.rule for finding in findings] == [Rule.PHOTO_ELSEWHERE]
+
+
+def test_absolute_path_inside_the_folder_is_followed_and_said(folder):
+    path = folder.photo("photos/a.jpg")
+    photo, findings = images.find_photo(folder.root, "files/b.json", record(str(path)))
+    assert photo.path == "photos/a.jpg"
+    assert [finding.rule for finding in findings] == [Rule.PHOTO_ELSEWHERE]
+
+
+@pytest.mark.parametrize("image_path", ["../outside.jpg", "x/../../outside.jpg", "..\\outside.jpg"])
+def test_imagepath_cannot_leave_the_folder(folder, image_path):
+    marked().save(folder.root.parent / "outside.jpg")
+    folder.photo("outside.jpg")
+    photo, findings = images.find_photo(folder.root, "b.json", record(image_path))
+    assert photo is None
+    assert [finding.rule for finding in findings] == [Rule.PHOTO_LEAVES_ROOT]
+
+
+def test_absolute_path_outside_the_folder_is_not_followed(folder):
+    marked().save(folder.root.parent / "outside.jpg")
+    photo, findings = images.find_photo(folder.root, "b.json", record(str(folder.root.parent / "outside.jpg")))
+    assert photo is None
+    assert [finding.rule for finding in findings] == [Rule.PHOTO_MISSING]
+
+
+def test_a_photo_of_the_right_size_comes_before_one_that_is_named(folder):
+    folder.photo("a.jpg", size=(100, 100))
+    folder.photo("b.jpg")
+    photo, findings = images.find_photo(folder.root, "b.json", record("a.jpg"))
+    assert photo.path == "b.jpg"
+    assert [finding.rule for finding in findings] == [Rule.PHOTO_ELSEWHERE]
+    assert "100 x 100" in findings[0].message
+
+
+def test_equal_bytes_outweigh_the_name(folder):
+    """imagePath names another photo of the same size, as copied annotation files do; imageData knows better."""
+    folder.photo("a.jpg", seed=1)
+    right = folder.photo("b.jpg", seed=2)
+    data = base64.b64encode(right.read_bytes()).decode()
+    photo, findings = images.find_photo(folder.root, "b.json", record("a.jpg", image_data=data))
+    assert photo.path == "b.jpg"
+    assert [finding.rule for finding in findings] == [Rule.PHOTO_ELSEWHERE]
+
+
+def test_a_photo_saved_again_is_the_same_picture(folder):
+    path = folder.photo("a.jpg", size=(640, 480))
+    data = base64_of(Image.open(path), "JPEG", quality=60)
+    assert images.find_photo(folder.root, "a.json", record("a.jpg", (640, 480), data))[1] == []
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_a_turned_photo_is_the_picture_that_labelme_embeds(folder, orientation):
+    path = folder.photo("a.jpg", size=(640, 480), orientation=orientation)
+    shown = Image.fromarray(read_image(str(path), "RGB"))
+    data = base64_of(shown, "JPEG", quality=95)
+    assert images.find_photo(folder.root, "a.json", record("a.jpg", shown.size, data))[1] == []
+
+
+@pytest.mark.parametrize("size", [SIZE, (100, 90)])
+def test_another_picture_in_imagedata_is_said_and_the_photo_wins(folder, size):
+    folder.photo("a.jpg", seed=1)
+    other = folder.photo("elsewhere/b.jpg", size=size, seed=2)
+    data = base64.b64encode(other.read_bytes()).decode()
+    photo, findings = images.find_photo(folder.root, "a.json", record("a.jpg", image_data=data))
+    assert photo.path == "a.jpg"
+    assert [finding.rule for finding in findings] == [Rule.IMAGE_DATA_DIFFERS]
+
+
+def test_without_sizes_the_embedded_picture_says_the_size(folder):
+    folder.photo("a.jpg", size=(100, 90))
+    folder.photo("b.jpg")
+    data = base64_of(marked(), "PNG")
+    photo, _ = images.find_photo(folder.root, "b.json", record("a.jpg", None, data))
+    assert photo.path == "b.jpg"
+
+
+def test_a_photo_annotated_unturned_is_an_error_that_says_so(folder):
+    folder.photo("a.jpg", orientation=6)
+    photo, findings = images.find_photo(folder.root, "a.json", record("a.jpg", SIZE))
+    assert photo is None
+    assert findings[0].rule is Rule.SIZE_MISMATCH and "EXIF orientation 6" in findings[0].message
+
+
+def test_turned_size_agrees(folder):
+    folder.photo("a.jpg", orientation=6)
+    photo, findings = images.find_photo(folder.root, "a.json", record("a.jpg", SIZE[::-1]))
+    assert (photo.size, findings) == (SIZE[::-1], [])

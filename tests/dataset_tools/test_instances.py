@@ -1,0 +1,117 @@
+"""Shapes to instances: what an instance covers, and where a finding points."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from labelme.utils import shape_to_mask
+from pycocotools import mask as coco_mask
+
+from dataset_tools import geometry, instances
+from dataset_tools.coco import Rle
+from dataset_tools.findings import Rule
+from dataset_tools.labelme import Shape
+
+SIZE = (96, 80)
+SQUARE = ((8.0, 8.0), (24.0, 8.0), (24.0, 24.0), (8.0, 24.0))
+
+
+def build(*shapes, classes=None):
+    return instances.build("a.json", shapes, SIZE, classes)
+
+
+def pixels(instance):
+    if isinstance(instance.segmentation, Rle):
+        encoded = {"size": list(instance.segmentation.size), "counts": instance.segmentation.counts}
+    else:
+        encoded = geometry.rasterise([np.reshape(polygon, (-1, 2)) for polygon in instance.segmentation], SIZE)
+    return coco_mask.decode(encoded).astype(bool)
+
+
+def around_the_edge(mask):
+    """The pixels within 2 px of where a mask begins or ends, the rim of the photo included."""
+    edge = np.zeros(mask.shape, dtype=bool)
+    padded = np.pad(mask, 2)
+    for dy in range(5):
+        for dx in range(5):
+            edge |= padded[dy : dy + mask.shape[0], dx : dx + mask.shape[1]] != mask
+    return edge
+
+
+@st.composite
+def shapes(draw):
+    """A shape of any type with a surface, at least partly on the photo, and labelme's own mask of it."""
+    x, y = draw(st.floats(0, SIZE[0])), draw(st.floats(0, SIZE[1]))
+    width, height, angle = draw(st.floats(4, 60)), draw(st.floats(4, 60)), draw(st.floats(0, math.pi))
+    kind = draw(st.sampled_from(["polygon", "rectangle", "circle", "oriented_rectangle"]))
+    if kind == "rectangle":
+        points = [(x + width, y), (x, y + height)]
+    elif kind == "circle":
+        points = [(x, y), (x + width / 2, y)]
+    else:
+        along = np.array([math.cos(angle), math.sin(angle)])
+        across = np.array([-along[1], along[0]])
+        corner = np.array([x, y])
+        corners = [corner, corner + width * along, corner + width * along + height * across, corner + height * across]
+        points = [tuple(map(float, point)) for point in corners]
+    shape = Shape("car", tuple(points), kind)
+    return shape, shape_to_mask(SIZE[::-1], [list(point) for point in points], kind)
+
+
+@settings(deadline=None, max_examples=150)
+@given(shapes())
+def test_every_type_agrees_with_labelme_but_for_its_edge(drawn):
+    shape, expected = drawn
+    found, _ = build(shape)
+    mask = pixels(found[0]) if found else np.zeros(expected.shape, dtype=bool)
+    assert not ((mask != expected) & ~around_the_edge(expected)).any()
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(shapes(), min_size=1, max_size=4))
+def test_a_group_covers_what_its_parts_cover(drawn):
+    apart, _ = build(*(shape for shape, _ in drawn))
+    together, _ = build(*(Shape("car", shape.points, shape.kind, group_id=5) for shape, _ in drawn))
+    assert len(together) == bool(apart)
+    if apart:
+        expected = np.any([pixels(instance) for instance in apart], axis=0)
+        assert np.array_equal(pixels(together[0]), expected)
+        assert together[0].area == expected.sum()
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([None, 0, 1])), max_size=8))
+def test_instances_are_labels_and_groups(keys):
+    found, _ = build(*(Shape(label, SQUARE, group_id=group) for label, group in keys))
+    alone = [label for label, group in keys if group is None]
+    groups = {key for key in keys if key[1] is not None}
+    assert sorted(instance.label for instance in found) == sorted(alone + [label for label, _ in groups])
+
+
+def test_findings_name_their_shapes():
+    _, findings = build(
+        Shape("car", SQUARE), Shape(" bus\n", SQUARE), Shape("dog", ((1.0, 1.0),)), classes=("car", "bus", "dog")
+    )
+    assert [(finding.file, finding.place, finding.rule) for finding in findings] == [
+        ("a.json", "shapes[1]", Rule.LABEL_STRIPPED),
+        ("a.json", "shapes[2]", Rule.TOO_FEW_POINTS),
+    ]
+
+
+def test_a_part_without_pixels_does_not_take_its_group_with_it():
+    dot = tuple((50 + 0.1 * x, 50 + 0.1 * y) for x, y in ((0, 0), (1, 0), (1, 1)))
+    found, findings = build(Shape("car", SQUARE, group_id=1), Shape("car", dot, group_id=1), Shape("car", dot))
+    assert [instance.area for instance in found] == [256]
+    assert [(finding.rule, finding.place) for finding in findings if finding.rule is Rule.NO_PIXELS] == [
+        (Rule.NO_PIXELS, "shapes[2]")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "hint"),
+    [("cra", "'car'"), ("Car", "'car'"), ("cars", "'car'"), ("aeroplane", "the classes are car, bus")],
+)
+def test_unknown_labels_are_helped(label, hint):
+    _, (finding,) = build(Shape(label, SQUARE), classes=("car", "bus"))
+    assert finding.rule is Rule.UNKNOWN_LABEL and hint in finding.message

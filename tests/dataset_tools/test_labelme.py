@@ -1,0 +1,100 @@
+"""The codec: what files of every age say, and what is wrong with a file that says nothing."""
+
+import json
+import math
+
+import pytest
+
+from dataset_tools import labelme
+
+
+def encode(shapes, **keys):
+    return json.dumps({"shapes": shapes, "imagePath": "a.jpg", **keys}).encode()
+
+
+def test_a_file_of_labelme_3():
+    content = {
+        "flags": {},
+        "shapes": [{"label": "fig", "line_color": None, "fill_color": None, "points": [[1, 2.5], [3, 4], [5, 6]]}],
+        "lineColor": [0, 255, 0, 128],
+        "fillColor": [255, 0, 0, 128],
+        "imagePath": "0.jpg",
+        "imageData": "QUJD",
+    }
+    record = labelme.decode(json.dumps(content).encode())
+    assert record.shapes == (labelme.Shape("fig", ((1.0, 2.5), (3.0, 4.0), (5.0, 6.0))),)
+    assert record.shapes[0].kind == "polygon"
+    assert (record.image_path, record.image_data, record.image_height, record.image_width) == (
+        "0.jpg",
+        "QUJD",
+        None,
+        None,
+    )
+
+
+def test_a_file_of_labelme_7_with_keys_that_nobody_knows():
+    shape = {
+        "label": "car", "points": [[1, 2], [3, 4]], "group_id": 0, "description": "", "shape_type": "rectangle",
+        "flags": {"late": True}, "mask": None, "locked": True, "score": 0.5,
+    }  # fmt: skip
+    record = labelme.decode(encode([shape], version="7.9.1", imageHeight=4, imageWidth=5, chatHistory=[{}]))
+    assert record.shapes[0] == labelme.Shape("car", ((1.0, 2.0), (3.0, 4.0)), "rectangle", 0)
+    assert (record.image_width, record.image_height) == (5, 4)
+
+
+def test_byte_order_mark():
+    content = b"\xef\xbb\xbf" + json.dumps({"shapes": [{"label": "车"}]}, ensure_ascii=False).encode()
+    assert labelme.decode(content).shapes[0].label == "车"
+    assert labelme.decode(content, "gbk").shapes[0].label == "车"
+
+
+def test_other_encoding():
+    content = json.dumps({"shapes": [{"label": "车"}]}, ensure_ascii=False).encode("gbk")
+    with pytest.raises(labelme.WrongEncoding, match="utf-8"):
+        labelme.decode(content)
+    assert labelme.decode(content, "gbk").shapes[0].label == "车"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "9" * 5000])
+def test_numbers_that_json_does_not_know_come_through(number):
+    content = b'{"shapes": [{"label": "a", "points": [[1, %s]], "group_id": 3}]}' % number.encode()
+    shape = labelme.decode(content).shapes[0]
+    assert not math.isfinite(shape.points[0][1])
+    assert shape.group_id == 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "place"),
+    [
+        ({"label": "a", "points": [[1, 2], [1, 2, 3]]}, "shapes[0].points[1]"),
+        ({"label": "a", "points": [["1", 2]]}, "shapes[0].points[0][0]"),
+        ({"label": "a", "points": [[True, 2]]}, "shapes[0].points[0][0]"),
+        ({"label": "a", "points": None}, "shapes[0].points"),
+        ({"label": "a", "points": [], "group_id": True}, "shapes[0].group_id"),
+        ({"label": "a", "points": [], "group_id": "1"}, "shapes[0].group_id"),
+        ({"label": None, "points": []}, "shapes[0].label"),
+        ({"points": []}, "shapes[0]"),
+        ("car", "shapes[0]"),
+    ],
+)
+def test_wrong_types_are_refused_with_their_place(shape, place):
+    with pytest.raises(labelme.WrongStructure) as caught:
+        labelme.decode(encode([shape]))
+    assert caught.value.place == place
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"shapes": [}', b"\x00", b'{"shapes": ' + b"[" * 100_000, b'{"shapes": [{"label": "\\ud800"}]}'],
+)
+def test_broken_json(content):
+    with pytest.raises(labelme.NotJson):
+        labelme.decode(content)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"3", b"null", b"{}", b'{"images": [], "annotations": [], "categories": []}']
+)
+def test_json_of_another_kind(content):
+    with pytest.raises(labelme.NotLabelme):
+        labelme.decode(content)

@@ -1,0 +1,114 @@
+"""The commands as a user types them: exit codes, what is said where, and never a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataset_tools.__main__ import main
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "dataset_tools", *map(str, arguments)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_convert_and_preview(folder, square, tmp_path):
+    for index in range(4):
+        folder.pair(f"{index}", [square(), square("bus", left=30)], seed=index)
+    done = run("convert", folder.root, "--output", folder.dataset, "--classes", "car,bus", "--split", 0.5, 0.25, 0.25)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 images, 8 instances" in done.stdout
+    assert f"train_net.py --config-file configs/mask_rcnn_R_18_FPN.yaml DATASETS.ROOT {folder.dataset}" in done.stdout
+    drawn = run("preview", folder.dataset, "--output", tmp_path / "out", "--max", 1)
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    assert (tmp_path / "out" / "preview.png").is_file()
+
+
+def test_bad_data(folder, square, capsys):
+    folder.pair("a", [square("cra")])
+    folder.pair("b", [square("car")], seed=1)
+    arguments = ["convert", str(folder.root), "--output", str(folder.dataset), "--classes", "car"]
+    assert main(arguments) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "error LM052" in said.err and "a.json, shapes[0]: 'cra': did you mean 'car'?" in said.err
+    assert "--skip-bad" in said.err.splitlines()[-1]
+    assert main([*arguments, "--skip-bad"]) == 0
+    assert "left out: 1 file with errors" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["convert"],
+        ["convert", "nowhere"],
+        ["convert", "nowhere", "--output", "x"],
+        ["convert", ".", "--output", "x", "--split", "1", "1"],
+        ["convert", ".", "--output", "x", "--split", "1", "1", "1"],
+        ["convert", ".", "--output", "x", "--classes", "gone.txt"],
+        ["preview", "nowhere", "--output", "x"],
+        ["sing"],
+    ],
+)
+def test_wrong_usage(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(arguments)
+    except SystemExit as error:  # argparse's own way out
+        code = error.code
+    assert code == 2
+    assert "error: " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interruption(folder, square, monkeypatch, capsys):
+    folder.pair("a", [square()])
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dataset_tools.convert.encode_card", interrupt)
+    assert main(["convert", str(folder.root), "--output", str(folder.dataset)]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert [path.name for path in folder.root.parent.iterdir()] == ["photos"]
+
+
+def test_output_that_cannot_be_made(folder, square, capsys):
+    folder.pair("a", [square()])
+    assert main(["convert", str(folder.root), "--output", str(folder.root / "a.jpg" / "dataset")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_labels_cannot_steer_the_terminal(folder, square):
+    folder.pair("a", [square(" \x1b[2Jcar")])
+    done = run("convert", folder.root, "--output", folder.dataset)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_help_loads_nothing():
+    """Everything heavy is imported by the command that needs it."""
+    code = "import sys\nfrom dataset_tools.__main__ import _parser\n_parser().format_help()\nprint(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"numpy", "PIL", "shapely", "msgspec", "torch", "detectron2"} & set(loaded)
+
+
+def test_conversion_loads_neither_torch_nor_detectron2():
+    modules = ", ".join(f"dataset_tools.{name}" for name in ("convert", "preview", "terminal", "classes"))
+    code = f"import sys, {modules}\nprint(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "dataset_tools.convert" in loaded
+    assert not {"torch", "detectron2", "labelme", "cv2", "matplotlib"} & set(loaded)

@@ -1,0 +1,36 @@
+"""What is said on the terminal: nothing is cut in silence, and nothing can steer it."""
+
+from dataset_tools.findings import Finding, Rule
+from dataset_tools.terminal import PLACES_SHOWN, report, summarise
+
+
+def test_report_groups_counts_and_says_what_it_leaves_out():
+    findings = [Finding(Rule.LABEL_STRIPPED, "b.json", "shapes[0]", "'a ' became 'a'")]
+    findings += [Finding(Rule.EMPTY_LABEL, f"{index:02}.json", "shapes[1]") for index in range(PLACES_SHOWN + 12)]
+    text = report(findings)
+    assert text.index("error LM050") < text.index("warning LM051")
+    assert f"({PLACES_SHOWN + 12})" in text and "and 12 more" in text
+    assert text.count("shapes[1]") == PLACES_SHOWN
+    assert "    b.json, shapes[0]: 'a ' became 'a'" in text.splitlines()
+
+
+def test_report_cuts_nothing_that_fits():
+    text = report([Finding(Rule.EMPTY_LABEL, f"{index}.json") for index in range(PLACES_SHOWN)])
+    assert "more" not in text and all(f"{index}.json" in text for index in range(PLACES_SHOWN))
+
+
+def test_report_is_safe_to_print():
+    text = report([Finding(Rule.BAD_FILE_NAME, "a\udcff\x1b[31m\n.json")])
+    assert text.encode() and "\x1b" not in text
+
+
+def test_summary(folder, square):
+    for name, label in [("train/a", "car"), ("train/b", "bus"), ("val/c", "car")]:
+        folder.pair(name, [square(label), square(label, left=30)], seed=ord(name[-1]))
+    text = summarise(folder.convert(), folder.dataset)
+    lines = [line.split() for line in text.splitlines()]
+    assert text.startswith(f"dataset: 3 images, 6 instances, 2 classes in {folder.dataset}")
+    assert ["train", "val", "test"] in lines
+    assert ["images", "2", "1", "0"] in lines and ["instances", "4", "2", "0"] in lines
+    assert ["bus", "2", "0", "0"] in lines and ["car", "2", "2", "0"] in lines
+    assert text.endswith(f"DATASETS.ROOT {folder.dataset}")
