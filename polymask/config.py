@@ -1,0 +1,224 @@
+"""Our configuration keys, the sentinels that mean "follow the dataset", and epochs as iterations."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+import yaml
+from detectron2.config import CfgNode, get_cfg
+
+from dataset_tools.card import Card
+from dataset_tools.errors import UserError
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+
+
+def add_polymask_config(cfg: CfgNode) -> None:
+    """Adds polymask's keys to Detectron2's, and replaces by sentinels the defaults that depend on the dataset.
+
+    yacs cannot tell a user's value from a default; a sentinel is a value that no user could mean.
+    """
+    # The device of the model: a GPU where there is one, else the CPU.
+    cfg.MODEL.DEVICE = AUTO
+    # 0: as many classes as the dataset has.
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 0
+
+    # The dataset folder, written by `python -m dataset_tools convert`. The rest follows from it.
+    cfg.DATASETS.ROOT = ""
+    # Empty: the folder's own splits. VAL is evaluated during training, TEST once afterwards and under --eval-only.
+    cfg.DATASETS.TRAIN = ()
+    cfg.DATASETS.VAL = ()
+    cfg.DATASETS.TEST = ()
+    # Empty: the dataset's classes, in its order. Saved with every run, so that its config.yaml needs no dataset.
+    cfg.DATASETS.CLASSES = []
+    # `auto`: bitmask where some annotation cannot be a polygon, else polygon.
+    cfg.INPUT.MASK_FORMAT = AUTO
+
+    # SGD or AdamW. AdamW takes BASE_LR and WEIGHT_DECAY, and PyTorch's defaults for its momenta.
+    cfg.SOLVER.OPTIMIZER = "SGD"
+    # The length of the training in passes over the photos that remain after filtering; used while MAX_ITER is 0.
+    cfg.SOLVER.EPOCHS = 50.0
+    cfg.SOLVER.MAX_ITER = 0
+    # Where the learning rate drops, as shares of the training; used while STEPS is empty. None: it never drops.
+    cfg.SOLVER.STEP_SHARES = ()
+    cfg.SOLVER.STEPS = ()
+    # The warm-up as a share of the training; used while WARMUP_ITERS is negative.
+    cfg.SOLVER.WARMUP_SHARE = 0.0
+    cfg.SOLVER.WARMUP_ITERS = -1
+    # Epochs between two checkpoints; used while CHECKPOINT_PERIOD is 0.
+    cfg.SOLVER.CHECKPOINT_EPOCHS = 5.0
+    cfg.SOLVER.CHECKPOINT_PERIOD = 0
+    # Epochs between two evaluations on VAL; used while EVAL_PERIOD is negative. 0: none during training.
+    cfg.TEST.EVAL_EPOCHS = 5.0
+    cfg.TEST.EVAL_PERIOD = -1
+
+    # Detectron2 draws a new seed for every run; a run that can be repeated is the better default.
+    cfg.SEED = 17
+
+
+def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
+    """Detectron2's defaults, ours, the file's values and the command line's ``KEY VALUE`` pairs, in this order.
+
+    YAML is loaded safely: a file from a stranger cannot run code.
+
+    Raises:
+        UserError: no such file, no YAML, an unknown key, or a value of the wrong type.
+    """
+    if not Path(config_file).is_file():
+        raise UserError("there is no such file", file=config_file, remedy="Name one of configs/ or a run's config.yaml")
+    cfg = get_cfg()
+    add_polymask_config(cfg)
+    try:
+        values = CfgNode(cfg.load_yaml_with_base(str(config_file), allow_unsafe=False))
+        _make_whole_numbers_floats(values, cfg)
+        cfg.merge_from_other_cfg(values)
+    except (KeyError, ValueError, AssertionError, yaml.YAMLError) as error:
+        raise _config_error(cfg, error, file=config_file) from error
+    try:
+        cfg.merge_from_list(_with_floats(overrides, cfg))
+    except (KeyError, ValueError, AssertionError) as error:
+        raise _config_error(cfg, error, file="command line") from error
+    return cfg
+
+
+def resolve_device(cfg: CfgNode) -> None:
+    """``auto`` becomes the GPU where there is one, else the CPU.
+
+    The configuration of a run on a GPU can be used on a machine without one.
+    """
+    if cfg.MODEL.DEVICE == AUTO:
+        cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+    elif cfg.MODEL.DEVICE.startswith("cuda") and not torch.cuda.is_available():
+        log.warning("MODEL.DEVICE is %s, and PyTorch finds no GPU here: using the CPU.", cfg.MODEL.DEVICE)
+        cfg.MODEL.DEVICE = "cpu"
+
+
+def resolve_dataset(cfg: CfgNode, card: Card) -> None:
+    """Replaces the sentinels of classes, splits and mask format by what the dataset has.
+
+    Args:
+        cfg: changed in place.
+        card: the card of ``DATASETS.ROOT``.
+
+    Raises:
+        UserError: a value of the user's contradicts the dataset.
+    """
+    classes = list(card.classes)
+    if list(cfg.DATASETS.CLASSES) not in ([], classes):
+        raise UserError(
+            f"DATASETS.CLASSES is {list(cfg.DATASETS.CLASSES)}, and the dataset has {classes}",
+            file=cfg.DATASETS.ROOT,
+            remedy="Use the dataset that this configuration was trained on, or convert with the same --classes",
+        )
+    if cfg.MODEL.ROI_HEADS.NUM_CLASSES not in (0, len(classes)):
+        raise UserError(
+            f"MODEL.ROI_HEADS.NUM_CLASSES is {cfg.MODEL.ROI_HEADS.NUM_CLASSES}, "
+            f"and the dataset has {len(classes)} classes",
+            file=cfg.DATASETS.ROOT,
+            remedy="Leave MODEL.ROI_HEADS.NUM_CLASSES at 0: it follows the dataset",
+        )
+    if cfg.INPUT.MASK_FORMAT == "polygon" and card.mask_format == "bitmask":
+        raise UserError(
+            "INPUT.MASK_FORMAT is polygon, and the dataset holds masks that are no polygons",
+            file=cfg.DATASETS.ROOT,
+            remedy="Leave INPUT.MASK_FORMAT at auto, or set it to bitmask",
+        )
+    if cfg.INPUT.MASK_FORMAT not in (AUTO, "polygon", "bitmask"):
+        raise UserError(
+            f"INPUT.MASK_FORMAT is {cfg.INPUT.MASK_FORMAT}",
+            remedy="Use auto, polygon or bitmask",
+            file=cfg.DATASETS.ROOT,
+        )
+    cfg.DATASETS.CLASSES = classes
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(classes)
+    if cfg.INPUT.MASK_FORMAT == AUTO:
+        cfg.INPUT.MASK_FORMAT = card.mask_format
+    for key, split in (("TRAIN", "train"), ("VAL", "val"), ("TEST", "test")):
+        names = tuple(cfg.DATASETS[key])
+        if not names and card.splits[split].images:
+            names = (f"{card.name}_{split}",)
+        cfg.DATASETS[key] = names
+
+
+def resolve_schedule(cfg: CfgNode, images: int) -> None:
+    """Replaces the sentinels of the schedule by iterations, computed from epochs and shares.
+
+    Args:
+        cfg: changed in place.
+        images: the number of training images that remain after filtering.
+
+    Raises:
+        UserError: the training would be empty.
+    """
+    solver = cfg.SOLVER
+    if solver.IMS_PER_BATCH < 1:
+        raise UserError(f"SOLVER.IMS_PER_BATCH is {solver.IMS_PER_BATCH}", remedy="Use 1 or more images a batch")
+    if solver.MAX_ITER == 0:
+        solver.MAX_ITER = epochs_to_iterations(solver.EPOCHS, images, solver.IMS_PER_BATCH)
+    if solver.MAX_ITER < 1:
+        raise UserError(
+            f"the training would have {solver.MAX_ITER} iterations",
+            remedy="Set SOLVER.EPOCHS or SOLVER.MAX_ITER to a number above 0",
+        )
+    if not solver.STEPS:
+        solver.STEPS = tuple(round(share * solver.MAX_ITER) for share in solver.STEP_SHARES)
+    if solver.WARMUP_ITERS < 0:
+        solver.WARMUP_ITERS = round(solver.WARMUP_SHARE * solver.MAX_ITER)
+    if solver.CHECKPOINT_PERIOD == 0:
+        solver.CHECKPOINT_PERIOD = epochs_to_iterations(solver.CHECKPOINT_EPOCHS, images, solver.IMS_PER_BATCH)
+    if solver.CHECKPOINT_PERIOD < 1:
+        raise UserError("no checkpoint would ever be saved", remedy="Set SOLVER.CHECKPOINT_EPOCHS to a number above 0")
+    if cfg.TEST.EVAL_PERIOD < 0:
+        cfg.TEST.EVAL_PERIOD = epochs_to_iterations(cfg.TEST.EVAL_EPOCHS, images, solver.IMS_PER_BATCH)
+
+
+def epochs_to_iterations(epochs: float, images: int, images_per_batch: int) -> int:
+    """``ceil(epochs * images / images_per_batch)``, in exact arithmetic.
+
+    In floating point 0.1 epochs of 30 images would be 3.0000000000000004 images, and so one iteration more.
+    """
+    return math.ceil(Fraction(str(epochs)) * images / images_per_batch)
+
+
+def _make_whole_numbers_floats(values: CfgNode, defaults: CfgNode) -> None:
+    # yacs refuses 50 for a key whose default is 50.0.
+    for key, value in values.items():
+        default = defaults.get(key)
+        if isinstance(value, CfgNode) and isinstance(default, CfgNode):
+            _make_whole_numbers_floats(value, default)
+        elif type(value) is int and type(default) is float:
+            values[key] = float(value)
+
+
+def _with_floats(overrides: list[str], cfg: CfgNode) -> list[str]:
+    floats = {key for key, value in _items(cfg) if type(value) is float}
+    previous = [None, *overrides]
+    return [
+        f"{value}.0" if key in floats and value.isdigit() else value
+        for key, value in zip(previous, overrides, strict=False)
+    ]
+
+
+def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:
+    text = str(error).strip("'\"")
+    unknown = text.removeprefix("Non-existent config key: ") if text.startswith("Non-existent") else None
+    if unknown is None:
+        return UserError(text, file=file, remedy="Correct this value; configs/ has examples of each key")
+    nearest = difflib.get_close_matches(unknown, [key for key, _ in _items(cfg)], n=1, cutoff=0)
+    return UserError(f"there is no key {unknown}", file=file, remedy=f"The nearest known one is {nearest[0]}")
+
+
+def _items(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in node.items():
+        if isinstance(value, CfgNode):
+            yield from _items(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

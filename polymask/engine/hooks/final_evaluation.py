@@ -1,0 +1,37 @@
+"""The evaluation after the last iteration: on VAL and TEST, with the last weights."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from detectron2.engine import HookBase
+from detectron2.evaluation.testing import flatten_results_dict
+from detectron2.utils import comm
+
+from polymask.evaluation.coco import evaluate
+from polymask.evaluation.results import RESULTS_NAME, results_table, write_results
+
+log = logging.getLogger(__name__)
+
+
+class FinalEvaluation(HookBase):
+    """Evaluates once when the training has come to its end, and writes ``OUTPUT_DIR/results.json``."""
+
+    def after_train(self) -> None:
+        trainer = self.trainer
+        if trainer.iter < trainer.max_iter:
+            return  # interrupted: there is nothing final about these weights
+        results = evaluate(trainer.cfg, trainer.model, (*trainer.cfg.DATASETS.VAL, *trainer.cfg.DATASETS.TEST))
+        if comm.is_main_process():
+            trainer.storage.put_scalars(**flatten_results_dict(results), smoothing_hint=False)
+            report(results, Path(trainer.cfg.OUTPUT_DIR))
+
+
+def report(results: dict, output_dir: Path) -> None:
+    """Shows the results as a table and writes ``results.json``."""
+    if not results:
+        log.warning("There is neither a val nor a test split: nothing was evaluated.")
+        return
+    write_results(output_dir / RESULTS_NAME, results)
+    log.info("Results, in percent (also in %s):\n%s", output_dir / RESULTS_NAME, results_table(results))

@@ -1,0 +1,119 @@
+"""From the command line to a resolved configuration, a registered dataset and a logged run."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, get_detection_dataset_dicts
+from detectron2.utils import comm
+from detectron2.utils.collect_env import collect_env_info
+from detectron2.utils.env import seed_all_rng
+from detectron2.utils.logger import setup_logger
+
+from dataset_tools.catalog import register
+from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.files import write_atomically
+from polymask.config import load_config, resolve_dataset, resolve_device, resolve_schedule
+
+log = logging.getLogger(__name__)
+
+CONFIG_NAME = "config.yaml"
+
+
+def setup(args: argparse.Namespace) -> CfgNode:
+    """The frozen configuration of a run, its dataset registered and its output folder begun.
+
+    Datasets are registered here and not by the caller: a process that was spawned for a second GPU starts with none.
+
+    Args:
+        args: ``config_file``, ``opts``, ``eval_only`` and ``resume`` of the command line.
+
+    Raises:
+        UserError: configuration, dataset and output folder contradict each other.
+    """
+    cfg = load_config(args.config_file, args.opts)
+    resolve_device(cfg)
+    if not cfg.DATASETS.ROOT:
+        raise UserError(
+            "DATASETS.ROOT is empty",
+            file=args.config_file,
+            remedy="Add DATASETS.ROOT DATASET_FOLDER to the command line",
+        )
+    resolve_dataset(cfg, register(Path(cfg.DATASETS.ROOT)))
+    _check_datasets(cfg, args.eval_only)
+    if not args.eval_only:
+        resolve_schedule(cfg, images=_count_training_images(cfg))
+        if comm.is_main_process():  # which begins to write there while others may still be here
+            _check_output_folder(Path(cfg.OUTPUT_DIR), args.resume)
+    cfg.freeze()
+    _begin_log(cfg, args)
+    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + comm.get_rank())
+    return cfg
+
+
+def _check_datasets(cfg: CfgNode, eval_only: bool) -> None:
+    for key in ("TRAIN", "VAL", "TEST"):
+        for name in cfg.DATASETS[key]:
+            if name not in DatasetCatalog.list():
+                raise UserError(
+                    f"DATASETS.{key} names {name}, which is not registered",
+                    file=cfg.DATASETS.ROOT,
+                    remedy=f"Leave DATASETS.{key} empty: it follows the dataset folder",
+                )
+    if eval_only and not cfg.DATASETS.TEST:
+        raise UserError(
+            "there is nothing to evaluate: the test split is empty",
+            file=cfg.DATASETS.ROOT,
+            remedy="Name another split, such as DATASETS.TEST \"('NAME_val',)\"",
+        )
+    if not eval_only and not cfg.DATASETS.TRAIN:
+        raise UserError(
+            "the train split is empty", file=cfg.DATASETS.ROOT, remedy="Convert more photos", exit_code=EXIT_DATA
+        )
+
+
+def _count_training_images(cfg: CfgNode) -> int:
+    try:
+        return len(
+            get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+        )
+    except AssertionError as error:  # Detectron2's word for an empty list
+        raise UserError(
+            "no training photo is left after those without annotations are filtered out",
+            file=cfg.DATASETS.ROOT,
+            remedy="Annotate some photos, or set DATALOADER.FILTER_EMPTY_ANNOTATIONS False",
+            exit_code=EXIT_DATA,
+        ) from error
+
+
+def _check_output_folder(folder: Path, resume: bool) -> None:
+    metrics = folder / "metrics.json"  # empty where a run ended before its first line, with wrong weights, say
+    if not resume and metrics.exists() and metrics.stat().st_size:
+        raise UserError(
+            "this folder holds another run, whose curves and checkpoints would be mixed with the new ones",
+            file=folder,
+            remedy="Set OUTPUT_DIR to another folder, delete this one, or go on with --resume",
+        )
+
+
+def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
+    output_dir = Path(cfg.OUTPUT_DIR)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    for name in ("fvcore", "detectron2", "polymask", "dataset_tools"):
+        logger = setup_logger(str(output_dir), distributed_rank=comm.get_rank(), name=name, abbrev_name=name)
+        for handler in logger.handlers:
+            if handler.stream is sys.stdout:
+                handler.setLevel(logging.INFO)  # the network's layers and the like are for log.txt
+    log.info("Command line: %s", vars(args))
+    log.debug("Environment:\n%s", collect_env_info())
+    log.debug("Configuration:\n%s", cfg.dump())
+    for key in ("VAL", "TEST"):
+        if not cfg.DATASETS[key]:
+            log.info("The %s split is empty: nothing is evaluated on it.", key.lower())
+    # An evaluation leaves the configuration of the training as it is.
+    if comm.is_main_process() and not (args.eval_only and (output_dir / CONFIG_NAME).exists()):
+        write_atomically(output_dir / CONFIG_NAME, cfg.dump().encode())

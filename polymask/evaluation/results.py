@@ -1,0 +1,37 @@
+"""What an evaluation measured, as a file and as a table."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+from tabulate import tabulate
+
+from dataset_tools.files import write_atomically
+from polymask.evaluation.coco import Metrics
+
+RESULTS_NAME = "results.json"
+
+
+def write_results(path: Path, results: dict[str, Metrics]) -> None:
+    """Writes ``{dataset: {task: {metric: percent}}}``.
+
+    What COCO does not define, such as the AP of a class that is absent, is null.
+    """
+    write_atomically(
+        path, msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n"
+    )  # msgspec writes NaN as null
+
+
+def results_table(results: dict[str, Metrics]) -> str:
+    """A row for each dataset and task, a column for each metric; ``-`` where there is no value."""
+    rows = []
+    for dataset, tasks in results.items():
+        for task, metrics in tasks.items():
+            rows.append({"dataset": dataset, "task": task} | {k: _cell(v) for k, v in metrics.items()})
+    return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True, stralign="right")
+
+
+def _cell(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"

@@ -1,0 +1,36 @@
+"""ResNet-18 with a feature pyramid, under Detectron2's BACKBONE_REGISTRY."""
+
+from __future__ import annotations
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY
+from detectron2.modeling.backbone import FPN
+from detectron2.modeling.backbone.fpn import build_resnet_fpn_backbone
+
+# What makes Detectron2's ResNet the ResNet-18 of He et al. 2016 (https://arxiv.org/abs/1512.03385), as in torchvision.
+RESNET18 = ["MODEL.RESNETS.DEPTH", 18, "MODEL.RESNETS.RES2_OUT_CHANNELS", 64, "MODEL.RESNETS.STEM_OUT_CHANNELS", 64]
+
+
+@BACKBONE_REGISTRY.register()
+def build_resnet18_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+    """An FPN over ResNet-18: ``p2`` to ``p6`` of stride 4 to 64, each with ``MODEL.FPN.OUT_CHANNELS`` channels.
+
+    ``backbone.bottom_up`` is Detectron2's ``ResNet`` with ``stem`` and ``res2`` to ``res5``, which equal torchvision's
+    ``layer1`` to ``layer4``. The depth is 18 whatever ``MODEL.RESNETS.DEPTH`` says; normalisation and freezing are the
+    config's.
+    """
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.merge_from_list(RESNET18)
+    backbone = build_resnet_fpn_backbone(cfg, input_shape)
+    backbone.register_forward_hook(_to_float32)
+    return backbone
+
+
+def _to_float32(_module: FPN, _inputs: tuple, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    # Under autocast the features are bfloat16 or float16, and Detectron2's ROIAlign rounds the boxes to the type of the
+    # features: in bfloat16 a coordinate above 256 is rounded to multiples of 2 px. torchvision's kernel computes in
+    # float32 anyway, so that this costs nothing; without autocast it does nothing.
+    return {name: feature.float() for name, feature in features.items()}

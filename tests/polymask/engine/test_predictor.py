@@ -1,0 +1,103 @@
+"""A trained model outside its training: the predictor, and the pictures of ``compare``."""
+
+import json
+
+import cv2
+import numpy as np
+import pycocotools.mask
+import pytest
+import yaml
+from PIL import Image
+
+from dataset_tools.errors import EXIT_DATA, UserError
+from polymask.predictor import Predictor, predictor_config, read_photo
+from polymask.report.compare import compare
+
+
+@pytest.fixture(scope="module")
+def predictor(overfitted):
+    weights = ["MODEL.WEIGHTS", str(overfitted / "model_final.pth")]
+    return Predictor(predictor_config(overfitted / "config.yaml", weights, confidence_threshold=0.3))
+
+
+def test_sees_what_the_evaluation_saw(predictor, overfitted, tiny_dataset):
+    """One photo through the predictor gives the detections that the evaluation wrote for it."""
+    image = json.loads((tiny_dataset / "train.json").read_text())["images"][0]
+    root = tiny_dataset / json.loads((tiny_dataset / "dataset.json").read_text())["image_root"]
+    found = predictor.predict(read_photo(root / image["file_name"]))
+    written = json.loads((overfitted / "inference/tiny_train/coco_instances_results.json").read_text())
+    expected = [entry for entry in written if entry["image_id"] == image["id"] and entry["score"] >= 0.3]
+    assert len(found) == len(expected) >= 2
+    assert found.scores.tolist() == pytest.approx([entry["score"] for entry in expected], abs=1e-6)
+    assert [index + 1 for index in found.pred_classes.tolist()] == [entry["category_id"] for entry in expected]
+    for mask, entry in zip(found.pred_masks.numpy(), expected, strict=True):
+        assert np.array_equal(mask, pycocotools.mask.decode(entry["segmentation"]).astype(bool))
+
+
+def test_finds_the_bar_and_the_disc(predictor, tiny_dataset):
+    """Against the photo itself: the mask of the bar is where the photo is yellow, that of the disc where it is dark."""
+    photo = read_photo(sorted((tiny_dataset.parent / "labelme/train").glob("*.png"))[0])
+    found = predictor.predict(photo)
+    best = {
+        predictor.classes[index]: mask.numpy()
+        for index, mask in list(zip(found.pred_classes, found.pred_masks, strict=True))[::-1]
+    }
+    truth = {"bar": photo[:, :, 1] > 200, "disc": photo[:, :, 1] < 60}
+    for name, pixels in truth.items():
+        assert (best[name] & pixels).sum() / (best[name] | pixels).sum() > 0.8, name
+
+
+def test_a_run_of_a_gpu_is_used_on_a_machine_without(overfitted, tmp_path):
+    config = yaml.safe_load((overfitted / "config.yaml").read_text())
+    config["MODEL"]["DEVICE"] = "cuda"
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    Predictor(predictor_config(tmp_path / "config.yaml", ["MODEL.WEIGHTS", str(overfitted / "model_final.pth")], 0.5))
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1])
+def test_a_threshold_is_a_probability(overfitted, threshold):
+    with pytest.raises(UserError, match="from 0 to 1"):
+        predictor_config(overfitted / "config.yaml", [], threshold)
+
+
+def test_needs_the_config_of_a_run():
+    with pytest.raises(UserError, match="config.yaml"):
+        Predictor(predictor_config("configs/mini_scratch.yaml", [], 0.5))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_as_its_exif_says(tmp_path, orientation):
+    stored = np.zeros((20, 30, 3), dtype=np.uint8)
+    stored[:5, :5] = (255, 0, 0)  # red, in the stored corner 0, 0
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    photo = read_photo(tmp_path / "a.png")
+    # Where the stored first row and first column are shown: the definition in CIPA DC-008, tag 0x0112.
+    rows, columns = {1: "tl", 2: "tr", 3: "br", 4: "bl", 5: "lt", 6: "rt", 7: "rb", 8: "lb"}[orientation]
+    vertical, horizontal = (rows, columns) if rows in "tb" else (columns, rows)
+    y, x = {"t": 0, "b": -1}[vertical], {"l": 0, "r": -1}[horizontal]
+    assert photo.shape[:2] == ((20, 30) if orientation <= 4 else (30, 20))
+    assert tuple(photo[y, x]) == (0, 0, 255), "red in BGR"
+    assert photo.any(axis=2).sum() == 25
+
+
+def test_a_broken_photo_is_a_data_error(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no photo")
+    with pytest.raises(UserError, match="a.jpg") as caught:
+        read_photo(tmp_path / "a.jpg")
+    assert caught.value.exit_code == EXIT_DATA
+
+
+def test_compare_draws_each_photo_of_the_split(train_in, overfitted, tiny_dataset, tmp_path):
+    weights = ("MODEL.WEIGHTS", str(overfitted / "model_final.pth"))
+    run = train_in(tmp_path / "run", *weights, flags=["--eval-only"])
+    pictures, sheet = compare(run, tmp_path / "pictures", "test", 0.5)
+    truth = json.loads((tiny_dataset / "test.json").read_text())
+    assert len(pictures) == len(truth["images"])
+    for path in (*pictures, sheet):
+        picture = cv2.imread(str(path))
+        left, right = np.array_split(picture, 2, axis=1)
+        assert left.std() > 10 and right.std() > 10
+    with pytest.raises(UserError, match="has not been evaluated"):
+        compare(run, tmp_path / "pictures", "val", 0.5)

@@ -1,0 +1,191 @@
+import json
+
+import pytest
+import torch
+import yaml
+
+from dataset_tools.errors import EXIT_USAGE, UserError
+from polymask.engine.trainer import CHECKPOINTS_TO_KEEP, Trainer
+
+SHORT = ("TEST.EVAL_PERIOD", "0", "SOLVER.IMS_PER_BATCH", "2")
+ON_TRAIN = ("DATASETS.TEST", "('tiny_train',)")
+
+
+def read_results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def weights_of(folder, name="model_final.pth"):
+    return torch.load(folder / name, weights_only=True)
+
+
+def test_overfits_a_handful_of_photos(overfitted):
+    metrics = read_results(overfitted)["tiny_train"]
+    assert metrics["segm"]["AP"] > 80
+    assert metrics["bbox"]["AP"] > 80
+    for task in ("bbox", "segm"):
+        per_class = [metrics[task]["AP-bar"], metrics[task]["AP-disc"]]
+        assert metrics[task]["AP"] == pytest.approx(sum(per_class) / 2)
+
+
+def test_leaves_what_a_user_looks_for(overfitted):
+    for name in ("config.yaml", "model_final.pth", "last_checkpoint", "metrics.json", "log.txt", "loss_curve.png"):
+        assert (overfitted / name).stat().st_size > 0, name
+    lines = [json.loads(line) for line in (overfitted / "metrics.json").read_text().splitlines()]
+    metrics = read_results(overfitted)["tiny_train"]
+    assert lines[-1]["tiny_train/segm/AP"] == pytest.approx(metrics["segm"]["AP"])
+    detections = json.loads((overfitted / "inference/tiny_train/coco_instances_results.json").read_text())
+    assert {"image_id", "category_id", "score", "bbox", "segmentation"} <= detections[0].keys()
+
+
+def test_class_names_travel_with_config_and_checkpoint(overfitted):
+    assert yaml.safe_load((overfitted / "config.yaml").read_text())["DATASETS"]["CLASSES"] == ["bar", "disc"]
+    assert weights_of(overfitted)["classes"] == ["bar", "disc"]
+
+
+def test_results_are_pycocotools_own(overfitted, tiny_dataset):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth = COCO(str(tiny_dataset / "train.json"))
+    found = truth.loadRes(str(overfitted / "inference/tiny_train/coco_instances_results.json"))
+    for task in ("bbox", "segm"):
+        judge = COCOeval(truth, found, task)
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+        for name, value in zip(("AP", "AP50", "AP75"), judge.stats[:3], strict=True):
+            assert read_results(overfitted)["tiny_train"][task][name] == pytest.approx(100 * value, abs=1e-9)
+
+
+def test_eval_only_gives_the_same_to_the_last_digit(overfitted, train, tmp_path):
+    weights = str(overfitted / "model_final.pth")
+    output = train(*ON_TRAIN, "MODEL.WEIGHTS", weights, flags=["--eval-only"], output=tmp_path / "evaluation")
+    assert set(read_results(output)) == {"tiny_train"}
+    assert read_results(output)["tiny_train"] == read_results(overfitted)["tiny_train"]
+
+
+def test_eval_only_leaves_the_config_of_the_training(overfitted, train):
+    before = (overfitted / "config.yaml").read_bytes()
+    train(*ON_TRAIN, "MODEL.WEIGHTS", str(overfitted / "model_final.pth"), flags=["--eval-only"], output=overfitted)
+    assert (overfitted / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("weights", ["", "backbone"])
+def test_eval_only_refuses_untrained_weights(weights, train, torchvision_file):
+    weights = str(torchvision_file) if weights else ""
+    with pytest.raises(UserError, match="model_final.pth") as caught:
+        train("MODEL.WEIGHTS", weights, flags=["--eval-only"])
+    assert caught.value.exit_code == EXIT_USAGE
+
+
+def test_resume_goes_on_where_it_stopped(train, tmp_path):
+    """Six iterations with an interrupt after four: the steps and the rate of an uninterrupted run."""
+    steps = ("SOLVER.MAX_ITER", "6", "SOLVER.CHECKPOINT_PERIOD", "4")
+    whole = train(*SHORT, *steps, output=tmp_path / "whole")
+    interrupted = tmp_path / "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        train_until_interrupted(train, interrupted, 5, *SHORT, *steps)
+    assert (interrupted / "last_checkpoint").read_text() == "model_0000003.pth"
+    train(*SHORT, *steps, flags=["--resume"], output=interrupted)
+
+    states = [weights_of(folder) for folder in (whole, interrupted)]
+    assert [state["iteration"] for state in states] == [5, 5]
+    schedules = [state["trainer"]["hooks"]["LRScheduler"]["last_epoch"] for state in states]
+    assert schedules == [6, 6]
+    optimizers = [state["trainer"]["_trainer"]["optimizer"] for state in states]
+    rates = [[group["lr"] for group in optimizer["param_groups"]] for optimizer in optimizers]
+    assert rates[0] == rates[1]
+    # AdamW counts its steps itself: an optimizer that began anew would have made two.
+    assert {entry["step"].item() for entry in optimizers[1]["state"].values()} == {6}
+    log = (interrupted / "log.txt").read_text()
+    assert "Starting training from iteration 4" in log
+
+
+def train_until_interrupted(train, output, iteration, *overrides):
+    """Ctrl-C while this iteration runs."""
+    run_step = Trainer.run_step
+
+    def interrupt(self):
+        if self.iter == iteration:
+            raise KeyboardInterrupt
+        run_step(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "run_step", interrupt)
+        train(*overrides, output=output)
+
+
+def test_resume_without_a_checkpoint_says_so(train, tmp_path):
+    output = train(*SHORT, "SOLVER.MAX_ITER", "1", flags=["--resume"])
+    assert "--resume: " in (output / "log.txt").read_text()
+
+
+def test_another_run_in_the_output_folder_is_kept(train):
+    output = train(*SHORT, "SOLVER.MAX_ITER", "1")
+    before = _files_of(output)
+    with pytest.raises(UserError, match="another run"):
+        train(*SHORT, "SOLVER.MAX_ITER", "1")
+    assert _files_of(output) == before
+
+
+def _files_of(folder):
+    # Not the log, which in this process, unlike in a new one, the first run still has open.
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "log.txt"}
+
+
+def test_old_checkpoints_go_also_after_a_resume(train):
+    steps = ("SOLVER.CHECKPOINT_PERIOD", "1")
+    output = train(*SHORT, *steps, "SOLVER.MAX_ITER", "3")
+    train(*SHORT, *steps, "SOLVER.MAX_ITER", "5", flags=["--resume"])
+    kept = sorted(path.name for path in output.glob("model_0*.pth"))
+    assert kept == ["model_0000003.pth", "model_0000004.pth"] and len(kept) == CHECKPOINTS_TO_KEEP
+
+
+def test_same_seed_same_weights_other_seed_others(train, tmp_path):
+    one, same, other = (
+        weights_of(train(*SHORT, "SOLVER.MAX_ITER", "2", "SEED", seed, output=tmp_path / name))["model"]
+        for name, seed in (("one", "3"), ("same", "3"), ("other", "4"))
+    )
+    name = "roi_heads.mask_head.predictor.weight"
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert not torch.equal(one[name], other[name])
+
+
+def test_without_autocast_the_loss_is_nearly_the_same(train, tmp_path):
+    losses = []
+    for enabled in ("True", "False"):
+        output = train(*SHORT, "SOLVER.MAX_ITER", "1", "SOLVER.AMP.ENABLED", enabled, output=tmp_path / enabled)
+        (line,) = [
+            json.loads(text) for text in (output / "metrics.json").read_text().splitlines() if "total_loss" in text
+        ]
+        losses.append(line["total_loss"])
+    # bfloat16 has 8 bits of mantissa: the two are close and not equal.
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+
+
+def test_empty_splits_are_skipped_in_words(train_photos_only, train):
+    output = train("SOLVER.MAX_ITER", "1", "SOLVER.IMS_PER_BATCH", "2", dataset=train_photos_only)
+    log = (output / "log.txt").read_text()
+    assert "The val split is empty" in log and "The test split is empty" in log
+    assert not (output / "results.json").exists()
+    with pytest.raises(UserError, match="test split is empty"):
+        train(
+            "MODEL.WEIGHTS",
+            str(output / "model_final.pth"),
+            flags=["--eval-only"],
+            dataset=train_photos_only,
+            output=output,
+        )
+
+
+def test_no_dataset_folder_is_wrong_usage(train, tmp_path):
+    with pytest.raises(UserError, match="no dataset folder") as caught:
+        train(dataset=tmp_path)
+    assert caught.value.exit_code == EXIT_USAGE
+
+
+def test_an_unregistered_dataset_is_wrong_usage(train):
+    with pytest.raises(UserError, match="coco_2099"):
+        train("DATASETS.TRAIN", "('coco_2099',)")

@@ -1,0 +1,28 @@
+import json
+import math
+
+from polymask.evaluation.results import results_table, write_results
+
+RESULTS = {"x_test": {"bbox": {"AP": 50.25, "AP-a": math.nan}, "segm": {"AP": 40.0, "AP-a": 40.0}}}
+
+
+def test_results_are_valid_json_with_null_for_what_is_not_defined(tmp_path):
+    write_results(tmp_path / "results.json", RESULTS)
+
+    def refuse(constant):
+        raise ValueError(f"{constant} is no JSON")
+
+    read = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
+    assert read == {"x_test": {"bbox": {"AP": 50.25, "AP-a": None}, "segm": {"AP": 40.0, "AP-a": 40.0}}}
+
+
+def test_results_keep_every_digit(tmp_path):
+    value = 100 / 3
+    write_results(tmp_path / "results.json", {"d": {"segm": {"AP": value}}})
+    assert json.loads((tmp_path / "results.json").read_text())["d"]["segm"]["AP"] == value
+
+
+def test_table_has_a_row_for_each_task():
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in results_table(RESULTS).splitlines()]
+    assert rows[0] == ["dataset", "task", "AP", "AP-a"]
+    assert rows[2:] == [["x_test", "bbox", "50.2", "-"], ["x_test", "segm", "40.0", "40.0"]]

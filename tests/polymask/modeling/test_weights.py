@@ -1,0 +1,95 @@
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.modeling import build_model
+from torchvision.models import ResNet18_Weights
+
+from dataset_tools.errors import EXIT_USAGE, UserError
+from polymask.config import load_config
+from polymask.engine.checkpoint import Checkpointer
+
+CACHED_NAME = Path(ResNet18_Weights.IMAGENET1K_V1.url).name
+
+
+@pytest.fixture
+def torch_home(tmp_path, monkeypatch):
+    """An empty TORCH_HOME."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "home" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def new_model(config="configs/mask_rcnn_R_18_FPN.yaml"):
+    return build_model(load_config(config, ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "2"]))
+
+
+def load(model, path):
+    return Checkpointer(model, classes=["a", "b"]).load(str(path))
+
+
+def bottom_up_tensors(model):
+    names = model.backbone.bottom_up.state_dict()
+    return {name: tensor for name, tensor in names.items() if not name.endswith("num_batches_tracked")}
+
+
+@pytest.mark.parametrize("config", ["configs/mask_rcnn_R_18_FPN.yaml", "configs/mini_scratch.yaml"])
+def test_every_tensor_of_the_backbone_is_loaded_and_no_other(config, torchvision_file, torchvision_resnet18):
+    model = new_model(config)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    load(model, torchvision_file)
+    loaded = bottom_up_tensors(model)
+    assert len(loaded) == 100
+    theirs = [t for name, t in torchvision_resnet18.state_dict().items() if not name.startswith("fc.") and t.dim() > 0]
+    assert len(theirs) == 100
+    # Whatever the names: the two hold the same tensors.
+    assert sorted(t.double().sum().item() for t in loaded.values()) == sorted(t.double().sum().item() for t in theirs)
+    for name, tensor in model.state_dict().items():
+        if not name.startswith("backbone.bottom_up."):
+            assert torch.equal(tensor, before[name]), name
+
+
+def test_torchvision_scheme_reads_the_cache_of_torch_home(torch_home, torchvision_file):
+    (torch_home / CACHED_NAME).write_bytes(torchvision_file.read_bytes())
+    from_cache, from_file = new_model(), new_model()
+    load(from_cache, "torchvision://resnet18")
+    load(from_file, torchvision_file)
+    for name, tensor in bottom_up_tensors(from_cache).items():
+        assert torch.equal(tensor, bottom_up_tensors(from_file)[name]), name
+
+
+def test_without_network_both_ways_out_are_named(torch_home, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)  # as on a machine without a network
+    with pytest.raises(UserError) as caught:
+        load(new_model(), "torchvision://resnet18")
+    message = str(caught.value)
+    assert CACHED_NAME in message and str(torch_home) in message
+    assert "MODEL.WEIGHTS FILE.pth" in message and "MODEL.WEIGHTS ''" in message
+    assert caught.value.exit_code == EXIT_USAGE
+    assert not list(torch_home.iterdir()), "a failed download must leave nothing behind"
+
+
+def test_unknown_name_is_an_error(torch_home):
+    with pytest.raises(UserError, match="torchvision://resnet18"):
+        load(new_model(), "torchvision://resnet19")
+
+
+def test_a_missing_tensor_of_the_backbone_is_an_error(torchvision_resnet18, tmp_path):
+    state = dict(torchvision_resnet18.state_dict())
+    del state["layer3.1.bn2.running_var"]
+    torch.save(state, tmp_path / "r18.pth")
+    with pytest.raises(UserError, match=r"1 tensors missing there.*res4\.1\.conv2\.norm\.running_var"):
+        load(new_model(), tmp_path / "r18.pth")
+
+
+def test_another_depth_is_an_error(tmp_path):
+    import torchvision
+
+    torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "r34.pth")
+    with pytest.raises(UserError, match="does not fit the model"):
+        load(new_model(), tmp_path / "r34.pth")

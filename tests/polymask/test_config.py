@@ -1,0 +1,215 @@
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_tools.card import Card, SplitSummary
+from dataset_tools.errors import EXIT_USAGE, UserError
+from polymask.config import epochs_to_iterations, load_config, resolve_dataset, resolve_device, resolve_schedule
+
+BASE = "configs/Base-RCNN-R18-FPN.yaml"
+DOCUMENTED = "configs/mask_rcnn_R_18_FPN_documented.yaml"
+
+
+def card(classes=("Car", "Sign Board"), mask_format="polygon", train=82, val=14, test=14):
+    splits = {
+        name: SplitSummary(f"{name}.json", images, images)
+        for name, images in (("train", train), ("val", val), ("test", test))
+    }
+    return Card(name="street", classes=list(classes), image_root=".", mask_format=mask_format, splits=splits)
+
+
+def resolved(config=BASE, *overrides, images=82, **card_values):
+    cfg = load_config(config, list(overrides))
+    resolve_dataset(cfg, card(**card_values))
+    resolve_schedule(cfg, images)
+    return cfg
+
+
+def test_documented_solver_to_the_letter():
+    # 110 photos split 75 / 12.5 / 12.5: 82 to train on.
+    cfg = resolved(DOCUMENTED)
+    solver = cfg.SOLVER
+    assert (solver.BASE_LR, solver.MOMENTUM, solver.WEIGHT_DECAY) == (0.00001, 0.9, 0.0005)
+    assert (solver.IMS_PER_BATCH, solver.EPOCHS) == (2, 50)
+    assert solver.MAX_ITER == 50 * 82 / 2
+    assert (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN) == ((1024,), 1024)
+    assert (cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST) == (1024, 1024)
+    assert cfg.MODEL.WEIGHTS == "torchvision://resnet18"
+
+
+def test_documented_learning_rate_is_constant():
+    import torch
+    from detectron2.solver import build_lr_scheduler, build_optimizer
+
+    cfg = resolved(DOCUMENTED)
+    layer = torch.nn.Linear(2, 2)
+    optimizer = build_optimizer(cfg, layer)
+    assert isinstance(optimizer, torch.optim.SGD)
+    scheduler = build_lr_scheduler(cfg, optimizer)
+    rates = set()
+    for _ in range(cfg.SOLVER.MAX_ITER):
+        rates.add(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == {0.00001}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DOCUMENTED,
+        "configs/mask_rcnn_R_18_FPN.yaml",
+        "configs/mask_rcnn_R_18_FPN_scratch.yaml",
+        "configs/mini_scratch.yaml",
+    ],
+)
+def test_every_config_resolves_and_sees_pixels_as_torchvision_does(config):
+    cfg = resolved(config)
+    assert cfg.INPUT.FORMAT == "RGB"
+    # torchvision documents mean 0.485, 0.456, 0.406 and deviation 0.229, 0.224, 0.225 for pixels of 0..1.
+    assert cfg.MODEL.PIXEL_MEAN == pytest.approx([255 * value for value in (0.485, 0.456, 0.406)])
+    assert cfg.MODEL.PIXEL_STD == pytest.approx([255 * value for value in (0.229, 0.224, 0.225)])
+    assert cfg.MODEL.BACKBONE.NAME == "build_resnet18_fpn_backbone"
+    assert 0 <= cfg.SOLVER.WARMUP_ITERS <= cfg.SOLVER.MAX_ITER / 5
+    assert (cfg.MODEL.WEIGHTS == "") == ("scratch" in config)
+    assert (cfg.MODEL.BACKBONE.FREEZE_AT == 0) == ("scratch" in config)
+
+
+def test_everything_follows_the_dataset():
+    cfg = resolved(BASE)
+    assert cfg.DATASETS.TRAIN == ("street_train",)
+    assert cfg.DATASETS.VAL == ("street_val",)
+    assert cfg.DATASETS.TEST == ("street_test",)
+    assert cfg.DATASETS.CLASSES == ["Car", "Sign Board"]
+    assert cfg.MODEL.ROI_HEADS.NUM_CLASSES == 2
+    assert cfg.INPUT.MASK_FORMAT == "polygon"
+    assert resolved(BASE, mask_format="bitmask").INPUT.MASK_FORMAT == "bitmask"
+
+
+def test_an_empty_split_is_left_out():
+    cfg = resolved(BASE, val=0, test=0)
+    assert cfg.DATASETS.VAL == () and cfg.DATASETS.TEST == ()
+
+
+def test_a_resolved_config_resolves_to_itself():
+    cfg = resolved("configs/mask_rcnn_R_18_FPN.yaml")
+    again = cfg.clone()
+    resolve_dataset(again, card())
+    resolve_schedule(again, 82)
+    assert again == cfg
+
+
+def test_values_of_the_user_stay():
+    cfg = resolved(
+        BASE, "SOLVER.MAX_ITER", "90", "SOLVER.STEPS", "(60,)", "SOLVER.WARMUP_ITERS", "0", "TEST.EVAL_PERIOD", "0",
+        "SOLVER.CHECKPOINT_PERIOD", "7", "DATASETS.TEST", "('street_val',)", "MODEL.ROI_HEADS.NUM_CLASSES", "2",
+        "INPUT.MASK_FORMAT", "bitmask", "SOLVER.WARMUP_SHARE", "0.5", "SOLVER.STEP_SHARES", "(0.5,)",
+    )  # fmt: skip
+    assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.STEPS, cfg.SOLVER.WARMUP_ITERS) == (90, (60,), 0)
+    assert (cfg.TEST.EVAL_PERIOD, cfg.SOLVER.CHECKPOINT_PERIOD) == (0, 7)
+    assert cfg.DATASETS.TEST == ("street_val",)
+    assert cfg.INPUT.MASK_FORMAT == "bitmask"
+
+
+def test_shares_become_iterations():
+    cfg = resolved(
+        BASE, "SOLVER.EPOCHS", "10", "SOLVER.IMS_PER_BATCH", "4", "SOLVER.STEP_SHARES", "(0.6, 0.9)",
+        "SOLVER.WARMUP_SHARE", "0.1",
+        "SOLVER.CHECKPOINT_EPOCHS", "2", "TEST.EVAL_EPOCHS", "0.5", images=80,
+    )  # fmt: skip
+    assert cfg.SOLVER.MAX_ITER == 200
+    assert cfg.SOLVER.STEPS == (120, 180)
+    assert cfg.SOLVER.WARMUP_ITERS == 20
+    assert cfg.SOLVER.CHECKPOINT_PERIOD == 40
+    assert cfg.TEST.EVAL_PERIOD == 10
+
+
+@pytest.mark.parametrize(
+    ("epochs", "images", "batch", "iterations"),
+    [(50, 82, 2, 2050), (1, 3, 2, 2), (0.1, 30, 1, 3), (0.5, 5, 2, 2), (1, 1, 16, 1), (0, 100, 2, 0)],
+)
+def test_epochs_to_iterations(epochs, images, batch, iterations):
+    assert epochs_to_iterations(epochs, images, batch) == iterations
+
+
+@given(st.integers(1, 2000), st.integers(1, 500), st.integers(1, 64))
+def test_a_training_sees_all_of_its_epochs_and_less_than_a_batch_more(tenths, images, batch):
+    wanted = Fraction(tenths, 10) * images
+    seen = epochs_to_iterations(tenths / 10, images, batch) * batch
+    assert wanted <= seen < wanted + batch
+
+
+@pytest.mark.parametrize(
+    ("overrides", "card_values", "words"),
+    [
+        (["MODEL.ROI_HEADS.NUM_CLASSES", "3"], {}, "NUM_CLASSES is 3.* 2 classes"),
+        (["DATASETS.CLASSES", "['Sign Board', 'Car']"], {}, "DATASETS.CLASSES"),
+        (["INPUT.MASK_FORMAT", "polygon"], {"mask_format": "bitmask"}, "MASK_FORMAT"),
+        (["INPUT.MASK_FORMAT", "rle"], {}, "auto, polygon or bitmask"),
+        (["SOLVER.EPOCHS", "0.0"], {}, "0 iterations"),
+        (["SOLVER.IMS_PER_BATCH", "0"], {}, "IMS_PER_BATCH"),
+        (["SOLVER.CHECKPOINT_EPOCHS", "0.0"], {}, "CHECKPOINT_EPOCHS"),
+    ],
+)
+def test_contradictions_are_errors_in_words(overrides, card_values, words):
+    with pytest.raises(UserError, match=words) as caught:
+        resolved(BASE, *overrides, **card_values)
+    assert caught.value.exit_code == EXIT_USAGE
+
+
+def test_an_unknown_key_names_the_nearest_known_one():
+    with pytest.raises(UserError, match="SOLVER.BASE_RL.* SOLVER.BASE_LR"):
+        load_config(BASE, ["SOLVER.BASE_RL", "0.1"])
+
+
+@pytest.mark.parametrize("overrides", [["SOLVER.MAX_ITER", "many"], ["SOLVER.MAX_ITER"]])
+def test_a_bad_value_on_the_command_line_is_an_error(overrides):
+    with pytest.raises(UserError, match="command line"):
+        load_config(BASE, overrides)
+
+
+def test_yaml_cannot_run_code(tmp_path):
+    victim = tmp_path / "victim"
+    config = tmp_path / "evil.yaml"
+    config.write_text(f"OUTPUT_DIR: !!python/object/apply:os.mkdir ['{victim}']\n")
+    with pytest.raises(UserError):
+        load_config(config, [])
+    assert not victim.exists()
+
+
+def test_no_config_file_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        load_config(tmp_path / "none.yaml", [])
+
+
+def test_the_device_is_one_that_is_here():
+    import torch
+
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    for wanted in ("auto", "cuda"):
+        cfg = load_config(BASE, ["MODEL.DEVICE", wanted])
+        resolve_device(cfg)
+        assert cfg.MODEL.DEVICE == expected
+
+
+@pytest.mark.parametrize("command", [["train_net.py"], ["demo.py"], ["-m", "polymask"]])
+def test_help_loads_nothing_heavy(command):
+    code = (
+        "import runpy, sys; sys.argv = ['x', '--help']\n"
+        f"try: runpy.{'run_module' if command[0] == '-m' else 'run_path'}({command[-1]!r}, run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'detectron2', 'numpy', 'cv2', 'matplotlib'} & sys.modules.keys()\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+
+def test_whole_numbers_are_fine_where_a_float_is_meant(tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("SOLVER:\n  EPOCHS: 50\n")
+    assert load_config(config, []).SOLVER.EPOCHS == 50
+    assert load_config(BASE, ["SOLVER.EPOCHS", "7"]).SOLVER.EPOCHS == 7
