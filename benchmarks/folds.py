@@ -1,0 +1,98 @@
+"""Mask AP on a small LabelMe folder by cross-validation: each photo is judged by a model that has not seen it.
+
+    python -m benchmarks.folds LABELME_FOLDER --output output/folds [--folds 3] [--config-file ...] [KEY VALUE ...]
+
+The predictions on the held-out photos of all folds are pooled and evaluated once, with a bootstrap interval over the
+photos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from benchmarks.training import print_outcomes, train_and_evaluate
+from dataset_tools.card import SplitSummary, encode_card, read_card
+from dataset_tools.coco import CocoFile, encode_coco, read_coco
+from dataset_tools.convert import ConvertOptions, convert
+from polymask.evaluation.bootstrap import bootstrap_interval
+from polymask.evaluation.coco import TASKS, detections_file
+from polymask.known_warnings import silence_known_warnings
+
+
+def make_folds(labelme_folder: Path, output: Path, folds: int, seed: int) -> tuple[Path, list[Path]]:
+    """Converts the folder once as a whole, and writes a dataset folder for each fold.
+
+    A fold's own photos are its ``test``, those of the other folds its ``train``.
+    """
+    whole = output / "whole"
+    convert(ConvertOptions(labelme_folder, whole, name="whole", fractions=(1.0, 0.0, 0.0), overwrite=True))
+    card, content = read_card(whole), read_coco(whole / "train.json")
+    shuffled = np.random.default_rng(seed).permutation([image.id for image in content.images]).tolist()
+    folders = []
+    for fold in range(folds):
+        held_out = set(shuffled[fold::folds])
+        folder = output / f"fold{fold}"
+        folder.mkdir(parents=True, exist_ok=True)
+        splits = {}
+        parts = {"train": {image.id for image in content.images} - held_out, "val": set(), "test": held_out}
+        for split, ids in parts.items():
+            part = CocoFile(
+                images=[image for image in content.images if image.id in ids],
+                annotations=[annotation for annotation in content.annotations if annotation.image_id in ids],
+                categories=content.categories,
+            )
+            (folder / f"{split}.json").write_bytes(encode_coco(part))
+            splits[split] = SplitSummary(f"{split}.json", len(part.images), len(part.annotations))
+        (folder / "dataset.json").write_bytes(
+            encode_card(msgspec.structs.replace(card, name=f"fold{fold}", splits=splits))
+        )
+        folders.append(folder)
+    return whole, folders
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("labelme_folder", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--config-file", default="configs/mini_scratch.yaml")
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0, help="of the folds (default: %(default)s)")
+    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE")
+    args = parser.parse_args()
+    silence_known_warnings()
+    whole, folders = make_folds(args.labelme_folder, args.output, args.folds, args.seed)
+    outcomes, detections = [], []
+    for folder in folders:
+        overrides = ["DATASETS.ROOT", str(folder), *args.opts]
+        outcomes.append(train_and_evaluate(f"run {folder.name}", args.config_file, overrides, args.output)[0])
+        found = detections_file(args.output / f"run_{folder.name}", f"{folder.name}_test")
+        detections += json.loads(found.read_text())
+    print_outcomes(outcomes, args.output / "folds.json")
+    for task in TASKS:
+        print(f"pooled {task} AP of the held-out photos: {pooled_ap(whole / 'train.json', detections, task)}")
+
+
+def pooled_ap(truth: Path, detections: list[dict], task: str) -> str:
+    """AP over the held-out photos of all folds, and its 95 % interval, in percent."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(truth))
+        judge = COCOeval(coco, coco.loadRes(detections), task)
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    low, high = bootstrap_interval(judge)
+    photos, instances = len(coco.imgs), len(coco.anns)
+    return f"{100 * judge.stats[0]:.1f} [{low:.1f}, {high:.1f}] ({photos} photos, {instances} instances)"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The README's commands, as written there, with fewer iterations."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+SHORT = "SOLVER.MAX_ITER 3 SOLVER.IMS_PER_BATCH 2 TEST.EVAL_PERIOD 0"
+
+
+def commands_under(heading: str) -> list[str]:
+    """The lines of the first shell block under a heading of the README."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    section = readme.split(f"\n## {heading}\n", 1)[1]
+    block = re.search(r"```bash\n(.*?)```", section, re.DOTALL).group(1)
+    joined = block.replace("\\\n", " ")
+    return [line.split("#")[0].strip() for line in joined.splitlines() if line.split("#")[0].strip()]
+
+
+@pytest.fixture(scope="module")
+def photos(checkout):
+    """The user's own folder: some of the sample's, without its split."""
+    folder = checkout / "photos"
+    folder.mkdir()
+    for path in sorted((checkout / "data/sample/train").iterdir())[:24]:
+        shutil.copy(path, folder)
+    return folder
+
+
+def test_make_demo(run, checkout):
+    environment = Path(sys.prefix)
+    (demo,) = [command for command in commands_under("Two commands") if command == "make demo"]
+    done = run(f"{demo} VENV={environment} DEMO_OPTS='{SHORT}'")
+    assert "drawings" in done.stdout
+    for name in re.findall(r"(?:output|datasets)/[\w/.]+", done.stdout.split("drawings")[1]):
+        assert (checkout / name).exists(), name
+    results = json.loads((checkout / "output/demo/results.json").read_text())
+    assert set(results) == {"sample_val", "sample_test"}
+    assert {"AP", "AP50", "AP-Car", "AP-Sign Board"} <= results["sample_test"]["segm"].keys()
+    test_scenes = len(list((checkout / "data/sample/test").glob("*.json")))
+    pictures = list((checkout / "output/demo/pictures").glob("0*.png"))
+    assert len(pictures) == test_scenes
+
+
+def test_your_own_photos(run, checkout, photos):
+    """Convert, train, evaluate, look: without ImageNet weights, which no test may download."""
+    for command in commands_under("Your own photos"):
+        if command.startswith(".venv/bin/labelme"):
+            continue  # a window
+        command = command.replace(".venv/bin/python", "python")
+        if "train_net.py" in command and "--eval-only" not in command:
+            assert "configs/mask_rcnn_R_18_FPN.yaml" in command
+            command = command.replace("mask_rcnn_R_18_FPN.yaml", "mini_scratch.yaml") + " " + SHORT
+        run(command)
+    final = json.loads((checkout / "output/mine/results.json").read_text())
+    assert set(final) == {"mine_test"}, "--eval-only comes last and measures the test split"
+    pictures = list((checkout / "pictures").glob("*.png"))
+    assert len(pictures) == len(list(photos.glob("*.jpg")))
+    shown = cv2.imread(str(pictures[0]))
+    assert shown.shape[1] == 960
+
+
+def test_eval_only_repeats_the_final_evaluation(run, checkout):
+    run(
+        "python train_net.py --config-file output/demo/config.yaml --eval-only MODEL.WEIGHTS output/demo/model_final.pth OUTPUT_DIR output/again"
+    )
+    again, first = (
+        json.loads((checkout / f"output/{run_name}/results.json").read_text()) for run_name in ("again", "demo")
+    )
+    assert again["sample_test"] == first["sample_test"]
