@@ -56,7 +56,14 @@ def main(args: argparse.Namespace) -> None:
     trainer.train()
 
 
-def launch_main() -> None:
+def _process(args: argparse.Namespace) -> None:
+    """``main`` with its errors in words, also where it is one of several processes."""
+    code = run_command(lambda: main(args))
+    if code:
+        sys.exit(code)
+
+
+def launch_main() -> int:
     args = parse_arguments()
     from polymask.known_warnings import silence_known_warnings
 
@@ -67,7 +74,11 @@ def launch_main() -> None:
     gpus = torch.cuda.device_count()
     if args.num_gpus > max(gpus, 1):  # 1 is also the word for a machine without any
         raise UserError(f"--num-gpus is {args.num_gpus}, and PyTorch finds {gpus} here", remedy="Ask for fewer")
-    launch(main, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=(args,))
+    try:
+        launch(_process, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=(args,))
+    except torch.multiprocessing.ProcessExitedException as error:
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":

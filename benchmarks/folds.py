@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -52,8 +53,9 @@ def make_folds(labelme_folder: Path, output: Path, folds: int, seed: int) -> tup
             )
             (folder / f"{split}.json").write_bytes(encode_coco(part))
             splits[split] = SplitSummary(f"{split}.json", len(part.images), len(part.annotations))
+        root = os.path.relpath(whole / card.image_root, folder)
         (folder / "dataset.json").write_bytes(
-            encode_card(msgspec.structs.replace(card, name=f"fold{fold}", splits=splits))
+            encode_card(msgspec.structs.replace(card, name=f"fold{fold}", image_root=root, splits=splits))
         )
         folders.append(folder)
     return whole, folders

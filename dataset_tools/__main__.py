@@ -7,25 +7,14 @@ import logging
 import sys
 from pathlib import Path
 
-from dataset_tools.errors import UserError, run_command
+from dataset_tools.errors import run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the result is the exit code: 0 success, 1 the data have errors, 2 the command is wrong."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    return run_command(lambda: _run(options))
-
-
-def _run(options: argparse.Namespace) -> int:
-    try:
-        return options.run(options)
-    except OSError as error:
-        raise UserError(
-            f"the system refuses: {error.strerror or error}",
-            file=error.filename,
-            remedy="Look at the disk's free space and at the permissions",
-        ) from error
+    return run_command(lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -99,6 +99,13 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
             remedy=remedy,
         )
     images = {image.id for image in content.images}
+    ids = {annotation.id for annotation in content.annotations}
+    if len(images) < len(content.images) or len(ids) < len(content.annotations) or 0 in ids:
+        raise UserError(
+            "its ids are not all different, or an annotation has the id 0, which COCO's evaluation never matches",
+            file=path,
+            remedy=remedy,
+        )
     for index, annotation in enumerate(content.annotations):
         if annotation.image_id not in images or not 1 <= annotation.category_id <= len(card.classes):
             raise UserError(

@@ -40,21 +40,40 @@ class UserError(Exception):
         self.exit_code = exit_code
         super().__init__(str(self))
 
+    def __reduce__(self) -> tuple:
+        # Exception's own way of pickling, on the way from another process, would lose the keywords.
+        return _rebuild, (type(self), self.__dict__)
+
     def __str__(self) -> str:
         where = ", ".join(str(part) for part in (self.file, self.place) if part)
         return f"{where + ': ' if where else ''}{self.reason}. {self.remedy}."
 
 
+def _rebuild(kind: type[UserError], attributes: dict[str, object]) -> UserError:
+    error = kind.__new__(kind)
+    error.__dict__.update(attributes)
+    return error
+
+
 def run_command(command: Callable[[], int | None]) -> int:
     """Runs a command line's ``main`` and returns its exit code.
 
-    A :class:`UserError` becomes its message on standard error.
+    A :class:`UserError`, and what the system refuses (a full disk, a file in the place of a folder), becomes a message
+    on standard error.
     """
     try:
         return command() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"error: {where}the system refuses: {error.strerror or error}. Look at the disk's free space and at the "
+            "permissions.",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -18,6 +18,15 @@ from dataset_tools.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# Shares and epochs, and the key in iterations that is computed from each, with its sentinel.
+ITERATIONS_OF = {
+    "SOLVER.EPOCHS": ("SOLVER.MAX_ITER", "0"),
+    "SOLVER.STEP_SHARES": ("SOLVER.STEPS", "()"),
+    "SOLVER.WARMUP_SHARE": ("SOLVER.WARMUP_ITERS", "-1"),
+    "SOLVER.CHECKPOINT_EPOCHS": ("SOLVER.CHECKPOINT_PERIOD", "0"),
+    "TEST.EVAL_EPOCHS": ("TEST.EVAL_PERIOD", "-1"),
+}
+
 AUTO = "auto"
 
 
@@ -80,10 +89,10 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
         values = CfgNode(cfg.load_yaml_with_base(str(config_file), allow_unsafe=False))
         _make_whole_numbers_floats(values, cfg)
         cfg.merge_from_other_cfg(values)
-    except (KeyError, ValueError, AssertionError, yaml.YAMLError) as error:
+    except (KeyError, ValueError, AssertionError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
         raise _config_error(cfg, error, file=config_file) from error
     try:
-        cfg.merge_from_list(_with_floats(overrides, cfg))
+        cfg.merge_from_list(_with_sentinels(_with_floats(overrides, cfg)))
     except (KeyError, ValueError, AssertionError) as error:
         raise _config_error(cfg, error, file="command line") from error
     return cfg
@@ -137,6 +146,7 @@ def resolve_dataset(cfg: CfgNode, card: Card) -> None:
             remedy="Use auto, polygon or bitmask",
             file=cfg.DATASETS.ROOT,
         )
+    empty = {f"{card.name}_{split}" for split, summary in card.splits.items() if not summary.images}
     cfg.DATASETS.CLASSES = classes
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(classes)
     if cfg.INPUT.MASK_FORMAT == AUTO:
@@ -145,7 +155,7 @@ def resolve_dataset(cfg: CfgNode, card: Card) -> None:
         names = tuple(cfg.DATASETS[key])
         if not names and card.splits[split].images:
             names = (f"{card.name}_{split}",)
-        cfg.DATASETS[key] = names
+        cfg.DATASETS[key] = tuple(name for name in names if name not in empty)
 
 
 def resolve_schedule(cfg: CfgNode, images: int) -> None:
@@ -205,6 +215,13 @@ def _with_floats(overrides: list[str], cfg: CfgNode) -> list[str]:
         f"{value}.0" if key in floats and value.isdigit() else value
         for key, value in zip(previous, overrides, strict=False)
     ]
+
+
+def _with_sentinels(overrides: list[str]) -> list[str]:
+    """Epochs and shares of the command line count also where the file sets iterations, as a run's config.yaml does."""
+    given = set(overrides[::2])
+    pairs = [pair for key, pair in ITERATIONS_OF.items() if key in given and pair[0] not in given]
+    return [*overrides, *(word for pair in pairs for word in pair)]
 
 
 def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:

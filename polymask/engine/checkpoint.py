@@ -15,7 +15,7 @@ from detectron2.utils.file_io import PathManager
 
 import polymask.modeling.backbone  # noqa: F401  (registers it)
 from dataset_tools.errors import UserError
-from polymask.modeling.weights import BOTTOM_UP, from_torchvision, is_torchvision_resnet
+from polymask.modeling.weights import BOTTOM_UP, TORCHVISION_PREFIX, from_torchvision, is_torchvision_resnet
 
 CLASSES_KEY = "classes"
 # Says in a loaded checkpoint that it holds the backbone alone, so that the rest keeps its random start.
@@ -114,7 +114,9 @@ def load_trained_model(cfg: CfgNode) -> torch.nn.Module:
     if not cfg.MODEL.WEIGHTS:
         raise UserError("MODEL.WEIGHTS is empty, and an untrained model would see nothing", remedy=trained)
     model = build_model(cfg)
-    checkpoint = Checkpointer(model, classes=cfg.DATASETS.CLASSES).load(cfg.MODEL.WEIGHTS)
+    checkpoint = {BACKBONE_ONLY_KEY: True}
+    if not cfg.MODEL.WEIGHTS.startswith(TORCHVISION_PREFIX):  # no download for a refusal
+        checkpoint = Checkpointer(model, classes=cfg.DATASETS.CLASSES).load(cfg.MODEL.WEIGHTS)
     if checkpoint.get(BACKBONE_ONLY_KEY, False):
         raise UserError(
             "these are the weights of a backbone and not of a trained model", file=cfg.MODEL.WEIGHTS, remedy=trained

@@ -7,8 +7,10 @@ import logging
 import sys
 from pathlib import Path
 
+import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, get_detection_dataset_dicts
+from detectron2.data import DatasetCatalog
+from detectron2.data.build import filter_images_with_only_crowd_annotations
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
@@ -17,7 +19,7 @@ from detectron2.utils.logger import setup_logger
 from dataset_tools.catalog import register
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import write_atomically
-from polymask.config import load_config, resolve_dataset, resolve_device, resolve_schedule
+from polymask.config import AUTO, load_config, resolve_dataset, resolve_device, resolve_schedule
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +47,16 @@ def setup(args: argparse.Namespace) -> CfgNode:
         )
     resolve_dataset(cfg, register(Path(cfg.DATASETS.ROOT)))
     _check_datasets(cfg, args.eval_only)
+    _check_unsupported(cfg)
+    for key in ("TEST",) if args.eval_only else ("VAL", "TEST"):
+        _read_records(cfg, key)
     if not args.eval_only:
         resolve_schedule(cfg, images=_count_training_images(cfg))
         if comm.is_main_process():  # which begins to write there while others may still be here
             _check_output_folder(Path(cfg.OUTPUT_DIR), args.resume)
     cfg.freeze()
     _begin_log(cfg, args)
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
     seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + comm.get_rank())
     return cfg
 
@@ -76,18 +82,42 @@ def _check_datasets(cfg: CfgNode, eval_only: bool) -> None:
         )
 
 
-def _count_training_images(cfg: CfgNode) -> int:
-    try:
-        return len(
-            get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+def _check_unsupported(cfg: CfgNode) -> None:
+    for key, used in (
+        ("TEST.PRECISE_BN.ENABLED", cfg.TEST.PRECISE_BN.ENABLED),
+        ("TEST.AUG.ENABLED", cfg.TEST.AUG.ENABLED),
+        ("TEST.EXPECTED_RESULTS", cfg.TEST.EXPECTED_RESULTS),
+    ):
+        if used:
+            raise UserError(f"{key} is set, which polymask does not do", remedy="Leave this key at its default")
+
+
+def _read_records(cfg: CfgNode, key: str) -> list[dict]:
+    """The records of all datasets of ``DATASETS.<key>``, once it is known that their photos are there."""
+    records = [record for name in cfg.DATASETS[key] for record in DatasetCatalog.get(name)]
+    missing = [record["file_name"] for record in records if not Path(record["file_name"]).is_file()]
+    if missing:
+        raise UserError(
+            f"this photo of DATASETS.{key} is missing" + (f", and {len(missing) - 1} more" if missing[1:] else ""),
+            file=missing[0],
+            remedy="Put it back, or convert again",
+            exit_code=EXIT_DATA,
         )
-    except AssertionError as error:  # Detectron2's word for an empty list
+    return records
+
+
+def _count_training_images(cfg: CfgNode) -> int:
+    records = _read_records(cfg, "TRAIN")
+    if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        records = filter_images_with_only_crowd_annotations(records)
+    if not records:
         raise UserError(
             "no training photo is left after those without annotations are filtered out",
             file=cfg.DATASETS.ROOT,
             remedy="Annotate some photos, or set DATALOADER.FILTER_EMPTY_ANNOTATIONS False",
             exit_code=EXIT_DATA,
-        ) from error
+        )
+    return len(records)
 
 
 def _check_output_folder(folder: Path, resume: bool) -> None:
@@ -114,6 +144,15 @@ def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
     for key in ("VAL", "TEST"):
         if not cfg.DATASETS[key]:
             log.info("The %s split is empty: nothing is evaluated on it.", key.lower())
-    # An evaluation leaves the configuration of the training as it is.
-    if comm.is_main_process() and not (args.eval_only and (output_dir / CONFIG_NAME).exists()):
-        write_atomically(output_dir / CONFIG_NAME, cfg.dump().encode())
+
+
+def write_config(cfg: CfgNode) -> None:
+    """Writes ``OUTPUT_DIR/config.yaml``: to be called when nothing can be wrong with the configuration any more.
+
+    The device is left open in it, for it belongs to the machine and not to the run.
+    """
+    if comm.is_main_process():
+        portable = cfg.clone()
+        portable.defrost()
+        portable.MODEL.DEVICE = AUTO
+        write_atomically(Path(cfg.OUTPUT_DIR) / CONFIG_NAME, portable.dump().encode())

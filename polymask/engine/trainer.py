@@ -20,6 +20,7 @@ from polymask.engine.checkpoint import Checkpointer, load_trained_model
 from polymask.engine.hooks.final_evaluation import FinalEvaluation, report
 from polymask.engine.hooks.loss_curve import LossCurve
 from polymask.engine.hooks.progress_bar import ProgressBar
+from polymask.engine.setup import CONFIG_NAME, write_config
 from polymask.evaluation.coco import Metrics, evaluate
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class Trainer(DefaultTrainer):
         if resume and not self.checkpointer.has_checkpoint():
             log.warning("--resume: %s has no checkpoint, so the training starts at its beginning.", self.cfg.OUTPUT_DIR)
         super().resume_or_load(resume)
+        write_config(self.cfg)
 
     def build_hooks(self) -> list[HookBase]:
         cfg = self.cfg
@@ -126,7 +128,10 @@ class Trainer(DefaultTrainer):
 
 def evaluate_only(cfg: CfgNode) -> None:
     """Measures ``MODEL.WEIGHTS`` on every dataset of ``DATASETS.TEST``: ``train_net.py --eval-only``."""
-    results = Trainer.test(cfg, load_trained_model(cfg))
+    model = load_trained_model(cfg)
+    if not (Path(cfg.OUTPUT_DIR) / CONFIG_NAME).exists():  # an evaluation leaves the configuration of the training
+        write_config(cfg)
+    results = Trainer.test(cfg, model)
     if comm.is_main_process():
         report(results, Path(cfg.OUTPUT_DIR))
 

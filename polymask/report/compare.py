@@ -80,7 +80,8 @@ def _read_detections(file: Path) -> dict[int, list[dict]]:
         raise UserError(
             "this split has not been evaluated",
             file=file,
-            remedy="Run train_net.py --eval-only with this OUTPUT_DIR first",
+            remedy="Evaluate it: train_net.py --eval-only with this OUTPUT_DIR and DATASETS.TEST "
+            f"\"('{file.parent.name}',)\"",
         )
     by_image = defaultdict(list)
     for detection in msgspec.json.decode(file.read_bytes()):

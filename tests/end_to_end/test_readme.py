@@ -31,12 +31,17 @@ def photos(checkout):
     return folder
 
 
-def test_make_demo(run, checkout):
+@pytest.fixture(scope="module")
+def demo(run):
+    """What ``make demo`` printed, after a few iterations."""
     environment = Path(sys.prefix)
     (demo,) = [command for command in commands_under("Two commands") if command == "make demo"]
-    done = run(f"{demo} VENV={environment} DEMO_OPTS='{SHORT}'")
-    assert "drawings" in done.stdout
-    for name in re.findall(r"(?:output|datasets)/[\w/.]+", done.stdout.split("drawings")[1]):
+    return run(f"{demo} VENV={environment} DEMO_OPTS='{SHORT}'").stdout
+
+
+def test_make_demo(demo, checkout):
+    assert "drawings" in demo
+    for name in re.findall(r"(?:output|datasets)/[\w/.]+", demo.split("drawings")[1]):
         assert (checkout / name).exists(), name
     results = json.loads((checkout / "output/demo/results.json").read_text())
     assert set(results) == {"sample_val", "sample_test"}
@@ -64,11 +69,19 @@ def test_your_own_photos(run, checkout, photos):
     assert shown.shape[1] == 960
 
 
-def test_eval_only_repeats_the_final_evaluation(run, checkout):
-    run(
-        "python train_net.py --config-file output/demo/config.yaml --eval-only MODEL.WEIGHTS output/demo/model_final.pth OUTPUT_DIR output/again"
-    )
+def test_eval_only_repeats_the_final_evaluation(run, checkout, demo):
+    weights = "MODEL.WEIGHTS output/demo/model_final.pth"
+    run(f"python train_net.py --config-file output/demo/config.yaml --eval-only {weights} OUTPUT_DIR output/again")
     again, first = (
         json.loads((checkout / f"output/{run_name}/results.json").read_text()) for run_name in ("again", "demo")
     )
     assert again["sample_test"] == first["sample_test"]
+
+
+def test_every_link_leads_somewhere_and_nothing_is_left_to_fill_in():
+    root = Path(__file__).parents[2]
+    for page in (root / "README.md", *(root / "docs").glob("*.md"), root / "data/sample/README.md"):
+        text = page.read_text()
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert link.startswith("https://") or (page.parent / link).exists(), f"{page.name}: {link}"
+        assert not re.search(r"\b(RESULTS|PRINTED_\w+|TODO)\b", text), page.name

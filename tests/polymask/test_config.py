@@ -213,3 +213,28 @@ def test_whole_numbers_are_fine_where_a_float_is_meant(tmp_path):
     config.write_text("SOLVER:\n  EPOCHS: 50\n")
     assert load_config(config, []).SOLVER.EPOCHS == 50
     assert load_config(BASE, ["SOLVER.EPOCHS", "7"]).SOLVER.EPOCHS == 7
+
+
+@pytest.mark.parametrize(
+    ("overrides", "iterations"),
+    [
+        (["SOLVER.EPOCHS", "2"], 164),
+        (["SOLVER.EPOCHS", "2", "SOLVER.MAX_ITER", "7"], 7),
+        ([], 1600),
+    ],
+)
+def test_epochs_on_the_command_line_count_also_where_the_file_has_iterations(overrides, iterations):
+    """mini_scratch.yaml sets MAX_ITER; two epochs of 82 photos, one a batch, are 164 iterations."""
+    assert resolved("configs/mini_scratch.yaml", *overrides).SOLVER.MAX_ITER == iterations
+
+
+def test_an_empty_split_is_left_out_also_where_it_is_named():
+    cfg = resolved(BASE, "DATASETS.VAL", "('street_val',)", "DATASETS.TEST", "('street_val', 'street_test')", val=0)
+    assert cfg.DATASETS.VAL == () and cfg.DATASETS.TEST == ("street_test",)
+
+
+@pytest.mark.parametrize("content", ["", "# nothing", "- a\n- b\n", "_BASE_: nowhere.yaml\n", "a: [1\n"])
+def test_a_file_that_is_no_configuration_is_an_error(tmp_path, content):
+    (tmp_path / "odd.yaml").write_text(content)
+    with pytest.raises(UserError, match="odd.yaml"):
+        load_config(tmp_path / "odd.yaml", [])

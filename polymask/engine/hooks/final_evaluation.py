@@ -31,7 +31,6 @@ class FinalEvaluation(HookBase):
 def report(results: dict, output_dir: Path) -> None:
     """Shows the results as a table and writes ``results.json``."""
     if not results:
-        log.warning("There is neither a val nor a test split: nothing was evaluated.")
-        return
+        return  # without a val and a test split, which the log has said at the beginning
     write_results(output_dir / RESULTS_NAME, results)
     log.info("Results, in percent (also in %s):\n%s", output_dir / RESULTS_NAME, results_table(results))

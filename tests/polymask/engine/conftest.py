@@ -52,6 +52,7 @@ def make_dataset(folder: Path, **photos_of_split: int) -> Path:
     """A dataset folder named ``tiny`` with so many photos in each split."""
     rng = np.random.default_rng(0)
     index = 0
+    folder.mkdir(exist_ok=True)
     for split, photos in photos_of_split.items():
         (folder / "labelme" / split).mkdir(parents=True)
         for _ in range(photos):
@@ -59,6 +60,12 @@ def make_dataset(folder: Path, **photos_of_split: int) -> Path:
             index += 1
     convert(ConvertOptions(source=folder / "labelme", output=folder / "tiny", name=folder.name.rstrip("0123456789")))
     return folder / "tiny"
+
+
+@pytest.fixture(scope="session")
+def make():
+    """See :func:`make_dataset`."""
+    return make_dataset
 
 
 @pytest.fixture(scope="session")

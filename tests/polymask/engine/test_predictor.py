@@ -89,15 +89,21 @@ def test_a_broken_photo_is_a_data_error(tmp_path):
     assert caught.value.exit_code == EXIT_DATA
 
 
-def test_compare_draws_each_photo_of_the_split(train_in, overfitted, tiny_dataset, tmp_path):
+def test_compare_draws_annotations_left_and_predictions_right(train_in, overfitted, tiny_dataset, tmp_path):
     weights = ("MODEL.WEIGHTS", str(overfitted / "model_final.pth"))
     run = train_in(tmp_path / "run", *weights, flags=["--eval-only"])
-    pictures, sheet = compare(run, tmp_path / "pictures", "test", 0.5)
     truth = json.loads((tiny_dataset / "test.json").read_text())
-    assert len(pictures) == len(truth["images"])
-    for path in (*pictures, sheet):
-        picture = cv2.imread(str(path))
-        left, right = np.array_split(picture, 2, axis=1)
-        assert left.std() > 10 and right.std() > 10
+    halves = {}
+    for threshold in (0.3, 1.0):  # nothing is as sure as 1
+        pictures, sheet = compare(run, tmp_path / str(threshold), "test", threshold)
+        assert len(pictures) == len(truth["images"]) and sheet.is_file()
+        picture = cv2.imread(str(pictures[0])).astype(int)
+        halves[threshold] = picture[:, :960], picture[:, -960:]
+    assert np.array_equal(halves[0.3][0], halves[1.0][0]), "the annotations do not depend on the threshold"
+    photo = read_photo(tiny_dataset.parent / "labelme" / truth["images"][0]["file_name"])
+    photo = cv2.resize(photo, (960, 960), interpolation=cv2.INTER_LINEAR).astype(int)
+    annotated, bare, drawn = (np.abs(half - photo).mean() for half in (*halves[1.0], halves[0.3][1]))
+    assert annotated > 2 * bare, "annotations on the left"
+    assert drawn > 2 * bare, "predictions on the right"
     with pytest.raises(UserError, match="has not been evaluated"):
         compare(run, tmp_path / "pictures", "val", 0.5)

@@ -1,10 +1,12 @@
 import json
+import shutil
 
 import pytest
 import torch
 import yaml
+from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from dataset_tools.errors import EXIT_USAGE, UserError
+from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
 from polymask.engine.trainer import CHECKPOINTS_TO_KEEP, Trainer
 
 SHORT = ("TEST.EVAL_PERIOD", "0", "SOLVER.IMS_PER_BATCH", "2")
@@ -132,6 +134,36 @@ def test_another_run_in_the_output_folder_is_kept(train):
 def _files_of(folder):
     # Not the log, which in this process, unlike in a new one, the first run still has open.
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "log.txt"}
+
+
+def test_a_failed_start_leaves_the_config_of_the_training(train, overfitted, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(overfitted, run)
+    before = (run / "config.yaml").read_bytes()
+    with pytest.raises(UserError, match="does not fit"):
+        train("MODEL.FPN.OUT_CHANNELS", "32", flags=["--resume"], output=run)
+    assert (run / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_missing_photo_ends_before_the_training(train, make, tmp_path, split):
+    dataset = make(tmp_path / "moved", train=2, test=1)
+    photo = next((tmp_path / "moved" / "labelme" / split).glob("*.png"))
+    photo.unlink()
+    with pytest.raises(UserError, match=photo.name) as caught:
+        train(*SHORT, dataset=dataset)
+    assert caught.value.exit_code == EXIT_DATA
+    for name in ("train", "val", "test"):
+        DatasetCatalog.remove(f"moved_{name}")
+        MetadataCatalog.remove(f"moved_{name}")
+
+
+def test_val_is_evaluated_during_the_training(train):
+    output = train("SOLVER.MAX_ITER", "3", "TEST.EVAL_PERIOD", "2")
+    log = (output / "log.txt").read_text()
+    # Once in iteration 2, once at the end; TEST at the end only.
+    evaluations = [log.count(f"Saving results to {output}/inference/tiny_{split}/") for split in ("val", "test")]
+    assert evaluations == [2, 1]
 
 
 def test_old_checkpoints_go_also_after_a_resume(train):
