@@ -1,6 +1,6 @@
 """Mask AP on a small LabelMe folder by cross-validation: each photo is judged by a model that has not seen it.
 
-    python -m benchmarks.folds LABELME_FOLDER --output output/folds [--folds 3] [--config-file ...] [KEY VALUE ...]
+    python -m benchmarks.folds --labelme FOLDER --output output/folds [--folds 3] [--config-file ...] [KEY VALUE ...]
 
 The predictions on the held-out photos of all folds are pooled and evaluated once, with a bootstrap interval over the
 photos.
@@ -63,7 +63,7 @@ def make_folds(labelme_folder: Path, output: Path, folds: int, seed: int) -> tup
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("labelme_folder", type=Path)
+    parser.add_argument("--labelme", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--config-file", default="configs/mini_scratch.yaml")
     parser.add_argument("--folds", type=int, default=3)
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE")
     args = parser.parse_args()
     silence_known_warnings()
-    whole, folders = make_folds(args.labelme_folder, args.output, args.folds, args.seed)
+    whole, folders = make_folds(args.labelme, args.output, args.folds, args.seed)
     outcomes, detections = [], []
     for folder in folders:
         overrides = ["DATASETS.ROOT", str(folder), *args.opts]

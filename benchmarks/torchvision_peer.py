@@ -111,7 +111,7 @@ def main() -> None:
         theirs = pool.submit(_train, "torchvision MaskRCNN resnet18", bitmasks, args.output, TorchvisionTrainer)
         ours, theirs = ours.result(), theirs.result()
     print_outcomes([ours, theirs], args.output / "torchvision_peer.json", threads=_threads())
-    print(f"Minutes, torchvision's over ours: {theirs.minutes / ours.minutes:.2f}")
+    print(f"Seconds an iteration, torchvision's over ours: {theirs.seconds / ours.seconds:.2f}")
 
 
 def _begin() -> None:

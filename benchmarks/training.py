@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from tabulate import tabulate
 
@@ -25,6 +26,7 @@ class Outcome:
     box_ap: float
     images_seen: int
     minutes: float
+    seconds: float  # of an iteration, the median: the minutes also count what else the machine was doing
     loss: float  # the median of the last iterations
 
 
@@ -50,7 +52,8 @@ def train_and_evaluate(
     (metrics,) = results.values()
     seen = cfg.SOLVER.MAX_ITER * cfg.SOLVER.IMS_PER_BATCH
     loss = float(trainer.storage.history("total_loss").median(20))
-    return Outcome(name, metrics["segm"]["AP"], metrics["bbox"]["AP"], seen, minutes, loss), results
+    seconds = float(np.median([value for value, _ in trainer.storage.history("time").values()]))
+    return Outcome(name, metrics["segm"]["AP"], metrics["bbox"]["AP"], seen, minutes, seconds, loss), results
 
 
 def print_outcomes(outcomes: list[Outcome], file: Path, threads: int | None = None) -> None:
