@@ -75,7 +75,7 @@ def main() -> None:
     outcomes, detections = [], []
     for folder in folders:
         overrides = ["DATASETS.ROOT", str(folder), *args.opts]
-        outcomes.append(train_and_evaluate(f"run {folder.name}", args.config_file, overrides, args.output)[0])
+        outcomes.append(train_and_evaluate(f"run {folder.name}", args.config_file, overrides, args.output))
         found = detections_file(args.output / f"run_{folder.name}", f"{folder.name}_test")
         detections += json.loads(found.read_text())
     print_outcomes(outcomes, args.output / "folds.json")

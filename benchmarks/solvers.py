@@ -45,7 +45,7 @@ def main() -> None:
     outcomes = []
     for name, config_file in SOLVERS.items():
         overrides = [*solver_overrides(config_file), "DATASETS.ROOT", str(args.dataset), *args.opts]
-        outcomes.append(train_and_evaluate(name, NETWORK, overrides, args.output)[0])
+        outcomes.append(train_and_evaluate(name, NETWORK, overrides, args.output))
     print_outcomes(outcomes, args.output / "solvers.json")
 
 

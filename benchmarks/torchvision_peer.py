@@ -125,7 +125,7 @@ def _threads() -> int:
 
 
 def _train(name: str, overrides: list[str], output: Path, trainer_class: type[Trainer]) -> Outcome:
-    return train_and_evaluate(name, CONFIG, overrides, output, trainer_class)[0]
+    return train_and_evaluate(name, CONFIG, overrides, output, trainer_class)
 
 
 if __name__ == "__main__":

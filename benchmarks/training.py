@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from polymask.engine.setup import setup
 from polymask.engine.trainer import Trainer
-from polymask.evaluation.coco import Metrics, evaluate
+from polymask.evaluation.coco import evaluate
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Outcome:
 
 def train_and_evaluate(
     name: str, config_file: str, overrides: list[str], output: Path, trainer_class: type[Trainer] = Trainer
-) -> tuple[Outcome, dict[str, Metrics]]:
+) -> Outcome:
     """Trains into ``output``/``name``, then evaluates on ``DATASETS.TEST``; the evaluation is not timed."""
     folder = str(output / name.replace(" ", "_"))
     args = argparse.Namespace(
@@ -48,12 +48,11 @@ def train_and_evaluate(
     start = time.perf_counter()
     trainer.train()
     minutes = (time.perf_counter() - start) / 60
-    results = evaluate(cfg, trainer.model, cfg.DATASETS.TEST)
-    (metrics,) = results.values()
+    (metrics,) = evaluate(cfg, trainer.model, cfg.DATASETS.TEST).values()
     seen = cfg.SOLVER.MAX_ITER * cfg.SOLVER.IMS_PER_BATCH
     loss = float(trainer.storage.history("total_loss").median(20))
     seconds = float(np.median([value for value, _ in trainer.storage.history("time").values()]))
-    return Outcome(name, metrics["segm"]["AP"], metrics["bbox"]["AP"], seen, minutes, seconds, loss), results
+    return Outcome(name, metrics["segm"]["AP"], metrics["bbox"]["AP"], seen, minutes, seconds, loss)
 
 
 def print_outcomes(outcomes: list[Outcome], file: Path, threads: int | None = None) -> None:
