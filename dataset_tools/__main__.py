@@ -6,10 +6,10 @@ import argparse
 import logging
 import sys
 
-from dataset_tools.commands import convert, preview
+from dataset_tools.commands import convert, preview, to_labelme
 from dataset_tools.errors import run_command
 
-COMMANDS = (convert, preview)
+COMMANDS = (convert, preview, to_labelme)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,14 +1,141 @@
-"""Class lists as users write them."""
+"""Classes as users choose them: the list, and what becomes of a label that someone typed."""
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_tools.errors import UserError
-from dataset_tools.instances import RESERVED_LABELS
+from dataset_tools.findings import Rule
+
+# Labels that LabelMe's own class lists hold for purposes of their own.
+RESERVED_LABELS = ("_background_", "__ignore__")
+
+# Something to say about a label or a shape.
+Note = tuple[Rule, str]
+
+# The number that some people end every label with, one number an object: Ball1, ball_2, person-3.
+_NUMBER = re.compile(r"(.*[^\d\s_.#-])[\s_.#-]*\d+")
 
 
-def parse_classes(text: str) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What becomes of a label.
+
+    Attributes:
+        name: the class; None if shapes of this label cannot be used.
+        notes: what is to be said; the last one says why ``name`` is None.
+        number: the label as typed, where it ended with an object's number.
+    """
+
+    name: str | None
+    notes: tuple[Note, ...] = ()
+    number: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """From labels to classes, in this order: white space, numbers, renaming, what is ignored, the list of classes.
+
+    Attributes:
+        classes: the labels that are allowed, in order; None allows every label.
+        rename: old label to new label; a new one that is in use already merges the two.
+        ignore: labels whose shapes are left out, after renaming.
+        strip_numbers: take the number off the end of a label; shapes of one numbered label in one photo are one object.
+    """
+
+    classes: tuple[str, ...] | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+    strip_numbers: bool = False
+    _resolved: dict[str, Resolved] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def resolve(self, raw: str) -> Resolved:
+        """What becomes of a label as it was typed."""
+        resolved = self._resolved.get(raw)
+        if resolved is None:
+            resolved = self._resolved[raw] = self._resolve(raw)
+        return resolved
+
+    def _resolve(self, raw: str) -> Resolved:
+        notes: list[Note] = []
+        label, number = raw.strip(), None
+        if not label:
+            return Resolved(None, ((Rule.EMPTY_LABEL, ""),))
+        if label != raw:
+            notes.append((Rule.LABEL_STRIPPED, f"{raw!r} became {label!r}"))
+        if self.strip_numbers and (match := _NUMBER.fullmatch(label)):
+            label, number = match[1], label
+        label = self.rename.get(label, label)
+        if label in RESERVED_LABELS:
+            return Resolved(None, (*notes, (Rule.IGNORED_LABEL, repr(label))))
+        if label in self.ignore:
+            return Resolved(None, (*notes, (Rule.IGNORED_ON_REQUEST, repr(label))))
+        if self.classes is not None and label not in self.classes:
+            return Resolved(None, (*notes, (Rule.UNKNOWN_LABEL, f"{label!r}{suggestion(label, self.classes)}")))
+        return Resolved(label, tuple(notes), number)
+
+    def check(self) -> None:
+        """Refuse rules that contradict themselves.
+
+        Raises:
+            UserError: as said.
+        """
+        if self.classes is not None:
+            _check_names("--classes", self.classes)
+        _check_names("--rename", tuple(dict.fromkeys(self.rename.values())))
+        for label in self.ignore:
+            if self.classes is not None and label in self.classes:
+                raise UserError(f"{label!r} is a class and to be ignored", remedy="Correct --classes or --ignore")
+        for old, new in self.rename.items():
+            if self.classes is not None and new not in (*self.classes, *self.ignore):
+                reason = f"{old!r} is to become {new!r}, which is no class{suggestion(new, self.classes)}"
+                raise UserError(reason, remedy="Correct --rename or --classes")
+
+
+def _check_names(option: str, names: Sequence[str]) -> None:
+    remedy = f"Correct {option}"
+    if option == "--classes" and not names:
+        raise UserError("there are no classes", remedy=remedy)
+    for name, count in Counter(names).items():
+        if not name or name != name.strip():
+            raise UserError(f"{name!r} cannot name a class", remedy=remedy)
+        if name in RESERVED_LABELS:
+            raise UserError(f"LabelMe reserves {name!r}, it cannot be a class", remedy=remedy)
+        if count > 1:
+            raise UserError(f"the class {name!r} is listed twice", remedy=remedy)
+
+
+def suggestion(label: str, classes: Sequence[str]) -> str:
+    """The class that may have been meant, in words to append; else what the classes are."""
+    folded = {name.casefold(): name for name in classes}
+    nearest = difflib.get_close_matches(label.casefold(), folded, n=1)
+    return f": did you mean {folded[nearest[0]]!r}?" if nearest else f"; the classes are {', '.join(classes)}"
+
+
+def variants(labels: Sequence[str]) -> list[list[str]]:
+    """Labels that may mean one class: they differ in case, spaces, signs or a plural only; in the order given."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        plain = re.sub(r"[\W_]", "", label.casefold())
+        groups.setdefault(plain.removesuffix("s") or label, []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def numbered(labels: Sequence[str]) -> dict[str, list[str]]:
+    """Labels that differ by a number at the end only, by what is before the number."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        if match := _NUMBER.fullmatch(label):
+            groups.setdefault(match[1], []).append(label)
+    return {name: group for name, group in groups.items() if len(group) > 1}
+
+
+def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
     """The classes in order, from the name of a text file with one a line, or from a list with commas.
 
     Empty lines are passed over, and so is what LabelMe's own lists begin with (``__ignore__``, ``_background_``).
@@ -28,9 +155,25 @@ def parse_classes(text: str) -> tuple[str, ...]:
         raise UserError(
             "there is no such class list",
             file=path,
-            remedy="Pass --classes a text file with one class a line, or a list like car,dog",
+            remedy=f"Pass {option} a text file with one class a line, or a list like car,dog",
         )
     else:
         names = text.split(",")
     stripped = (name.strip() for name in names)
     return tuple(name for name in stripped if name and name not in RESERVED_LABELS)
+
+
+def parse_renames(texts: Sequence[str]) -> dict[str, str]:
+    """Old label to new label, from texts ``old=new``.
+
+    Raises:
+        UserError: there is no or more than one ``=``, or a label is renamed twice.
+    """
+    renames: dict[str, str] = {}
+    for text in texts:
+        old, equals, new = (part.strip() for part in text.partition("="))
+        if not (old and equals and new) or "=" in new:
+            raise UserError(f"--rename {text!r} is not old=new", remedy="Pass --rename with one '=', as in cars=car")
+        if renames.setdefault(old, new) != new:
+            raise UserError(f"--rename makes {old!r} both {renames[old]!r} and {new!r}", remedy="Pass one of them")
+    return renames

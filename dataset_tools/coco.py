@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -17,7 +19,7 @@ class Category(msgspec.Struct, frozen=True):
     name: str
 
 
-class Image(msgspec.Struct, frozen=True):
+class Image(msgspec.Struct, frozen=True, gc=False):
     """A photo; ids start at 1, sizes are in pixels as it is shown (EXIF), file_name is relative to the image root."""
 
     id: int
@@ -26,14 +28,14 @@ class Image(msgspec.Struct, frozen=True):
     height: int
 
 
-class Rle(msgspec.Struct, frozen=True):
+class Rle(msgspec.Struct, frozen=True, gc=False):
     """A mask in pycocotools' run-length code: size is (height, width), counts its compressed text."""
 
     size: tuple[int, int]
     counts: str
 
 
-class Annotation(msgspec.Struct, frozen=True):
+class Annotation(msgspec.Struct, frozen=True, gc=False):
     """One instance.
 
     Attributes:
@@ -64,6 +66,29 @@ class CocoFile(msgspec.Struct, frozen=True):
 def encode_coco(content: CocoFile) -> bytes:
     """The file's bytes: the same for the same content."""
     return msgspec.json.encode(content) + b"\n"
+
+
+def write_coco(
+    file: BinaryIO, images: Iterable[Image], annotations: Iterable[Annotation], categories: Iterable[Category]
+) -> None:
+    """Write the bytes of ``encode_coco`` without having all of them in memory."""
+    encoder = msgspec.json.Encoder()
+    file.write(b'{"images":')
+    _write_list(file, encoder, images)
+    file.write(b',"annotations":')
+    _write_list(file, encoder, annotations)
+    file.write(b',"categories":')
+    _write_list(file, encoder, categories)
+    file.write(b"}\n")
+
+
+def _write_list(file: BinaryIO, encoder: msgspec.json.Encoder, records: Iterable[msgspec.Struct]) -> None:
+    before = b"["
+    for record in records:
+        file.write(before)
+        file.write(encoder.encode(record))
+        before = b","
+    file.write(b"]" if before == b"," else b"[]")
 
 
 def read_coco(path: Path) -> CocoFile:

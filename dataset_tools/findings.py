@@ -58,9 +58,15 @@ class Rule(Enum):
     ORIENTATION_UNSAFE = ("LM019", _ERROR, "an orientation flag (TIFF, or XMP only) that programs read differently",
         "Save the photo as PNG without the flag, and annotate that")
     PHOTO_WITHOUT_FILE = ("LM020", _NOTE, "a photo without an annotation file, left out",
-        "Annotate it; if there is nothing in it, save it in labelme without shapes")
+        "Annotate it; if there is nothing in it, save it in labelme without shapes, or pass --negatives")
     NO_SHAPES = ("LM021", _NOTE, "no shapes: the photo is kept as a negative",
         "Annotate it if there is something in it")
+    PHOTO_AMBIGUOUS = ("LM022", _ERROR, "several photos of that name fit, and nothing says which",
+        "Correct imagePath")
+    NAMES_DISAGREE = ("LM023", _WARNING, "imagePath names one photo, the file's own name another; imagePath was taken",
+        "Check that it is the right photo")
+    TAKEN_AS_NEGATIVE = ("LM024", _NOTE, "a photo without an annotation file, taken as one with nothing in it",
+        "Nothing needs to be done")
     # Shapes
     TOO_FEW_POINTS = ("LM030", _WARNING, "too few points, dropped",
         "Delete the shape, or draw it again")
@@ -73,13 +79,13 @@ class Rule(Enum):
     NO_PIXELS = ("LM034", _WARNING, "covers not one pixel, dropped",
         "Delete the shape, or draw it again")
     SELF_CROSSING = ("LM035", _WARNING, "the outline crosses or touches itself; kept",
-        "Move the vertex that is named")
+        "Move the vertex that is named, or pass --repair")
     PARTLY_OUTSIDE = ("LM036", _NOTE, "partly outside the photo, clipped",
         "Nothing needs to be done")
     OUTSIDE = ("LM037", _WARNING, "wholly outside the photo, dropped",
         "Check that the photo is the one that was annotated")
     NO_SURFACE = ("LM038", _WARNING, "a shape of a type that has no surface or is unknown, left out",
-        "Draw the object as a polygon")
+        "Draw the object as a polygon, or pass --line-width to give lines and points a surface")
     MASK_BOX_DIFFERS = ("LM039", _NOTE, "the mask has another size than its box; the mask decides",
         "Nothing needs to be done")
     MASK_EMPTY = ("LM040", _WARNING, "an empty mask, dropped",
@@ -89,20 +95,40 @@ class Rule(Enum):
     GROUP_WITH_SEVERAL_LABELS = ("LM042", _WARNING, "one group_id on different labels: kept as separate instances",
         "Give the parts of one object one label, and other objects another group_id")
     DUPLICATE_SHAPE = ("LM043", _WARNING, "the same shape twice; both kept",
-        "Delete one of them")
+        "Delete one of them, or pass --drop-duplicates")
+    NESTED_PARTS = ("LM044", _NOTE, "a part inside another part of its group adds nothing to it",
+        "Pass --holes if it is meant as a hole")
+    HOLE_CUT = ("LM045", _NOTE, "a part inside another part of its group was cut out",
+        "Nothing needs to be done")
+    DUPLICATE_DROPPED = ("LM046", _NOTE, "the same shape twice; one was dropped",
+        "Nothing needs to be done")
+    REPAIRED = ("LM047", _NOTE, "the outline crosses or touches itself; repaired",
+        "Look at it in a preview")
+    OVERLAP = ("LM048", _WARNING, "two instances of one class cover nearly the same pixels",
+        "Delete one of them if it is one object; give its parts one group_id")
+    TINY = ("LM049", _WARNING, "too small to be learnt at the training size",
+        "Train on larger photos (--training-size tells check of it), or delete it")
     # Labels
     EMPTY_LABEL = ("LM050", _ERROR, "an empty label",
         "Give the shape a label")
     LABEL_STRIPPED = ("LM051", _WARNING, "white space around a label, removed",
         "Nothing needs to be done; correct it in labelme to be rid of the warning")
     UNKNOWN_LABEL = ("LM052", _ERROR, "a label that is not in --classes",
-        "Correct the label, or add it to the classes")
+        "Correct the label, add it to the classes, or pass --rename or --ignore")
     LABEL_VARIANTS = ("LM053", _WARNING, "labels that may mean one class",
-        "Merge them in labelme if they do")
+        "Merge them with --rename if they do")
     IGNORED_LABEL = ("LM054", _NOTE, "a label that LabelMe reserves, left out",
         "Nothing needs to be done")
     CLASS_WITHOUT_INSTANCES = ("LM055", _WARNING, "a class of --classes without an instance",
         "Check its spelling")
+    RENAME_UNUSED = ("LM056", _WARNING, "a label of --rename or --ignore that no shape has",
+        "Check its spelling")
+    IGNORED_ON_REQUEST = ("LM057", _NOTE, "a label of --ignore, left out",
+        "Nothing needs to be done")
+    NUMBERED_LABELS = ("LM058", _WARNING, "labels that differ by a number only; each is a class of its own",
+        "Pass --strip-numbers if the numbers count objects of one class")
+    FEW_INSTANCES = ("LM059", _WARNING, "a class with few instances",
+        "Annotate more of it, merge it into another with --rename, or leave it out with --ignore")
     # Splits
     EMPTY_SPLIT = ("LM060", _WARNING, "a split without photos",
         "Annotate more photos, or choose other fractions")
@@ -111,6 +137,10 @@ class Rule(Enum):
     CLASS_NOT_IN_SPLIT = ("LM062", _NOTE, "a class that cannot be measured: the split has no instance of it",
         "Annotate more photos of it, or take another --seed")
 
+    LOOK_ALIKES_APART = ("LM063", _WARNING, "photos that look alike are in different splits: what is measured flatters",
+        "Keep them in one split, with --group or sub-folders")
+    LOOK_ALIKES = ("LM064", _NOTE, "photos that look alike; a random split may part them",
+        "Keep them in one split, with --group or sub-folders")
     # fmt: on
 
     def __init__(self, code: str, severity: Severity, title: str, remedy: str):

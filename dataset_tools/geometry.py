@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 Polygon = NDArray[np.float64]
@@ -23,6 +24,12 @@ MAX_COORDINATE = 1e6
 # The sides of a polygon that stands for a circle stay this near to it, in pixels: below anything that a raster shows.
 CIRCLE_TOLERANCE = 0.1
 _FEWEST_CIRCLE_VERTICES = 12
+
+# Vertices of a quarter of a pen's round end: at the usual widths of about 10 px, 0.1 px from the circle.
+_PEN_SEGMENTS = 8
+
+# Rows of a table of overlaps that are computed at a time: a photo of thousands of instances must not fill the memory.
+_BLOCK = 256
 
 # Decimals kept of a coordinate in pixels: a hundredth is finer than any hand, and keeps the files small.
 DECIMALS = 2
@@ -48,6 +55,38 @@ def circle(points: Polygon) -> Polygon:
     count = max(_FEWEST_CIRCLE_VERTICES, math.ceil(needed))
     angles = np.arange(count) * (2 * math.pi / count)
     return centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def stroke(points: Polygon, width: float) -> list[Polygon]:
+    """What a round pen of a width in pixels leaves: a disc of a point, a strip of a line. Holes are cut through."""
+    line = shapely.Point(points[0]) if len(points) == 1 else shapely.LineString(points)
+    return _pieces(shapely.buffer(line, width / 2, quad_segs=_PEN_SEGMENTS))
+
+
+def plain(points: Polygon, counts: Sequence[int], size: tuple[int, int]) -> list[Polygon | None]:
+    """The outlines that need no care, rounded, and None for each of the others; many at once, which is quick.
+
+    No care needs an outline inside the photo, without repeated vertices, that has area and does not cross or touch
+    itself: nearly every one.
+
+    Args:
+        points: (N, 2): the vertices of all outlines, one after the other.
+        counts: how many of them each outline has, 3 at least.
+        size: the photo's (width, height).
+    """
+    counts = np.asarray(counts)
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is not inside
+        points = np.round(points, DECIMALS) + 0.0
+    before = np.roll(points, 1, axis=0)
+    before[starts] = points[ends - 1]
+    good = np.all((points >= 0) & (points <= size), axis=1) & np.any(points != before, axis=1)
+    good = np.logical_and.reduceat(good, starts)
+    kept = np.repeat(good, counts)
+    rings = shapely.linearrings(points[kept], indices=np.repeat(np.arange(good.sum()), counts[good]))
+    good[good] = shapely.is_valid(shapely.polygons(rings))
+    return [points[start:end] if ok else None for start, end, ok in zip(starts, ends, good)]
 
 
 def without_repeats(polygon: Polygon) -> Polygon:
@@ -81,9 +120,19 @@ def clip(polygon: Polygon, size: tuple[int, int]) -> list[Polygon]:
         return [polygon]
     shape = shapely.Polygon(polygon)
     inside = shapely.intersection(shape if shape.is_valid else shapely.make_valid(shape), shapely.box(0, 0, *size))
+    return _pieces(inside)
+
+
+def repaired(polygon: Polygon) -> list[Polygon]:
+    """Outlines that do not cross themselves and cover what the polygon does by the even-odd rule."""
+    return _pieces(shapely.make_valid(shapely.Polygon(polygon)))
+
+
+def _pieces(geometry: shapely.Geometry) -> list[Polygon]:
+    """The polygons in a geometry, as arrays."""
     return [
         shapely.get_coordinates(piece.exterior)[:-1]
-        for part in shapely.get_parts(inside)
+        for part in shapely.get_parts(geometry)
         for piece in _without_holes(part)
     ]
 
@@ -127,10 +176,15 @@ def paste(mask: Mask, corner: Sequence[float], size: tuple[int, int]) -> Mask:
     return canvas
 
 
-def rasterise(polygons: Sequence[Polygon], size: tuple[int, int]) -> dict:
-    """The union of polygons as pycocotools' compressed RLE: the pixels that Detectron2 trains and evaluates with."""
+def resized(mask: Mask, size: tuple[int, int]) -> Mask:
+    """A mask at another (width, height): each pixel has the value of the nearest one."""
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+
+
+def rasterise(polygons: Sequence[Polygon], size: tuple[int, int]) -> list[dict]:
+    """Each polygon as pycocotools' compressed RLE: the pixels that Detectron2 trains and evaluates with."""
     width, height = size
-    return coco_mask.merge(coco_mask.frPyObjects([polygon.ravel().tolist() for polygon in polygons], height, width))
+    return coco_mask.frPyObjects([polygon.ravel() for polygon in polygons], height, width) if polygons else []
 
 
 def encode(mask: Mask) -> dict:
@@ -138,11 +192,71 @@ def encode(mask: Mask) -> dict:
     return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
 
 
+def decode(encoded: dict) -> Mask:
+    """The mask (height, width) of a compressed RLE."""
+    return coco_mask.decode(encoded).astype(bool)
+
+
 def union(encoded: Sequence[dict]) -> dict:
     """The union of compressed RLEs of one size."""
-    return coco_mask.merge(list(encoded))
+    return encoded[0] if len(encoded) == 1 else coco_mask.merge(list(encoded))
 
 
-def measure(encoded: dict) -> tuple[float, tuple[float, float, float, float]]:
-    """Area in pixels and bounding box (x, y, width, height) of a compressed RLE."""
-    return float(coco_mask.area(encoded)), tuple(map(float, coco_mask.toBbox(encoded)))
+def measure(encoded: Sequence[dict]) -> tuple[list[float], list[list[float]]]:
+    """Areas in pixels and bounding boxes (x, y, width, height) of compressed RLEs."""
+    encoded = list(encoded)
+    return coco_mask.area(encoded).astype(float).tolist(), coco_mask.toBbox(encoded).tolist()
+
+
+def nesting(encoded: Sequence[dict]) -> list[int]:
+    """How many of the masks hold each of them wholly and are larger."""
+    areas = coco_mask.area(list(encoded)).tolist()
+    return [
+        sum(
+            area < other_area and coco_mask.area(coco_mask.merge([one, other], intersect=True)) == area
+            for other, other_area in zip(encoded, areas)
+        )
+        for one, area in zip(encoded, areas)
+    ]
+
+
+def overlaps(encoded: Sequence[dict], at_least: float) -> list[tuple[int, int, float]]:
+    """The pairs of masks whose intersection over union reaches a value, with that value; first index first."""
+    pairs = []
+    for start in range(0, len(encoded), _BLOCK):
+        block = list(encoded[start : start + _BLOCK])
+        values = coco_mask.iou(block, list(encoded), [0] * len(encoded))
+        for row, column in zip(*np.nonzero(values >= at_least)):
+            if start + row < column:
+                pairs.append((int(start + row), int(column), float(values[row, column])))
+    return pairs
+
+
+def outlines(mask: Mask, tolerance: float) -> list[Polygon]:
+    """Polygons that cover the pixels of a mask (height, width): along the edges of pixels, then simplified.
+
+    No point of a mask's own outline is farther than ``tolerance`` pixels from the simplified one. At 0, pycocotools
+    fills the polygons to the mask itself. Pixels that only touch at a corner belong to different polygons, and a hole
+    is cut through. Every piece keeps some of its pixels.
+    """
+    steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    (rows, left), (_, right) = np.nonzero(steps == 1), np.nonzero(steps == -1)
+    covered = shapely.union_all(shapely.box(left, rows, right, rows + 1))
+    size = mask.shape[1], mask.shape[0]
+    return [polygon for piece in shapely.get_parts(covered) for polygon in _simplified(piece, tolerance, size)]
+
+
+def _simplified(piece: shapely.Polygon, tolerance: float, size: tuple[int, int]) -> list[Polygon]:
+    exact = shapely.points(shapely.get_coordinates(piece))
+    tolerance = min(tolerance, sum(size))
+    while True:
+        simple = shapely.simplify(piece, tolerance)
+        polygons = [rounded(polygon) for polygon in _pieces(simple)]
+        polygons = [polygon for polygon in polygons if len(polygon) >= 3]
+        # GEOS decides on the first vertex of a ring at the end, when others near it are gone already: a corner may be
+        # cut by more than the tolerance. And a triangle may be left of a pixel, and have none.
+        if tolerance == 0 or (
+            shapely.distance(exact, simple.boundary).max() <= tolerance and any(measure(rasterise(polygons, size))[0])
+        ):
+            return polygons
+        tolerance = tolerance / 2 if tolerance > 0.01 else 0

@@ -126,7 +126,7 @@ def _mask(annotation: Annotation, image: Image) -> geometry.Mask:
         encoded = {"size": list(annotation.segmentation.size), "counts": annotation.segmentation.counts}
     else:
         polygons = [np.reshape(polygon, (-1, 2)) for polygon in annotation.segmentation]
-        encoded = geometry.rasterise(polygons, (image.width, image.height))
+        encoded = geometry.union(geometry.rasterise(polygons, (image.width, image.height)))
     return coco_mask.decode(encoded).astype(bool)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dataset_tools.card import SPLITS
 from dataset_tools.errors import UserError
@@ -57,6 +60,147 @@ def split_at_random(names: Sequence[str], fractions: Sequence[float], seed: int)
     The draw is a hash of seed and name, so it depends neither on the order of the names nor on the machine, and a few
     more photos move few of the others.
     """
-    drawn = sorted(names, key=lambda name: hashlib.blake2b(f"{seed}\n{name}".encode()).digest())
+    drawn = sorted(names, key=lambda name: _draw(seed, name))
     splits = [split for split, count in zip(SPLITS, split_counts(len(names), fractions)) for _ in range(count)]
     return dict(zip(drawn, splits))
+
+
+def group_names(names: Iterable[str], pattern: str) -> dict[str, str]:
+    """The group of each name in which a regular expression finds one; the other names are left out.
+
+    Args:
+        pattern: searched for anywhere in a name. The group is what its first capturing group holds, or the whole match
+            where it has none; a match of no character says nothing.
+
+    Raises:
+        UserError: it is no regular expression, or finds nothing in any name.
+    """
+    remedy = r"Pass a regular expression such as '^(.*)_frame\d+', which finds in a photo's name what it is grouped by"
+    try:
+        expression = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UserError(f"{pattern!r} is no regular expression: {error}", remedy=remedy) from error
+    matches = ((name, expression.search(name)) for name in names)
+    found = {name: match[min(1, expression.groups)] for name, match in matches if match}
+    found = {name: text for name, text in found.items() if text}
+    if not found:
+        raise UserError(f"the regular expression {pattern!r} finds nothing in any name", remedy=remedy)
+    return found
+
+
+def split(
+    labels: Mapping[str, Mapping[str, int]],
+    fractions: Sequence[float],
+    seed: int,
+    groups: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The split of each photo, such that each class is divided by the fractions as closely as the photos allow.
+
+    Iterative stratification (Sechidis, Tsoumakas, Vlahavas: On the Stratification of Multi-Label Data, ECML PKDD 2011,
+    algorithm 1), dealing groups of photos and counting instances: the rarest label first, each of its groups to the
+    split that lacks most of it. Beyond the paper, a split is overfilled only where no other has room, and these go
+    before everything else, the first before the second:
+
+    - From three groups on, every split with a positive fraction gets one; train gets one in any case.
+    - Train gets the first group of every label. So it has every label of three groups or more; and every other label,
+      too, if at least two groups hold no label that is theirs alone, which can be spared for val and test.
+
+    Without groups, the numbers of photos are those of :func:`split_counts`, but that train may take one more for each
+    label. The result depends neither on the order of the names nor on the machine.
+
+    Args:
+        labels: how many instances of each label the photo of a name holds; none for a negative.
+        fractions: of train, val and test; see :func:`check_fractions`. Only their ratios matter.
+        groups: the group of a photo; photos of one group never part. A photo that is not in it is one of its own.
+    """
+    dealt = _gather(labels, groups or {}, seed)
+    totals = Counter()
+    for group in dealt:
+        totals.update(group.instances)
+    shares = [
+        _Share(name, room, {label: total * fraction / sum(fractions) for label, total in totals.items()})
+        for name, room, fraction in zip(SPLITS, split_counts(len(labels), fractions), fractions)
+        if fraction > 0
+    ]
+    owed = shares if len(dealt) >= len(SPLITS) else shares[:1]
+    for left, (label, group) in zip(range(len(dealt), 0, -1), _rarest_first(dealt)):
+        empty = [share for share in owed if not share.names]
+        _taker(group, label, empty if left <= len(empty) else shares).take(group)
+    return {name: share.split for share in shares for name in share.names}
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Photos that stay together: what the seed drew for them, their names, their instances of each label."""
+
+    draw: bytes
+    names: list[str]
+    instances: Counter[str]
+
+
+@dataclass(slots=True)
+class _Share:
+    """What a split has got, the photos it has room for, and the instances of each label that are its due."""
+
+    split: str
+    room: int
+    due: dict[str, float]
+    names: list[str] = field(default_factory=list)
+    instances: Counter[str] = field(default_factory=Counter)
+
+    def take(self, group: _Group) -> None:
+        self.names += group.names
+        self.instances.update(group.instances)
+        self.room -= len(group.names)
+
+
+def _gather(labels: Mapping[str, Mapping[str, int]], groups: Mapping[str, str], seed: int) -> list[_Group]:
+    """The groups in the order that the seed draws for them."""
+    members: dict[tuple[bool, str], list[str]] = {}
+    for name in labels:
+        members.setdefault((name in groups, groups.get(name, name)), []).append(name)
+    gathered = []
+    for names in members.values():
+        instances = Counter()
+        for name in names:
+            instances.update({label: count for label, count in labels[name].items() if count > 0})
+        gathered.append(_Group(min(_draw(seed, name) for name in names), names, instances))
+    return sorted(gathered, key=lambda group: group.draw)
+
+
+def _draw(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\n{name}".encode()).digest()
+
+
+def _rarest_first(groups: Sequence[_Group]) -> Iterator[tuple[str | None, _Group]]:
+    """Each group once, with the label it is dealt for: the one that the fewest groups to come hold; None at the end."""
+    holders: dict[str, list[_Group]] = {}
+    for group in groups:
+        for label in group.instances:
+            holders.setdefault(label, []).append(group)
+    to_come = Counter({label: len(held_by) for label, held_by in holders.items()})
+    dealt = set()
+    while to_come:
+        # Of two labels with one group to come, that which never had more goes first: only here can train get it.
+        label = min(to_come, key=lambda label: (to_come[label], len(holders[label]), label))
+        for group in holders[label]:
+            if group.draw not in dealt:
+                dealt.add(group.draw)
+                to_come.subtract(group.instances.keys())
+                yield label, group
+        del to_come[label]
+    yield from ((None, group) for group in groups if group.draw not in dealt)
+
+
+def _taker(group: _Group, label: str | None, shares: Sequence[_Share]) -> _Share:
+    """The split that gets a group: train for a label that it has not got, else the one that lacks most of the label."""
+    train = shares[0]
+    if train.split == SPLITS[0] and group.instances.keys() - train.instances.keys():
+        return train
+
+    def claim(place: int) -> tuple[float, ...]:
+        share = shares[place]
+        lacking = share.due[label] - share.instances[label] if label is not None else 0.0
+        return min(share.room - len(group.names), 0), lacking, share.room, group.draw[place]
+
+    return shares[max(range(len(shares)), key=claim)]

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "convert",

@@ -10,23 +10,26 @@ from labelme.utils import shape_to_mask
 from pycocotools import mask as coco_mask
 
 from dataset_tools import geometry, instances
+from dataset_tools.classes import LabelRules
 from dataset_tools.coco import Rle
 from dataset_tools.findings import Rule
 from dataset_tools.labelme import Shape
+from dataset_tools.shapes import ShapeOptions
 
 SIZE = (96, 80)
 SQUARE = ((8.0, 8.0), (24.0, 8.0), (24.0, 24.0), (8.0, 24.0))
 
 
-def build(*shapes, classes=None):
-    return instances.build("a.json", shapes, SIZE, classes)
+def build(*shapes, classes=None, frame=None, **options):
+    return instances.build("a.json", shapes, SIZE, ShapeOptions(LabelRules(classes), **options), frame)
 
 
 def pixels(instance):
     if isinstance(instance.segmentation, Rle):
         encoded = {"size": list(instance.segmentation.size), "counts": instance.segmentation.counts}
     else:
-        encoded = geometry.rasterise([np.reshape(polygon, (-1, 2)) for polygon in instance.segmentation], SIZE)
+        polygons = [np.reshape(polygon, (-1, 2)) for polygon in instance.segmentation]
+        encoded = geometry.union(geometry.rasterise(polygons, SIZE))
     return coco_mask.decode(encoded).astype(bool)
 
 

@@ -22,11 +22,11 @@ def run(*arguments):
 
 
 def test_convert_and_preview(folder, square, tmp_path):
-    for index in range(4):
+    for index in range(10):
         folder.pair(f"{index}", [square(), square("bus", left=30)], seed=index)
     done = run("convert", folder.root, "--output", folder.dataset, "--classes", "car,bus", "--split", 0.5, 0.25, 0.25)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "4 images, 8 instances" in done.stdout
+    assert "10 images, 20 instances" in done.stdout
     assert f"train_net.py --config-file configs/mask_rcnn_R_18_FPN.yaml DATASETS.ROOT {folder.dataset}" in done.stdout
     drawn = run("preview", folder.dataset, "--output", tmp_path / "out", "--max", 1)
     assert (drawn.returncode, drawn.stderr) == (0, "")
@@ -77,7 +77,7 @@ def test_interruption(folder, square, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dataset_tools.convert.encode_card", interrupt)
+    monkeypatch.setattr("dataset_tools.write.encode_card", interrupt)
     assert main(["convert", str(folder.root), "--output", str(folder.dataset)]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert [path.name for path in folder.root.parent.iterdir()] == ["photos"]

@@ -1,0 +1,211 @@
+"""A LabelMe folder as a source: its files and photos, and what one file says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dataset_tools import images, instances, labelme
+from dataset_tools.card import SPLITS
+from dataset_tools.errors import UserError
+from dataset_tools.findings import Finding, Rule
+from dataset_tools.labelme import AnnotationFile
+from dataset_tools.photos import PhotoFinder
+from dataset_tools.records import AnnotatedPhoto, Photo
+from dataset_tools.shapes import ShapeOptions
+
+_NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
+
+_RULES = {
+    labelme.NotJson: Rule.NOT_JSON,
+    labelme.WrongEncoding: Rule.WRONG_ENCODING,
+    labelme.WrongStructure: Rule.WRONG_STRUCTURE,
+    labelme.NotLabelme: Rule.NOT_LABELME,
+}
+
+
+class LabelmeFolder:
+    """Annotation files and photos, mixed in one folder, in sub-folders of one, or in two that mirror each other.
+
+    Args:
+        root: the folder of the annotation files.
+        photos: the folder of the photos; None if they are under ``root``, too.
+        encoding: of the JSON files.
+        negatives: photos without a file are photos with nothing in them.
+        exclude: a folder under ``root`` that is passed over.
+
+    Attributes:
+        keys: what ``read`` takes: the annotation files and, with ``negatives``, the photos without one.
+        split_folders: the sub-folders train, val and test, where the folder is split already.
+
+    Raises:
+        UserError: there is no such folder, there is nothing in it, or its sub-folders make no split.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        photos: Path | None = None,
+        encoding: str = "utf-8",
+        negatives: bool = False,
+        exclude: Path | None = None,
+    ):
+        for folder in (root, photos or root):
+            _check_folder(folder)
+        _check_encoding(encoding)
+        self.root, self.photo_root = root, photos or root
+        self._encoding = encoding
+        self._files, names = _list_folder(root, exclude)
+        if photos is not None:
+            _, names = _list_folder(photos, exclude)
+        if not self._files:
+            raise UserError("there is no JSON file in this folder", file=root, remedy=_NAME_THE_FOLDER)
+        self.split_folders = _split_folders(root)
+        self._finder = PhotoFinder(self.photo_root, names, root, self._files)
+        self._photos_alone = self._without_file(names)
+        self.keys = [*self._files, *(self._photos_alone if negatives else ())]
+        self._negatives = set(self._photos_alone) if negatives else set()
+
+    def _without_file(self, photos: set[str]) -> list[str]:
+        """The photos that have no file of their own name."""
+        names = {os.path.splitext(file)[0] for file in self._files}
+        return sorted(photo for photo in photos if photo not in names and os.path.splitext(photo)[0] not in names)
+
+    def read(
+        self, key: str, options: ShapeOptions, max_size: int | None = None
+    ) -> tuple[AnnotatedPhoto | None, list[Finding]]:
+        """One annotation file with its photo and its instances, and everything there is to say about it.
+
+        None where there is no photo, or no annotation file in the first place. The findings may hold errors either way.
+
+        Args:
+            key: one of ``keys``.
+            options: what becomes of shapes.
+            max_size: the longer side of the photo, to which larger ones are scaled; None keeps the size.
+        """
+        if not is_text(key):
+            return None, [Finding(Rule.BAD_FILE_NAME, key)]
+        if self.split_folders and _top_folder(key) not in self.split_folders:
+            return None, [Finding(Rule.OUTSIDE_SPLITS, key)]
+        if key in self._negatives:
+            return self._read_negative(key, max_size)
+        try:
+            record = self._decode(key)
+        except OSError as error:
+            return None, [Finding(Rule.NOT_JSON, key, message=error.strerror or str(error))]
+        except labelme.LabelmeError as error:
+            return None, [Finding(_RULES[type(error)], key, error.place, str(error))]
+        photo, findings = self._finder.find(key, record)
+        if photo is None:
+            return None, findings
+        frame = images.fitted(photo.size, max_size)
+        made, found = instances.build(key, record.shapes, photo.size, options, frame)
+        if not record.shapes:
+            found.append(Finding(Rule.NO_SHAPES, key))
+        return AnnotatedPhoto(key, photo, frame, made, self._split(key)), findings + found
+
+    def _read_negative(self, photo: str, max_size: int | None) -> tuple[AnnotatedPhoto | None, list[Finding]]:
+        try:
+            size = images.read_header(self.photo_root / photo).size
+        except images.ImageError as error:
+            return None, [Finding(error.rule, photo, message=str(error))]
+        except OSError as error:
+            return None, [Finding(Rule.PHOTO_UNREADABLE, photo, message=str(error))]
+        item = AnnotatedPhoto(photo, Photo(photo, size), images.fitted(size, max_size), [], self._split(photo))
+        return item, [Finding(Rule.TAKEN_AS_NEGATIVE, photo)]
+
+    def embedded(self, file: str) -> images.Standalone:
+        """The photo in an annotation file, read again: all of them together may not fit into the memory."""
+        record = self._decode(file)
+        return images.standalone(record.image_data, (record.image_width, record.image_height))
+
+    def unread(self, used: set[str]) -> Iterator[Finding]:
+        """What there is to say about photos that no file has led to.
+
+        Args:
+            used: the photos that some file has led to.
+        """
+        for photo in self._photos_alone:
+            if photo not in used and photo not in self._negatives:
+                yield Finding(Rule.PHOTO_WITHOUT_FILE, photo)
+
+    def _decode(self, file: str) -> AnnotationFile:
+        with open(f"{self.root}/{file}", "rb") as stream:
+            return labelme.decode(stream.read(), self._encoding)
+
+    def _split(self, key: str) -> str | None:
+        return _top_folder(key) if self.split_folders else None
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError("there is no such folder", file=folder, remedy=_NAME_THE_FOLDER)
+    if not is_text(str(folder.resolve())):
+        raise UserError("the name of this folder is no Unicode text", file=ascii(str(folder)), remedy="Rename it")
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        "a".encode(encoding)
+    except LookupError as error:
+        remedy = "Pass --encoding utf-8, gbk, shift_jis, cp1252, ..."
+        raise UserError(f"{encoding!r} is no text encoding", remedy=remedy) from error
+
+
+def is_text(path: str) -> bool:
+    """Whether a path can be written into JSON: file systems take names that are no text."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _list_folder(root: Path, exclude: Path | None) -> tuple[list[str], set[str]]:
+    """The JSON files, sorted, and the photos under a folder, relative to it with POSIX slashes.
+
+    Links to folders are followed, each folder once; hidden files and folders, where systems keep thumbnails and other
+    things of their own, are passed over, and so is ``exclude``.
+    """
+    files: list[str] = []
+    photos: set[str] = set()
+    seen = {exclude.resolve()} if exclude else set()
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
+        real = Path(folder).resolve()
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        inside = Path(folder).relative_to(root).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
+        for name in names:
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(".json"):
+                files.append(prefix + name)
+            elif images.is_photo_name(name):
+                photos.add(prefix + name)
+    return sorted(files), photos
+
+
+def _raise(error: OSError) -> None:
+    """A folder that cannot be listed is no empty folder."""
+    raise error
+
+
+def _split_folders(root: Path) -> Sequence[str]:
+    """The sub-folders train, val and test, where the folder is split already; none where it is not."""
+    present = [split for split in SPLITS if (root / split).is_dir()]
+    if present and "train" not in present:
+        raise UserError(
+            f"there is a folder '{present[0]}' but no folder 'train'",
+            file=root,
+            remedy="Name the folders train, val and test, or otherwise",
+        )
+    return present
+
+
+def _top_folder(file: str) -> str:
+    return file.partition("/")[0]

@@ -1,0 +1,79 @@
+"""The same work on many items, in several processes, with a progress bar."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from dataset_tools.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Items that a process gets at a time: enough to make the way between processes cheap, few enough to share out the work
+# and to move the progress bar. Where there are no more, no process is started.
+_CHUNK = 32
+
+
+def in_order(
+    work: Callable[[Any, Item], Result], state: Any, items: Sequence[Item], jobs: int, description: str, unit: str
+) -> Iterator[Result]:
+    """``work(state, item)`` for every item, in their order.
+
+    Args:
+        work: a function of a module, so that another process finds it.
+        state: what it needs besides; handed to each process once.
+        items: what to work on.
+        jobs: how many processes; the results do not depend on it.
+        description, unit: for the progress bar.
+    """
+    jobs = min(jobs, -(-len(items) // _CHUNK))
+    with tqdm(total=len(items), desc=description, unit=unit, disable=None) as bar:
+        for result in _results(work, state, items, jobs):
+            bar.update()
+            yield result
+
+
+def _results(work: Callable, state: Any, items: Sequence, jobs: int) -> Iterator:
+    if jobs <= 1:
+        yield from (work(state, item) for item in items)
+        return
+    pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(work, state))
+    try:
+        yield from pool.map(_run, items, chunksize=_CHUNK)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_task: tuple[Callable, Any]
+
+
+def _begin(work: Callable, state: Any) -> None:
+    global _task
+    _task = work, state
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
+
+
+def _run(item: Any) -> Any:
+    work, state = _task
+    return work(state, item)
+
+
+def all_cores() -> int:
+    """How many processes this one may keep busy."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_jobs(jobs: int) -> None:
+    """Refuse a number of processes below one.
+
+    Raises:
+        UserError: as said.
+    """
+    if jobs < 1:
+        raise UserError(f"--jobs is {jobs}", remedy="Pass a number from 1 up, or leave it out")

@@ -1,0 +1,234 @@
+"""Which photo belongs to an annotation file: by what the file says, by names, and by evidence where these disagree."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dataset_tools import images
+from dataset_tools.findings import Finding, Rule
+from dataset_tools.images import ImageError
+from dataset_tools.labelme import AnnotationFile
+from dataset_tools.records import Photo
+
+_Failures = list[tuple[str, ImageError]]
+
+
+class PhotoFinder:
+    """The photos under a folder, and the way from an annotation file to its own.
+
+    Args:
+        root: the folder of the photos; none outside is looked at.
+        photos: those under it, relative to it.
+        files_root: the folder of the annotation files: the same folder, or another one, which may mirror it.
+        files: the annotation files, relative to ``files_root``.
+    """
+
+    def __init__(self, root: Path, photos: Iterable[str], files_root: Path, files: Iterable[str]):
+        self.root = root
+        self._folder = os.path.abspath(root)
+        self._files_folder = os.path.abspath(files_root)
+        self._beside: dict[str, list[str]] = {}
+        self._elsewhere: dict[str, list[str]] = {}
+        taken = {posixpath.splitext(file)[0] for file in files} if self._folder == self._files_folder else set()
+        for photo in sorted(photos, key=_rank):
+            stem = posixpath.splitext(photo)[0]
+            self._beside.setdefault(stem, []).append(photo)
+            if stem not in taken and photo not in taken:  # another file's own photo is no stray one
+                name, name_stem = posixpath.basename(photo), posixpath.basename(stem)
+                for key in {name.casefold(), name_stem.casefold()}:
+                    self._elsewhere.setdefault(key, []).append(photo)
+
+    def find(self, file: str, record: AnnotationFile) -> tuple[Photo | None, list[Finding]]:
+        """The photo of an annotation file, by evidence, and what there is to say about the choice.
+
+        Tried in turn: imagePath; its base name beside the file; the file's own stem; these names in other folders;
+        imageData. A photo has to exist and to have the size that the file says. Where several fit, imageData decides,
+        by its bytes or else by what it shows.
+
+        Args:
+            file: the annotation file, relative to ``files_root``, with POSIX slashes.
+            record: what it says.
+        """
+        embedded = images.decode_base64(record.image_data)
+        try:
+            named = self._named(file, record.image_path)
+        except ImageError as error:
+            return None, [Finding(error.rule, file, "imagePath", str(error))]
+        if named and (photo := self._undoubted(file, named, record, embedded)):
+            return photo, []
+        fitting, failures = self._judge(self._near(file, named, record.image_path), record, embedded)
+        strays = not fitting
+        if strays:
+            fitting, further = self._judge(self._far(file, record.image_path), record, embedded)
+            failures += further
+        if not fitting:
+            return _fall_back(file, record, failures)
+        photo, difference = self._closest(fitting, embedded)
+        if strays and len(fitting) > 1 and (difference or not embedded):
+            several = ", ".join(f"'{photo.path}'" for photo in fitting)
+            return None, [Finding(Rule.PHOTO_AMBIGUOUS, file, "imagePath", f"it is {record.image_path!r}: {several}")]
+        findings = list(_doubts(file, record, named, photo, fitting, failures, embedded))
+        if difference:
+            findings.append(Finding(Rule.IMAGE_DATA_DIFFERS, file, "imageData", difference))
+        return photo, findings
+
+    def _undoubted(self, file: str, named: str, record: AnnotationFile, embedded: bytes) -> Photo | None:
+        """The photo that imagePath names, where nothing speaks against it: nearly always."""
+        if not _has_name_of(named, file) or _is_absolute(record.image_path):
+            return None
+        try:
+            header = images.read_header(f"{self._folder}/{named}")
+            if not images.agrees(header.size, _expected_size(record, embedded)):
+                return None
+            if embedded and not images.has_bytes(f"{self._folder}/{named}", embedded):
+                return None
+        except (OSError, ImageError):
+            return None
+        return Photo(named, header.size)
+
+    def _named(self, file: str, image_path: str | None) -> str | None:
+        """Where imagePath leads, relative to the root; None if it says nothing, or an absolute path elsewhere."""
+        named = _slashes(image_path)
+        if not named:
+            return None
+        absolute = _is_absolute(named)
+        path = named if absolute else posixpath.join(self._files_folder, posixpath.dirname(file), named)
+        path = posixpath.normpath(path)
+        if path.startswith(self._folder.rstrip("/") + "/"):
+            return path[len(self._folder.rstrip("/")) + 1 :]
+        if not absolute and self._folder == self._files_folder:
+            raise ImageError(Rule.PHOTO_LEAVES_ROOT, f"it is {image_path!r}")
+        return None
+
+    def _near(self, file: str, named: str | None, image_path: str | None) -> Iterator[str]:
+        """Where the photo should be, most trusted first."""
+        if named:
+            yield named
+        folder, stem = posixpath.dirname(file), posixpath.splitext(file)[0]
+        if base := posixpath.basename(_slashes(image_path)):
+            yield posixpath.join(folder, base)
+        if images.is_photo_name(stem):  # x.png.json
+            yield stem
+        yield from self._beside.get(stem, ())
+
+    def _far(self, file: str, image_path: str | None) -> list[str]:
+        """Photos of the right name in other folders: those whose folders are named most like the file's."""
+        names = posixpath.basename(_slashes(image_path)), posixpath.basename(posixpath.splitext(file)[0])
+        for name in names:
+            if photos := self._elsewhere.get(name.casefold()):
+                best = max(_common_folders(photo, file) for photo in photos)
+                return [photo for photo in photos if _common_folders(photo, file) == best]
+        return []
+
+    def _judge(
+        self, paths: Iterable[str], record: AnnotationFile, embedded: bytes
+    ) -> tuple[list[Photo], list[tuple[str, ImageError]]]:
+        """The candidates that exist and fit, and those before the first of them that exist and do not, with why."""
+        expected = _expected_size(record, embedded)
+        fitting: list[Photo] = []
+        failures: _Failures = []
+        for path in dict.fromkeys(paths):
+            try:
+                header = images.read_header(self.root / path)
+                if not images.agrees(header.size, expected):
+                    raise ImageError(Rule.SIZE_MISMATCH, images.mismatch(path, header, expected))
+                fitting.append(Photo(path, header.size))
+            except ImageError as error:
+                if not fitting:
+                    failures.append((path, error))
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                continue
+            except (OSError, ValueError) as error:  # a name too long, a link that leads to itself, no permission
+                failures.append((path, ImageError(Rule.PHOTO_UNREADABLE, f"'{path}': {error}")))
+        return fitting, failures
+
+    def _closest(self, fitting: list[Photo], embedded: bytes) -> tuple[Photo, str | None]:
+        """The photo that shows what imageData does; if none does, the first one, and how that differs."""
+        if not embedded:
+            return fitting[0], None
+        for photo in fitting:
+            if images.has_bytes(self.root / photo.path, embedded):
+                return photo, None
+        differences = [images.difference(self.root / photo.path, photo.size, embedded) for photo in fitting]
+        best = differences.index(None) if None in differences else 0
+        return fitting[best], differences[best]
+
+
+def _rank(photo: str) -> tuple[str, int]:
+    """Photos of one stem in the order in which they are preferred."""
+    stem, suffix = posixpath.splitext(photo)
+    return stem, images.SUFFIXES.index(suffix.lower())
+
+
+def _slashes(image_path: str | None) -> str:
+    return (image_path or "").replace("\\", "/").replace("\0", "")
+
+
+def _is_absolute(image_path: str | None) -> bool:
+    return re.match(r"/|[A-Za-z]:", _slashes(image_path)) is not None
+
+
+def _has_name_of(photo: str, file: str) -> bool:
+    """Whether the two are named alike: a.jpg and a.json, or a.jpg and a.jpg.json."""
+    name = posixpath.basename(photo)
+    return posixpath.splitext(posixpath.basename(file))[0] in (name, posixpath.splitext(name)[0])
+
+
+def _common_folders(photo: str, file: str) -> int:
+    """How many folders above the two are named alike, from the inside out."""
+    ours, theirs = posixpath.dirname(photo).split("/")[::-1], posixpath.dirname(file).split("/")[::-1]
+    return next(
+        (depth for depth, (one, two) in enumerate(zip(ours, theirs)) if one != two), min(len(ours), len(theirs))
+    )
+
+
+def _expected_size(record: AnnotationFile, embedded: bytes) -> tuple[int | None, int | None]:
+    """(width, height) that the file says; where it says neither, that of the embedded picture."""
+    if record.image_width is None and record.image_height is None and embedded:
+        try:
+            return images.read_header(embedded).stored_size
+        except ImageError:
+            pass  # a broken imageData says nothing; the photo beside it may be whole
+    return record.image_width, record.image_height
+
+
+def _doubts(
+    file: str,
+    record: AnnotationFile,
+    named: str | None,
+    photo: Photo,
+    fitting: list[Photo],
+    failures: _Failures,
+    embedded: bytes,
+) -> Iterator[Finding]:
+    """What there is to say where imagePath does not lead to the photo, or where names disagree and nothing decides."""
+    if failures or photo.path != named or _is_absolute(record.image_path):
+        reasons = "; ".join(f"{error}" for _, error in failures)
+        said = f"imagePath is {record.image_path!r}, '{photo.path}' was taken"
+        yield Finding(Rule.PHOTO_ELSEWHERE, file, "imagePath", said + (f" ({reasons})" if reasons else ""))
+    elif not embedded and not _has_name_of(photo.path, file):
+        others = [other.path for other in fitting if _has_name_of(other.path, file)]
+        if others:
+            yield Finding(
+                Rule.NAMES_DISAGREE, file, "imagePath", f"it is {record.image_path!r}, beside is '{others[0]}'"
+            )
+
+
+def _fall_back(file: str, record: AnnotationFile, failures: _Failures) -> tuple[Photo | None, list[Finding]]:
+    """The embedded picture, since no photo fits; without one, the findings say why no photo does."""
+    reasons = [str(error) for _, error in failures] or [f"imagePath is {record.image_path!r}"]
+    if record.image_data:
+        try:
+            written = images.standalone(record.image_data, (record.image_width, record.image_height))
+        except ImageError as error:
+            return None, [Finding(error.rule, file, "imageData", "; ".join([str(error), *reasons]))]
+        path = posixpath.splitext(file)[0] + written.suffix
+        return Photo(path, written.size, embedded=True), [
+            Finding(Rule.PHOTO_WRITTEN_OUT, file, "imageData", "; ".join(reasons))
+        ]
+    rule = failures[0][1].rule if failures else Rule.PHOTO_MISSING
+    return None, [Finding(rule, file, "imagePath", "; ".join(reasons))]

@@ -1,0 +1,62 @@
+"""What travels from every source of annotations to everything that is made of them: photos and their instances.
+
+Sizes are (width, height) in pixels as a photo is shown, EXIF orientation applied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from dataset_tools.coco import Rle
+
+
+class Instance(msgspec.Struct, frozen=True, gc=False):
+    """One object of a photo, ready for COCO.
+
+    Attributes:
+        label: its class.
+        segmentation: polygons as flat lists x, y, x, y, ... in pixels, or an RLE where polygons cannot express it.
+        area: in pixels.
+        bbox: x, y, width, height in pixels.
+    """
+
+    label: str
+    segmentation: list[list[float]] | Rle
+    area: float
+    bbox: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """The photo of an annotation file.
+
+    Attributes:
+        path: with POSIX slashes, relative to the source's folder of photos; where ``embedded``, the name that it gets.
+        size: (width, height) as shown.
+        embedded: it exists in the annotation file only, and has to be written out.
+    """
+
+    path: str
+    size: tuple[int, int]
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedPhoto:
+    """One photo with its instances.
+
+    Attributes:
+        file: the annotation file that says so (or the photo, where one file speaks of many), for findings.
+        photo: the photo.
+        size: the frame of the instances: that of the photo, unless photos are made smaller on the way.
+        instances: in the order of the file.
+        split: ``train``, ``val`` or ``test`` where the source says so.
+    """
+
+    file: str
+    photo: Photo
+    size: tuple[int, int]
+    instances: list[Instance]
+    split: str | None = None

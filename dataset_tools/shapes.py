@@ -1,0 +1,274 @@
+"""From the shapes of a LabelMe file to what each covers of its photo; what cannot be used becomes a finding."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+import pybase64
+from PIL import Image
+
+from dataset_tools import geometry
+from dataset_tools.classes import LabelRules, Note, Resolved
+from dataset_tools.findings import Finding, Rule
+from dataset_tools.geometry import Mask, Polygon
+from dataset_tools.images import MAX_PIXELS
+from dataset_tools.labelme import Shape
+
+# LabelMe's shape types: how many points each may have (None: any number), fewer are a warning, more an error.
+_POINTS: dict[str, tuple[int, int | None]] = {
+    "polygon": (3, None),
+    "rectangle": (2, 4),  # 4 corners come from X-AnyLabeling
+    "circle": (2, 2),
+    "oriented_rectangle": (4, 4),
+    "mask": (2, 2),
+}
+_STROKES: dict[str, tuple[int, int | None]] = {"point": (1, 1), "line": (2, 2), "linestrip": (2, None)}
+_CORNERED = ("rectangle", "oriented_rectangle")  # with four points these are polygons
+
+# Detectron2's short side in training (INPUT.MIN_SIZE_TRAIN).
+TRAINING_SIZE = 800
+
+
+@dataclass(frozen=True)
+class ShapeOptions:
+    """What becomes of shapes.
+
+    Attributes:
+        labels: from labels to classes.
+        line_width: in pixels; lines and points become strips and discs so wide. None leaves them out.
+        repair: outlines that cross themselves are taken apart, by the even-odd rule.
+        holes: in a group, a part inside another part is a hole in it.
+        drop_duplicates: of equal shapes only the first is kept.
+        training_size: the short side in pixels at which the size of an instance is judged.
+    """
+
+    labels: LabelRules = field(default_factory=LabelRules)
+    line_width: float | None = None
+    repair: bool = False
+    holes: bool = False
+    drop_duplicates: bool = False
+    training_size: int = TRAINING_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one shape covers: polygons inside the photo, or a mask of the photo's size.
+
+    Attributes:
+        place: of the shape in its file.
+        label: its class.
+        group: parts of one label and group are one instance.
+        polygons, mask: one of them.
+        is_rounded: the polygons are rounded already.
+    """
+
+    place: str
+    label: str
+    group: object
+    polygons: Sequence[Polygon] = ()
+    mask: Mask | None = None
+    is_rounded: bool = False
+
+
+class Unusable(Exception):
+    """A shape that is left out, and why."""
+
+    def __init__(self, rule: Rule, message: str = ""):
+        super().__init__(message)
+        self.rule = rule
+
+
+def parts_of(
+    file: str, shapes: Sequence[Shape], size: tuple[int, int], options: ShapeOptions
+) -> tuple[list[Part], list[Finding]]:
+    """What each shape of a file covers, in their order, and what was found on the way.
+
+    Args:
+        file: for the findings.
+        shapes: as decoded.
+        size: the photo's (width, height) as shown.
+        options: what becomes of them.
+    """
+    findings: list[Finding] = []
+    repeated = _repeated(shapes)
+    plain = _plain_outlines(shapes, size)
+    parts = []
+    for index, shape in enumerate(shapes):
+        notes: list[Note] = []
+        try:
+            if index in repeated:
+                _judge_repeated(shape, repeated[index], options, notes)
+            parts.append(_part(f"shapes[{index}]", shape, plain.get(index), size, options, notes))
+        except Unusable as reason:
+            notes.append((reason.rule, str(reason)))
+        findings += [Finding(rule, file, f"shapes[{index}]", message) for rule, message in notes]
+    findings += _shared_groups(file, parts)
+    return parts, findings
+
+
+def _plain_outlines(shapes: Sequence[Shape], size: tuple[int, int]) -> dict[int, Polygon]:
+    """The outlines, rounded, of the shapes that need no care, by index: all of a file are judged in one go."""
+    indices = [
+        index
+        for index, shape in enumerate(shapes)
+        if len(shape.points) >= 3 and (shape.kind == "polygon" or (shape.kind in _CORNERED and len(shape.points) == 4))
+    ]
+    if not indices:
+        return {}
+    flat = chain.from_iterable(chain.from_iterable(shapes[index].points for index in indices))
+    counts = [len(shapes[index].points) for index in indices]
+    points = np.fromiter(flat, dtype=np.float64, count=2 * sum(counts)).reshape(-1, 2)
+    outlines = geometry.plain(points, counts, size)
+    return {index: outline for index, outline in zip(indices, outlines) if outline is not None}
+
+
+def _part(
+    place: str, shape: Shape, plain: Polygon | None, size: tuple[int, int], options: ShapeOptions, notes: list[Note]
+) -> Part:
+    """What a shape covers of the photo; what is to be said about it is added to ``notes``."""
+    resolved = _resolved(shape.label, options.labels, notes)
+    label, group = resolved.name, _group(place, shape, resolved)
+    if plain is not None:
+        return Part(place, label, group, polygons=[plain], is_rounded=True)
+    points = _points(shape, options.line_width is not None)
+    if shape.kind == "mask":
+        return Part(place, label, group, mask=_pasted(shape, points, size, notes))
+    outlines = _outlines(shape.kind, points, options, notes)
+    if not any(map(geometry.has_area, outlines)):
+        raise Unusable(Rule.ZERO_AREA, f"{shape.kind} {label!r}")
+    inside = clipped(outlines, f"{shape.kind} {label!r}", size, notes)
+    return Part(place, label, group, polygons=inside)
+
+
+def clipped(outlines: Sequence[Polygon], what: str, size: tuple[int, int], notes: list[Note]) -> list[Polygon]:
+    """The polygons inside the photo, and a note where something was cut off.
+
+    Raises:
+        Unusable: nothing is inside.
+    """
+    inside = [piece for outline in outlines for piece in geometry.clip(outline, size)]
+    if not inside:
+        raise Unusable(Rule.OUTSIDE, what)
+    if not all(geometry.is_inside(outline, size) for outline in outlines):
+        notes.append((Rule.PARTLY_OUTSIDE, what))
+    return inside
+
+
+def _resolved(raw: str, labels: LabelRules, notes: list[Note]) -> Resolved:
+    resolved = labels.resolve(raw)
+    if resolved.name is None:
+        notes += resolved.notes[:-1]
+        raise Unusable(*resolved.notes[-1])
+    notes += resolved.notes
+    return resolved
+
+
+def _group(place: str, shape: Shape, resolved: Resolved) -> object:
+    """What the parts of one instance have in common, beside the label."""
+    if shape.group_id is not None:
+        return shape.group_id
+    return resolved.number or place
+
+
+def _points(shape: Shape, with_strokes: bool) -> Polygon:
+    """The points as an array, if there are as many as the type has and all can be drawn."""
+    kinds = _POINTS | _STROKES if with_strokes else _POINTS
+    if shape.kind not in kinds:
+        raise Unusable(Rule.NO_SURFACE, f"{shape.kind!r}, label {shape.label.strip()!r}")
+    fewest, most = kinds[shape.kind]
+    count = len(shape.points)
+    # Three corners of a rectangle are a half-drawn one: neither two opposite corners nor all four.
+    if count < fewest or (shape.kind == "rectangle" and count == 3):
+        raise Unusable(Rule.TOO_FEW_POINTS, f"{shape.kind} {shape.label.strip()!r} with {count} points")
+    if most is not None and count > most:
+        raise Unusable(Rule.TOO_MANY_POINTS, f"{shape.kind} {shape.label.strip()!r} with {count} points")
+    points = np.array(shape.points, dtype=np.float64)
+    if not geometry.is_sane(points):
+        raise Unusable(Rule.BAD_COORDINATES, f"{shape.kind} {shape.label.strip()!r}")
+    return points
+
+
+def _outlines(kind: str, points: Polygon, options: ShapeOptions, notes: list[Note]) -> list[Polygon]:
+    """The outlines of a shape other than a mask; several only where a stroke or a repair makes them."""
+    if kind in _STROKES:
+        return geometry.stroke(points, options.line_width)
+    if kind == "circle":
+        return [geometry.circle(points)]
+    outline = geometry.rectangle(points) if kind == "rectangle" and len(points) == 2 else points
+    outline = geometry.without_repeats(outline)
+    if not geometry.has_area(outline) or not (crossing := geometry.crossing(outline)):
+        return [outline]
+    notes.append((Rule.REPAIRED if options.repair else Rule.SELF_CROSSING, crossing))
+    return geometry.repaired(outline) if options.repair else [outline]
+
+
+def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[Note]) -> Mask:
+    """The mask of a mask shape on the photo's canvas."""
+    mask = _decode_mask(shape.mask)
+    if not mask.any():
+        raise Unusable(Rule.MASK_EMPTY, repr(shape.label.strip()))
+    # The second corner is the last pixel of the mask, not the first behind it.
+    corner, box = points.min(axis=0), np.floor(points + 0.5).astype(int)
+    box_size = tuple(int(side) for side in box.max(axis=0) - box.min(axis=0) + 1)
+    if box_size != mask.shape[::-1]:
+        sizes = f"the box is {box_size[0]} x {box_size[1]}, the mask {mask.shape[1]} x {mask.shape[0]}"
+        notes.append((Rule.MASK_BOX_DIFFERS, sizes))
+    pasted = geometry.paste(mask, corner, size)
+    if not pasted.any():
+        raise Unusable(Rule.OUTSIDE, f"mask {shape.label.strip()!r}")
+    if int(pasted.sum()) < int(mask.sum()):
+        notes.append((Rule.PARTLY_OUTSIDE, f"mask {shape.label.strip()!r}"))
+    return pasted
+
+
+def _decode_mask(text: str | None) -> Mask:
+    """The mask in a base64 PNG. LabelMe 5.4 wrote mode 1, later mode L holding 0 and 1: any level but 0 is object."""
+    if not text:
+        raise Unusable(Rule.MASK_UNREADABLE, "there is none")
+    try:
+        with Image.open(io.BytesIO(pybase64.b64decode(text)), formats=("PNG",)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"it claims {image.width} x {image.height} pixels")
+            pixels = np.asarray(image)
+    except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
+        raise Unusable(Rule.MASK_UNREADABLE, str(error) or type(error).__name__) from error
+    if pixels.ndim != 2:
+        raise Unusable(Rule.MASK_UNREADABLE, "it has several channels")
+    return pixels != 0
+
+
+def _repeated(shapes: Sequence[Shape]) -> dict[int, int]:
+    """The shapes that look like an earlier one, and which."""
+    first: dict[tuple, list[int]] = {}
+    repeated = {}
+    for index, shape in enumerate(shapes):
+        # The first point tells most shapes apart; only where it does not are all compared.
+        alike = first.setdefault((shape.label.strip(), shape.kind, shape.points[:1]), [])
+        for earlier in alike:
+            if shapes[earlier].points == shape.points and shapes[earlier].mask == shape.mask:
+                repeated[index] = earlier
+                break
+        else:
+            alike.append(index)
+    return repeated
+
+
+def _judge_repeated(shape: Shape, earlier: int, options: ShapeOptions, notes: list[Note]) -> None:
+    message = f"{shape.label.strip()!r}, as shapes[{earlier}]"
+    if options.drop_duplicates:
+        raise Unusable(Rule.DUPLICATE_DROPPED, message)
+    notes.append((Rule.DUPLICATE_SHAPE, message))
+
+
+def _shared_groups(file: str, parts: Sequence[Part]) -> Iterator[Finding]:
+    labels: dict[int, dict[str, None]] = {}
+    for part in parts:
+        if isinstance(part.group, int):
+            labels.setdefault(part.group, {})[part.label] = None
+    for group_id, names in labels.items():
+        if len(names) > 1:
+            yield Finding(Rule.GROUP_WITH_SEVERAL_LABELS, file, f"group_id {group_id}", ", ".join(map(repr, names)))

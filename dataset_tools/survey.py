@@ -1,0 +1,175 @@
+"""Reading a source as a whole, in several processes, and keeping what was read where it needs no memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from dataset_tools import images, parallel
+from dataset_tools.findings import Finding
+from dataset_tools.records import AnnotatedPhoto, Instance, Photo
+from dataset_tools.shapes import ShapeOptions
+
+
+class Source(Protocol):
+    """Where annotated photos come from: a LabelMe folder, a COCO dataset, a table of boxes.
+
+    Attributes:
+        root: the folder that the files in findings are relative to.
+        photo_root: the folder that the photos' paths are relative to.
+        keys: what ``read`` takes, in order: annotation files, or photos.
+    """
+
+    root: Path
+    photo_root: Path
+    keys: Sequence[str]
+
+    def read(
+        self, key: str, options: ShapeOptions, max_size: int | None = None
+    ) -> tuple[AnnotatedPhoto | None, list[Finding]]:
+        """One photo with its instances, None if it cannot be used; and what there is to say about it."""
+        ...
+
+    def embedded(self, file: str) -> images.Standalone:
+        """The photo that exists in an annotation file only."""
+        ...
+
+    def unread(self, used: set[str]) -> Iterator[Finding]:
+        """What there is to say about what nothing has led to, given the photos that something has led to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a source is read.
+
+    Attributes:
+        shapes: what becomes of shapes.
+        max_size: the longer side in pixels to which larger photos are scaled, with what is on them; None for as it is.
+        looks: decode every photo, to find those that look alike.
+        jobs: how many processes read.
+    """
+
+    shapes: ShapeOptions
+    max_size: int | None = None
+    looks: bool = False
+    jobs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An annotated photo without its instances, which ``Survey.instances`` fetches.
+
+    Attributes:
+        file, photo, size, split: as in ``AnnotatedPhoto``.
+        counts: how many instances of each label.
+        needs_rle: an instance cannot be expressed by polygons.
+        look: what the photo looks like (``lookalikes.look``), if that was wished.
+        start, length: where its instances are kept.
+    """
+
+    file: str
+    photo: Photo
+    size: tuple[int, int]
+    split: str | None
+    counts: dict[str, int]
+    needs_rle: bool
+    look: int | None
+    start: int = 0
+    length: int = 0
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """An instance whose segmentation is still JSON: most readers only pass it on."""
+
+    label: str
+    segmentation: msgspec.Raw
+    area: float
+    bbox: tuple[float, float, float, float]
+
+
+_STORED = msgspec.json.Decoder(list[Stored])
+_INSTANCES = msgspec.json.Decoder(list[Instance])
+
+
+class Survey:
+    """Everything that a source says: entries in the source's order, findings, and the instances of each entry.
+
+    A context: its temporary file is gone when it ends. 50,000 photos with 300,000 polygons would fill a small machine's
+    memory; their entries do not.
+
+    Raises:
+        UserError: the number of jobs is none.
+    """
+
+    def __init__(self, source: Source, wishes: Wishes):
+        parallel.check_jobs(wishes.jobs)
+        self.source = source
+        self.entries: list[Entry] = []
+        self.findings: list[Finding] = []
+        self._spool = tempfile.TemporaryFile()
+        try:
+            self._read(wishes)
+        except BaseException:
+            self._spool.close()
+            raise
+
+    def __enter__(self) -> Survey:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
+
+    def stored(self, entry: Entry) -> list[Stored]:
+        """The instances of an entry, with their segmentations as JSON."""
+        return _STORED.decode(self._fetch(entry))
+
+    def instances(self, entry: Entry) -> list[Instance]:
+        """The instances of an entry."""
+        return _INSTANCES.decode(self._fetch(entry))
+
+    def _fetch(self, entry: Entry) -> bytes:
+        self._spool.seek(entry.start)
+        return self._spool.read(entry.length)
+
+    def _read(self, wishes: Wishes) -> None:
+        state = self.source, wishes
+        start = 0
+        for entry, payload, found in parallel.in_order(
+            _read_one, state, self.source.keys, wishes.jobs, "Reading", "file"
+        ):
+            self.findings += found
+            if entry is not None:
+                self._spool.write(payload)
+                self.entries.append(replace(entry, start=start, length=len(payload)))
+                start += len(payload)
+        self.findings += self.source.unread({entry.photo.path for entry in self.entries})
+
+
+def _read_one(state: tuple[Source, Wishes], key: str) -> tuple[Entry | None, bytes, list[Finding]]:
+    """One photo, its instances as JSON: that is quick to hand to another process."""
+    source, wishes = state
+    item, findings = source.read(key, wishes.shapes, wishes.max_size)
+    if item is None:
+        return None, b"", findings
+    look = _look(source, item) if wishes.looks else None
+    counts = dict(Counter(instance.label for instance in item.instances))
+    needs_rle = any(not isinstance(instance.segmentation, list) for instance in item.instances)
+    payload = msgspec.json.encode(item.instances)
+    return Entry(item.file, item.photo, item.size, item.split, counts, needs_rle, look), payload, findings
+
+
+def _look(source: Source, item: AnnotatedPhoto) -> int | None:
+    from dataset_tools import lookalikes
+
+    photo = source.embedded(item.file).content if item.photo.embedded else source.photo_root / item.photo.path
+    try:
+        return lookalikes.look(images.thumbnail(photo))
+    except images.ImageError:
+        return None

@@ -1,0 +1,140 @@
+"""Writing a dataset folder: the COCO file of each split, the photos that go with it, and the card."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_tools import images, parallel
+from dataset_tools.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card
+from dataset_tools.coco import Annotation, Image, categories_of, write_coco
+from dataset_tools.doubts import Splits
+from dataset_tools.errors import UserError
+from dataset_tools.files import replaced_folder
+from dataset_tools.survey import Entry, Source, Survey
+
+# Where photos go that have to be in the dataset folder.
+_IMAGES = "images"
+
+# What becomes of the photos: left where they are, copied, or made smaller on the way and turned upright.
+IMAGE_MODES = ("reference", "copy", "resize")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What is to be written.
+
+    Attributes:
+        name: prefix of the dataset's names in DatasetCatalog.
+        classes: in order.
+        splits: the entries of each split, in order.
+        image_mode: one of ``IMAGE_MODES``.
+        made_by: for the card.
+    """
+
+    name: str
+    classes: Sequence[str]
+    splits: Splits
+    image_mode: str
+    made_by: Mapping[str, object]
+
+
+def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> Card:
+    """Build the dataset folder beside its place, and move it there in one step."""
+    entries = [entry for split in SPLITS for entry in dataset.splits[split]]
+    placed = _placed(entries, dataset.image_mode)
+    root = survey.source.photo_root
+    in_place = len(placed) < len(entries)  # a photo stays where it is, and so the image root is there
+    inside = f"{relative(output, root)}/" if in_place else ""
+    names = {entry.file: inside + placed[entry.file] if entry.file in placed else entry.photo.path for entry in entries}
+    with replaced_folder(output) as part:
+        summaries = {}
+        for split in SPLITS:
+            summaries[split] = _write_split(part / f"{split}.json", survey, dataset, split, names)
+        copies = [_Copy(entry, part / placed[entry.file]) for entry in entries if entry.file in placed]
+        for folder in {copy.path.parent for copy in copies}:
+            folder.mkdir(parents=True, exist_ok=True)
+        state = survey.source, dataset.image_mode
+        for _ in parallel.in_order(_write_photo, state, copies, jobs, "Writing photos", "photo"):
+            pass
+        card = Card(
+            name=dataset.name,
+            classes=list(dataset.classes),
+            image_root=relative(root, output) if in_place else ".",
+            mask_format="bitmask" if any(entry.needs_rle for entry in entries) else "polygon",
+            splits=summaries,
+            made_by=dict(dataset.made_by),
+        )
+        (part / CARD_NAME).write_bytes(encode_card(card))
+    return card
+
+
+def relative(target: Path, folder: Path) -> str:
+    """The way from a folder to a target as the system walks it, links resolved, with POSIX slashes."""
+    return Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix()
+
+
+def _placed(entries: Sequence[Entry], image_mode: str) -> dict[str, str]:
+    """Where in the dataset folder each photo goes that does not stay where it is, by its annotation file."""
+    placed, taken = {}, set()
+    for entry in entries:
+        if not entry.photo.embedded and image_mode == "reference":
+            continue
+        stem, suffix = posixpath.splitext(entry.photo.path)
+        if image_mode == "resize" and suffix.lower() not in (".jpg", ".jpeg", ".png"):
+            suffix = ".png"
+        name, number = f"{stem}{suffix}", 2
+        while name.casefold() in taken:  # two photos of one name: written out and copied, or of two formats
+            name, number = f"{stem}_{number}{suffix}", number + 1
+        taken.add(name.casefold())
+        placed[entry.file] = f"{_IMAGES}/{name}"
+    return placed
+
+
+def _write_split(path: Path, survey: Survey, dataset: Dataset, split: str, names: Mapping[str, str]) -> SplitSummary:
+    entries = dataset.splits[split]
+    categories = categories_of(list(dataset.classes))
+    photos = (Image(index, names[entry.file], *entry.size) for index, entry in enumerate(entries, start=1))
+    with open(path, "wb") as file:
+        write_coco(file, photos, _annotations(survey, entries, {item.name: item.id for item in categories}), categories)
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        counts.update(entry.counts)
+    return SplitSummary(path.name, len(entries), counts.total(), {name: counts[name] for name in dataset.classes})
+
+
+def _annotations(survey: Survey, entries: Sequence[Entry], category_ids: Mapping[str, int]) -> Iterator[Annotation]:
+    number = 0
+    for image_id, entry in enumerate(entries, start=1):
+        for item in survey.stored(entry):
+            number += 1
+            yield Annotation(number, image_id, category_ids[item.label], item.segmentation, item.area, item.bbox)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A photo that is to be written, and where."""
+
+    entry: Entry
+    path: Path
+
+
+def _write_photo(state: tuple[Source, str], copy: _Copy) -> None:
+    source, image_mode = state
+    photo = copy.entry.photo
+    try:
+        original = source.embedded(copy.entry.file).content if photo.embedded else source.photo_root / photo.path
+        if image_mode == "resize":
+            copy.path.write_bytes(images.upright(original, copy.entry.size, copy.path.suffix))
+        elif isinstance(original, bytes):
+            copy.path.write_bytes(original)
+        else:
+            shutil.copyfile(original, copy.path)
+    except images.ImageError as error:
+        remedy = "Save the photo again, or pass --skip-bad after check"
+        raise UserError(f"the photo cannot be read: {error}", file=photo.path, remedy=remedy) from error
