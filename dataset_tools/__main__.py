@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import warnings
 
-from dataset_tools.commands import convert, preview, to_labelme
+from dataset_tools.commands import check, convert, preview, to_labelme
 from dataset_tools.errors import run_command
 
-COMMANDS = (convert, preview, to_labelme)
+COMMANDS = (convert, check, preview, to_labelme)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the result is the exit code: 0 success, 1 the data have errors, 2 the command is wrong."""
     options = _parser().parse_args(arguments)
+    warnings.filterwarnings("ignore", module="PIL")  # of large pictures and odd EXIF data: both are findings here
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     return run_command(lambda: options.run(options))
 

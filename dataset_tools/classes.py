@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,13 +63,13 @@ class LabelRules:
 
     def _resolve(self, raw: str) -> Resolved:
         notes: list[Note] = []
-        label, number = raw.strip(), None
+        label = raw.strip()
         if not label:
             return Resolved(None, ((Rule.EMPTY_LABEL, ""),))
         if label != raw:
             notes.append((Rule.LABEL_STRIPPED, f"{raw!r} became {label!r}"))
-        if self.strip_numbers and (match := _NUMBER.fullmatch(label)):
-            label, number = match[1], label
+        typed, label = label, self._without_number(label)
+        number = typed if label != typed else None
         label = self.rename.get(label, label)
         if label in RESERVED_LABELS:
             return Resolved(None, (*notes, (Rule.IGNORED_LABEL, repr(label))))
@@ -78,6 +78,17 @@ class LabelRules:
         if self.classes is not None and label not in self.classes:
             return Resolved(None, (*notes, (Rule.UNKNOWN_LABEL, f"{label!r}{suggestion(label, self.classes)}")))
         return Resolved(label, tuple(notes), number)
+
+    def unused(self, labels: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Option and label of what is to be renamed or ignored, and is nowhere among the labels as typed."""
+        plain = {self._without_number(label.strip()) for label in labels}
+        yield from (("--rename", old) for old in self.rename if old not in plain)
+        renamed = {self.rename.get(label, label) for label in plain}
+        yield from (("--ignore", label) for label in self.ignore if label not in renamed)
+
+    def _without_number(self, label: str) -> str:
+        match = _NUMBER.fullmatch(label) if self.strip_numbers else None
+        return match[1] if match else label
 
     def check(self) -> None:
         """Refuse rules that contradict themselves.

@@ -131,7 +131,7 @@ def make_dataset(source: Source, options: DatasetOptions) -> Converted:
             raise BadData("no instance is left; nothing was written", findings, file=source.root, remedy=remedy)
         classes = list(options.classes) if options.classes is not None else labels
         splits = _assign_splits(usable, options, source.root)
-        findings += doubts.about_classes(usable, options.labels)
+        findings += doubts.about_classes(usable, survey.labels, options.labels)
         findings += doubts.about_splits(splits, classes)
         dataset = Dataset(_name(options), classes, splits, options.images, _made_by(options))
         card = write(survey, dataset, options.output, options.wishes.jobs)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
+from dataset_tools.card import SPLITS
 from dataset_tools.classes import LabelRules, numbered, variants
 from dataset_tools.findings import Finding, Rule
+from dataset_tools.lookalikes import pairs
 from dataset_tools.survey import Entry
 
 # LVIS (Gupta, Dollar, Girshick 2019) calls a class rare that no more than 10 training images hold: its AP is a third of
@@ -19,27 +24,47 @@ Splits = Mapping[str, Sequence[Entry]]
 
 def labels_of(entries: Iterable[Entry]) -> Counter[str]:
     """How many instances of each label there are, in the order of the labels."""
-    counts: Counter[str] = Counter()
+    counts: dict[str, int] = {}
     for entry in entries:
-        counts.update(entry.counts)
+        for label, count in entry.counts.items():
+            counts[label] = counts.get(label, 0) + count
     return Counter(dict(sorted(counts.items())))
+
+
+def by_split(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """The entries of each split, in order."""
+    splits: dict[str, list[Entry]] = {split: [] for split in SPLITS}
+    for entry in entries:
+        splits[entry.split].append(entry)
+    return splits
 
 
 def photos_named_twice(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:
     """An error for every file whose photo belongs to another file, too: which is right cannot be told."""
-    owners: dict[Path, list[str]] = {}
+    real_folder = lru_cache(maxsize=None)(os.path.realpath)
+    owners: dict[str, list[str]] = {}
     for entry in entries:
         if not entry.photo.embedded:
-            owners.setdefault((root / entry.photo.path).resolve(), []).append(entry.file)
+            folder, name = posixpath.split(f"{root}/{entry.photo.path}")
+            path = f"{real_folder(folder)}/{name}"
+            owners.setdefault(os.path.realpath(path) if os.path.islink(path) else path, []).append(entry.file)
     for files in owners.values():
         for file in files if len(files) > 1 else ():
             others = ", ".join(f"'{other}'" for other in files if other != file)
             yield Finding(Rule.TWO_FILES_FOR_ONE_PHOTO, file, "imagePath", f"the same photo as {others}")
 
 
-def about_classes(entries: Sequence[Entry], rules: LabelRules) -> Iterator[Finding]:
-    """Classes that have no or few instances, and labels that may mean one class."""
+def about_classes(entries: Sequence[Entry], labels: Iterable[str], rules: LabelRules) -> Iterator[Finding]:
+    """Classes that have no or few instances, labels that may mean one class, and rules that apply to no label.
+
+    Args:
+        entries: the photos that can be used.
+        labels: all labels as they were typed.
+        rules: from labels to classes.
+    """
     counts = labels_of(entries)
+    for option, name in rules.unused(labels):
+        yield Finding(Rule.RENAME_UNUSED, message=f"{option} {name!r}")
     for name in rules.classes or ():
         if name not in counts:
             yield Finding(Rule.CLASS_WITHOUT_INSTANCES, message=repr(name))
@@ -67,13 +92,17 @@ def about_splits(splits: Splits, classes: Sequence[str]) -> Iterator[Finding]:
 
 
 def about_looks(entries: Sequence[Entry]) -> Iterator[Finding]:
-    """Photos that look alike: in different splits, or where there are no splits yet."""
-    from dataset_tools import lookalikes
-
-    for first, second in lookalikes.pairs([entry.look for entry in entries]):
-        one, other = entries[first], entries[second]
-        if one.split is None:
-            yield Finding(Rule.LOOK_ALIKES, one.photo.path, message=f"and '{other.photo.path}'")
-        elif one.split != other.split:
-            message = f"{one.split}, and '{other.photo.path}', {other.split}"
-            yield Finding(Rule.LOOK_ALIKES_APART, one.photo.path, message=message)
+    """Photos that look alike, once for each: in different splits, or anywhere where there are no splits yet."""
+    looks = [entry.look for entry in entries]
+    is_split = any(entry.split for entry in entries)
+    said: set[int] = set()
+    for first, second in pairs(looks, [entry.split for entry in entries] if is_split else None):
+        if second in said:  # a camera that stands still makes more pairs than anybody can read
+            continue
+        said.add(second)
+        one, other = entries[first].photo.path, entries[second].photo.path
+        if is_split:
+            message = f"in {entries[second].split}, and '{one}' in {entries[first].split}"
+            yield Finding(Rule.LOOK_ALIKES_APART, other, message=message)
+        else:
+            yield Finding(Rule.LOOK_ALIKES, other, message=f"and '{one}'")

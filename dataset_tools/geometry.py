@@ -7,7 +7,8 @@ A polygon is a float array (N, 2) of (x, y) in pixels, whose origin is the top-l
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import shapely
@@ -27,9 +28,6 @@ _FEWEST_CIRCLE_VERTICES = 12
 
 # Vertices of a quarter of a pen's round end: at the usual widths of about 10 px, 0.1 px from the circle.
 _PEN_SEGMENTS = 8
-
-# Rows of a table of overlaps that are computed at a time: a photo of thousands of instances must not fill the memory.
-_BLOCK = 256
 
 # Decimals kept of a coordinate in pixels: a hundredth is finer than any hand, and keeps the files small.
 DECIMALS = 2
@@ -74,18 +72,23 @@ def plain(points: Polygon, counts: Sequence[int], size: tuple[int, int]) -> list
         counts: how many of them each outline has, 3 at least.
         size: the photo's (width, height).
     """
-    counts = np.asarray(counts)
     ends = np.cumsum(counts)
     starts = ends - counts
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is not inside
         points = np.round(points, DECIMALS) + 0.0
-    before = np.roll(points, 1, axis=0)
+    before = np.empty_like(points)
+    before[1:] = points[:-1]
     before[starts] = points[ends - 1]
-    good = np.all((points >= 0) & (points <= size), axis=1) & np.any(points != before, axis=1)
-    good = np.logical_and.reduceat(good, starts)
-    kept = np.repeat(good, counts)
-    rings = shapely.linearrings(points[kept], indices=np.repeat(np.arange(good.sum()), counts[good]))
-    good[good] = shapely.is_valid(shapely.polygons(rings))
+    moved = points.view(np.complex128) != before.view(np.complex128)  # a point at a time
+    inside = (points >= 0) & (points <= np.array(size))
+    good = np.logical_and.reduceat(inside.ravel(), 2 * starts) & np.logical_and.reduceat(moved.ravel(), starts)
+    owners = np.repeat(np.arange(len(starts)), counts)
+    if not good.all():
+        kept = good[owners]
+        points_kept, owners = points[kept], (np.cumsum(good) - 1)[owners[kept]]
+    else:
+        points_kept = points
+    good[good] = shapely.is_valid(shapely.polygons(shapely.linearrings(points_kept, indices=owners)))
     return [points[start:end] if ok else None for start, end, ok in zip(starts, ends, good)]
 
 
@@ -220,43 +223,34 @@ def nesting(encoded: Sequence[dict]) -> list[int]:
     ]
 
 
-def overlaps(encoded: Sequence[dict], at_least: float) -> list[tuple[int, int, float]]:
-    """The pairs of masks whose intersection over union reaches a value, with that value; first index first."""
-    pairs = []
-    for start in range(0, len(encoded), _BLOCK):
-        block = list(encoded[start : start + _BLOCK])
-        values = coco_mask.iou(block, list(encoded), [0] * len(encoded))
-        for row, column in zip(*np.nonzero(values >= at_least)):
-            if start + row < column:
-                pairs.append((int(start + row), int(column), float(values[row, column])))
-    return pairs
+def overlaps(
+    kinds: Sequence[object],
+    encoded: Sequence[dict],
+    areas: Sequence[float],
+    boxes: Sequence[Sequence[float]],
+    at_least: float,
+) -> Iterator[tuple[int, int, float]]:
+    """The pairs of masks of one kind whose intersection over union reaches a value, with it; lower index first.
 
-
-def outlines(mask: Mask, tolerance: float) -> list[Polygon]:
-    """Polygons that cover the pixels of a mask (height, width): along the edges of pixels, then simplified.
-
-    No point of a mask's own outline is farther than ``tolerance`` pixels from the simplified one. At 0, pycocotools
-    fills the polygons to the mask itself. Pixels that only touch at a corner belong to different polygons, and a hole
-    is cut through. Every piece keeps some of its pixels.
+    Args:
+        kinds: of each mask.
+        encoded: compressed RLEs.
+        areas, boxes: theirs, as ``measure`` gives them.
+        at_least: the value.
     """
-    steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    (rows, left), (_, right) = np.nonzero(steps == 1), np.nonzero(steps == -1)
-    covered = shapely.union_all(shapely.box(left, rows, right, rows + 1))
-    size = mask.shape[1], mask.shape[0]
-    return [polygon for piece in shapely.get_parts(covered) for polygon in _simplified(piece, tolerance, size)]
-
-
-def _simplified(piece: shapely.Polygon, tolerance: float, size: tuple[int, int]) -> list[Polygon]:
-    exact = shapely.points(shapely.get_coordinates(piece))
-    tolerance = min(tolerance, sum(size))
-    while True:
-        simple = shapely.simplify(piece, tolerance)
-        polygons = [rounded(polygon) for polygon in _pieces(simple)]
-        polygons = [polygon for polygon in polygons if len(polygon) >= 3]
-        # GEOS decides on the first vertex of a ring at the end, when others near it are gone already: a corner may be
-        # cut by more than the tolerance. And a triangle may be left of a pixel, and have none.
-        if tolerance == 0 or (
-            shapely.distance(exact, simple.boundary).max() <= tolerance and any(measure(rasterise(polygons, size))[0])
-        ):
-            return polygons
-        tolerance = tolerance / 2 if tolerance > 0.01 else 0
+    by_left = sorted(range(len(boxes)), key=lambda index: boxes[index][0])
+    for position, one in enumerate(by_left):
+        left, top, width, height = boxes[one]
+        for other in islice(by_left, position + 1, None):
+            other_left, other_top, other_width, other_height = boxes[other]
+            if other_left >= left + width:
+                break
+            if kinds[one] != kinds[other]:
+                continue
+            # What two masks share lies in what their boxes share, and their union is no smaller than either of them.
+            shared_width = min(left + width, other_left + other_width) - other_left
+            shared_height = min(top + height, other_top + other_height) - max(top, other_top)
+            if shared_width * max(shared_height, 0) >= at_least * max(areas[one], areas[other]):
+                value = float(coco_mask.iou([encoded[one]], [encoded[other]], [0])[0, 0])
+                if value >= at_least:
+                    yield min(one, other), max(one, other), value

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-import warnings
 from binascii import Error as Base64Error
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +30,9 @@ _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 # Twice Pillow's warning threshold: where its reader, and so Detectron2's, refuses a photo. A small file can claim
 # any size.
 MAX_PIXELS = 2 * 89_478_485
+
+# Where Pillow finds it: in EXIF data or, failing that, in XMP.
+_METADATA = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 
 # Where Pillow keeps the EXIF orientation, and the values that swap width and height.
 _ORIENTATION = 0x0112
@@ -141,8 +143,7 @@ def is_photo_name(name: str) -> bool:
 @contextmanager
 def _opened(source: Path | str | bytes) -> Iterator[tuple[Image.Image, io.IOBase]]:
     """A picture and its stream, header read; whatever Pillow raises inside the block becomes an ImageError."""
-    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large pictures and odd EXIF data; both are checked here
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
         try:
             with Image.open(stream, formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
@@ -168,6 +169,8 @@ def _header(image: Image.Image, stream: io.IOBase) -> Header:
 
 def _orientation(image: Image.Image, stream: io.IOBase) -> int:
     """The EXIF orientation as Detectron2 sees it: 1 where there is none, or none that makes sense."""
+    if image.format == "JPEG" and not _METADATA & image.info.keys():
+        return 1
     if image.format == "PNG" and "exif" not in image.info and not _has_late_metadata(stream):
         # PngImageFile.getexif() decodes the whole picture, to look for chunks behind the pixels: there are none.
         exif = Image.Image.getexif(image)

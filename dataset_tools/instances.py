@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import compress
 
+import msgspec
 import numpy as np
 
 from dataset_tools import geometry
@@ -64,7 +64,7 @@ def assemble(
     seen = [area > 0 for area in areas]
     findings += [_without_pixels(file, item.group) for item, is_seen in zip(objects, seen) if not is_seen]
     objects, areas, boxes = (list(compress(values, seen)) for values in (objects, areas, boxes))
-    findings += _overlaps(file, objects)
+    findings += _overlaps(file, objects, areas, boxes)
     findings += _tiny(file, objects, boxes, frame or size, options.training_size)
     instances = [
         Instance(item.label, item.segmentation, area, tuple(box)) for item, area, box in zip(objects, areas, boxes)
@@ -72,8 +72,7 @@ def assemble(
     return instances, findings
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
+class _Drawn(msgspec.Struct, frozen=True, gc=False):
     """A part in the frame: its polygons there, and its pixels as RLE, None if it has none."""
 
     part: Part
@@ -81,8 +80,7 @@ class _Drawn:
     encoded: dict | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Object:
+class _Object(msgspec.Struct, frozen=True, gc=False):
     """The parts of one instance, joined."""
 
     group: list[_Drawn]
@@ -164,16 +162,14 @@ def _without_pixels(file: str, group: Sequence[_Drawn]) -> Finding:
     return Finding(Rule.NO_PIXELS, file, places, f"label {group[0].part.label!r}")
 
 
-def _overlaps(file: str, objects: Sequence[_Object]) -> Iterator[Finding]:
-    by_label: dict[str, list[_Object]] = {}
-    for item in objects:
-        by_label.setdefault(item.label, []).append(item)
-    for label, items in by_label.items():
-        if len(items) > 1:
-            for first, second, value in geometry.overlaps([item.encoded for item in items], _SUSPICIOUS_OVERLAP):
-                if items[first].encoded != items[second].encoded:  # equal shapes have a finding of their own
-                    message = f"{label!r}, IoU {value:.2f} with {items[first].place}"
-                    yield Finding(Rule.OVERLAP, file, items[second].place, message)
+def _overlaps(
+    file: str, objects: Sequence[_Object], areas: Sequence[float], boxes: Sequence[Sequence[float]]
+) -> Iterator[Finding]:
+    labels, encoded = [item.label for item in objects], [item.encoded for item in objects]
+    for first, second, value in geometry.overlaps(labels, encoded, areas, boxes, _SUSPICIOUS_OVERLAP):
+        one, other = objects[first], objects[second]
+        if one.encoded != other.encoded:  # equal shapes have a finding of their own
+            yield Finding(Rule.OVERLAP, file, other.place, f"{one.label!r}, IoU {value:.2f} with {one.place}")
 
 
 def _tiny(

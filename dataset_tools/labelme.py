@@ -13,7 +13,7 @@ UTF8_BOM = b"\xef\xbb\xbf"
 _LONGEST_INTEGER = 18
 
 
-class Shape(msgspec.Struct, frozen=True):
+class Shape(msgspec.Struct, frozen=True, gc=False):
     """One drawn figure.
 
     Attributes:
@@ -36,7 +36,7 @@ class Shape(msgspec.Struct, frozen=True):
         return self.shape_type or "polygon"
 
 
-class AnnotationFile(msgspec.Struct, frozen=True):
+class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
     """What polymask uses of one LabelMe file; every other key, of any version, is ignored.
 
     Attributes:
@@ -51,6 +51,9 @@ class AnnotationFile(msgspec.Struct, frozen=True):
     image_data: str | None = msgspec.field(default=None, name="imageData")
     image_height: int | None = msgspec.field(default=None, name="imageHeight")
     image_width: int | None = msgspec.field(default=None, name="imageWidth")
+
+
+_DECODER = msgspec.json.Decoder(AnnotationFile)
 
 
 class LabelmeError(Exception):
@@ -87,7 +90,7 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     """
     content = _as_utf8(content, encoding)
     try:
-        record = msgspec.json.decode(content, type=AnnotationFile)
+        record = _DECODER.decode(content)
     except msgspec.DecodeError:
         record = _decode_loosely(content)
     except RecursionError as error:
@@ -128,3 +131,52 @@ def _decode_loosely(content: bytes) -> AnnotationFile:
 
 def _parse_integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+
+
+# What encode() writes is laid out as labelme 6.3.1 does it: the same keys in the same order.
+WRITTEN_VERSION = "6.3.1"
+
+
+class WrittenShape(msgspec.Struct, frozen=True):
+    """A shape to write.
+
+    Attributes:
+        label: its class.
+        points: (x, y) in pixels of the turned photo; of a mask, the first and the last pixel, both inclusive.
+        group_id: the same number makes shapes of one label one instance; None makes the shape its own.
+        description: free text, shown beside the shape.
+        shape_type: ``polygon``, ``mask``, ...
+        flags: names to true or false.
+        mask: a PNG in base64, mode L holding 0 and 1, for ``shape_type`` ``mask``.
+    """
+
+    label: str
+    points: list[tuple[float, float]]
+    group_id: int | None = None
+    description: str = ""
+    shape_type: str = "polygon"
+    flags: dict[str, bool] = {}
+    mask: str | None = None
+
+
+class WrittenFile(msgspec.Struct, frozen=True, kw_only=True):
+    """An annotation file to write; it refers to its photo and does not embed it.
+
+    Attributes:
+        shapes: the figures.
+        image_path: the photo, relative to the file, with POSIX slashes.
+        image_height, image_width: size in pixels of the turned photo.
+    """
+
+    version: str = WRITTEN_VERSION
+    flags: dict[str, bool] = {}
+    shapes: list[WrittenShape]
+    image_path: str = msgspec.field(name="imagePath")
+    image_data: None = msgspec.field(default=None, name="imageData")
+    image_height: int = msgspec.field(name="imageHeight")
+    image_width: int = msgspec.field(name="imageWidth")
+
+
+def encode(file: WrittenFile) -> bytes:
+    """The bytes of a LabelMe file, the same for the same record."""
+    return msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n"

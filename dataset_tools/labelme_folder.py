@@ -103,7 +103,8 @@ class LabelmeFolder:
         made, found = instances.build(key, record.shapes, photo.size, options, frame)
         if not record.shapes:
             found.append(Finding(Rule.NO_SHAPES, key))
-        return AnnotatedPhoto(key, photo, frame, made, self._split(key)), findings + found
+        labels = frozenset(shape.label for shape in record.shapes)
+        return AnnotatedPhoto(key, photo, frame, made, self._split(key), labels), findings + found
 
     def _read_negative(self, photo: str, max_size: int | None) -> tuple[AnnotatedPhoto | None, list[Finding]]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
@@ -56,6 +57,7 @@ _task: tuple[Callable, Any]
 def _begin(work: Callable, state: Any) -> None:
     global _task
     _task = work, state
+    warnings.filterwarnings("ignore", module="PIL")  # as in the first process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
 
 

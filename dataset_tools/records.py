@@ -5,8 +5,6 @@ Sizes are (width, height) in pixels as a photo is shown, EXIF orientation applie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from dataset_tools.coco import Rle
@@ -28,8 +26,7 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
     bbox: tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Photo:
+class Photo(msgspec.Struct, frozen=True, gc=False):
     """The photo of an annotation file.
 
     Attributes:
@@ -43,8 +40,7 @@ class Photo:
     embedded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AnnotatedPhoto:
+class AnnotatedPhoto(msgspec.Struct, frozen=True, gc=False):
     """One photo with its instances.
 
     Attributes:
@@ -53,6 +49,7 @@ class AnnotatedPhoto:
         size: the frame of the instances: that of the photo, unless photos are made smaller on the way.
         instances: in the order of the file.
         split: ``train``, ``val`` or ``test`` where the source says so.
+        labels: those of its shapes as they were typed, of the shapes that are left out, too.
     """
 
     file: str
@@ -60,3 +57,4 @@ class AnnotatedPhoto:
     size: tuple[int, int]
     instances: list[Instance]
     split: str | None = None
+    labels: frozenset[str] = frozenset()

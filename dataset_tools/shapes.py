@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+import msgspec
 import numpy as np
 import pybase64
 from PIL import Image
@@ -54,8 +55,7 @@ class ShapeOptions:
     training_size: int = TRAINING_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, gc=False):
     """What one shape covers: polygons inside the photo, or a mask of the photo's size.
 
     Attributes:

@@ -102,11 +102,12 @@ def split(
     before everything else, the first before the second:
 
     - From three groups on, every split with a positive fraction gets one; train gets one in any case.
-    - Train gets the first group of every label. So it has every label of three groups or more; and every other label,
-      too, if at least two groups hold no label that is theirs alone, which can be spared for val and test.
+    - Train gets the first group of every label. So it has every label of three groups or more, and every label of a
+      single group, too, if two groups without such a label are left for val and test.
 
     Without groups, the numbers of photos are those of :func:`split_counts`, but that train may take one more for each
-    label. The result depends neither on the order of the names nor on the machine.
+    label. With groups, they miss these by a group for each label and one more, at most. The result depends neither on
+    the order of the names nor on the machine.
 
     Args:
         labels: how many instances of each label the photo of a name holds; none for a negative.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import msgspec
 
 from dataset_tools import images, parallel
 from dataset_tools.findings import Finding
+from dataset_tools.lookalikes import look
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo
 from dataset_tools.shapes import ShapeOptions
 
@@ -62,8 +63,7 @@ class Wishes:
     jobs: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An annotated photo without its instances, which ``Survey.instances`` fetches.
 
     Attributes:
@@ -81,8 +81,8 @@ class Entry:
     counts: dict[str, int]
     needs_rle: bool
     look: int | None
-    start: int = 0
-    length: int = 0
+    start: int
+    length: int
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -101,6 +101,8 @@ _INSTANCES = msgspec.json.Decoder(list[Instance])
 class Survey:
     """Everything that a source says: entries in the source's order, findings, and the instances of each entry.
 
+    ``labels`` are all labels as they were typed, those of shapes that are left out, too.
+
     A context: its temporary file is gone when it ends. 50,000 photos with 300,000 polygons would fill a small machine's
     memory; their entries do not.
 
@@ -113,6 +115,7 @@ class Survey:
         self.source = source
         self.entries: list[Entry] = []
         self.findings: list[Finding] = []
+        self.labels: set[str] = set()
         self._spool = tempfile.TemporaryFile()
         try:
             self._read(wishes)
@@ -141,35 +144,39 @@ class Survey:
     def _read(self, wishes: Wishes) -> None:
         state = self.source, wishes
         start = 0
-        for entry, payload, found in parallel.in_order(
+        for fields, labels, payload, found in parallel.in_order(
             _read_one, state, self.source.keys, wishes.jobs, "Reading", "file"
         ):
             self.findings += found
-            if entry is not None:
+            self.labels |= labels
+            if fields is not None:
                 self._spool.write(payload)
-                self.entries.append(replace(entry, start=start, length=len(payload)))
+                self.entries.append(Entry(*fields, start, len(payload)))
                 start += len(payload)
         self.findings += self.source.unread({entry.photo.path for entry in self.entries})
 
 
-def _read_one(state: tuple[Source, Wishes], key: str) -> tuple[Entry | None, bytes, list[Finding]]:
-    """One photo, its instances as JSON: that is quick to hand to another process."""
+# The first fields of an entry, if it is one; its labels as typed; its instances as JSON; findings.
+_Read = tuple[tuple | None, frozenset[str], bytes, list[Finding]]
+
+
+def _read_one(state: tuple[Source, Wishes], key: str) -> _Read:
+    """One photo, in a form that is quickly handed to another process."""
     source, wishes = state
     item, findings = source.read(key, wishes.shapes, wishes.max_size)
     if item is None:
-        return None, b"", findings
-    look = _look(source, item) if wishes.looks else None
+        return None, frozenset(), b"", findings
+    looks = _look(source, item) if wishes.looks else None
     counts = dict(Counter(instance.label for instance in item.instances))
     needs_rle = any(not isinstance(instance.segmentation, list) for instance in item.instances)
     payload = msgspec.json.encode(item.instances)
-    return Entry(item.file, item.photo, item.size, item.split, counts, needs_rle, look), payload, findings
+    fields = item.file, item.photo, item.size, item.split, counts, needs_rle, looks
+    return fields, item.labels, payload, findings
 
 
 def _look(source: Source, item: AnnotatedPhoto) -> int | None:
-    from dataset_tools import lookalikes
-
     photo = source.embedded(item.file).content if item.photo.embedded else source.photo_root / item.photo.path
     try:
-        return lookalikes.look(images.thumbnail(photo))
+        return look(images.thumbnail(photo))
     except images.ImageError:
         return None

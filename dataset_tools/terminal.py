@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from dataset_tools.card import Card
+from dataset_tools.check import Checked
 from dataset_tools.convert import Converted
 from dataset_tools.findings import Finding, Rule, Severity
 
@@ -13,17 +16,48 @@ from dataset_tools.findings import Finding, Rule, Severity
 PLACES_SHOWN = 5
 
 
-def report(findings: Iterable[Finding]) -> str:
-    """The findings as text: grouped by rule, errors first, with counts, a few places and the remedy.
+def report(findings: Iterable[Finding], every_place: bool = False) -> str:
+    """The findings as text: grouped by rule, errors first, with counts, a few places or all, and the remedy.
 
     The number of places that are not shown is always said.
     """
+    return visible("\n".join(_report_group(rule, group, every_place) for rule, group in _groups(findings)))
+
+
+def diagnosis(folder: Path, checked: Checked, every_place: bool = False) -> str:
+    """What ``check`` says to people: the findings, and what they were found in."""
+    severities = Counter(finding.rule.severity for finding in checked.findings)
+    counts = ", ".join(_number(severities[severity], severity.value) for severity in Severity)
+    instances = _number(sum(checked.instances.values()), "instance")
+    classes = _number(len(checked.instances), "class", "classes")
+    summary = f"{folder}: {_number(checked.photos, 'photo')}, {instances}, {classes}: {counts}"
+    return "\n".join(filter(None, [report(checked.findings, every_place), visible(summary)]))
+
+
+def as_json(folder: Path, checked: Checked, every_place: bool = True) -> str:
+    """What ``check`` says to programs; every place in any case."""
+    groups = [
+        {
+            "code": rule.code,
+            "severity": rule.severity.value,
+            "title": rule.title,
+            "remedy": rule.remedy,
+            "count": len(group),
+            "places": [{"file": item.file, "place": item.place, "message": item.message} for item in group],
+        }
+        for rule, group in _groups(checked.findings)
+    ]
+    content = {"folder": str(folder), "photos": checked.photos, "instances": checked.instances, "findings": groups}
+    return json.dumps(content, indent=2)  # in ASCII: a file's name may be no Unicode text
+
+
+def _groups(findings: Iterable[Finding]) -> list[tuple[Rule, list[Finding]]]:
+    """The findings of each rule, the worst first."""
     groups: dict[Rule, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.rule, []).append(finding)
     severities = list(Severity)
-    rules = sorted(groups, key=lambda rule: (severities.index(rule.severity), rule.code))
-    return visible("\n".join(_report_group(rule, groups[rule]) for rule in rules))
+    return sorted(groups.items(), key=lambda item: (severities.index(item[0].severity), item[0].code))
 
 
 def visible(text: str) -> str:
@@ -34,11 +68,12 @@ def visible(text: str) -> str:
     )
 
 
-def _report_group(rule: Rule, group: list[Finding]) -> str:
+def _report_group(rule: Rule, group: list[Finding], every_place: bool) -> str:
     lines = [f"{rule.severity.value} {rule.code}: {rule.title} ({len(group)})"]
-    lines += [f"    {text}" for text in map(str, group[:PLACES_SHOWN]) if text]
-    if len(group) > PLACES_SHOWN:
-        lines.append(f"    and {len(group) - PLACES_SHOWN} more")
+    shown = group if every_place else group[:PLACES_SHOWN]
+    lines += [f"    {text}" for text in map(str, shown) if text]
+    if len(group) > len(shown):
+        lines.append(f"    and {len(group) - len(shown)} more")
     lines.append(f"    -> {rule.remedy}.")
     return "\n".join(lines)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from dataset_tools import images, parallel
 from dataset_tools.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card
 from dataset_tools.coco import Annotation, Image, categories_of, write_coco
-from dataset_tools.doubts import Splits
+from dataset_tools.doubts import Splits, labels_of
 from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder
 from dataset_tools.survey import Entry, Source, Survey
@@ -102,9 +101,7 @@ def _write_split(path: Path, survey: Survey, dataset: Dataset, split: str, names
     photos = (Image(index, names[entry.file], *entry.size) for index, entry in enumerate(entries, start=1))
     with open(path, "wb") as file:
         write_coco(file, photos, _annotations(survey, entries, {item.name: item.id for item in categories}), categories)
-    counts: Counter[str] = Counter()
-    for entry in entries:
-        counts.update(entry.counts)
+    counts = labels_of(entries)
     return SplitSummary(path.name, len(entries), counts.total(), {name: counts[name] for name in dataset.classes})
 
 

@@ -1,73 +1,70 @@
-"""``convert``: a LabelMe folder to a dataset folder."""
+"""``convert``: a LabelMe folder, or a table of boxes, to a dataset folder."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset_tools.commands.options import add_labels, add_output, add_reading, add_shapes, dataset_options
+
+if TYPE_CHECKING:
+    from dataset_tools.convert import Converted
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "convert",
         help="turn a LabelMe folder into a dataset folder",
         description="Turn a LabelMe folder into a dataset folder: train.json, val.json, test.json in COCO's format, "
-        "and the card dataset.json. Photos are referenced where they are. Everything odd in the files is reported; "
-        "files with errors stop the conversion before anything is written.",
+        "and the card dataset.json. Everything odd in the files is reported; files with errors stop the conversion "
+        "before anything is written.",
         epilog="Exit code 0: done; 1: the data have errors; 2: the command is wrong.",
     )
     parser.add_argument(
         "source",
         metavar="SRC",
         type=Path,
-        help="the LabelMe folder; sub-folders are read too, and those named train, val and test decide the split",
+        help="the LabelMe folder; sub-folders are read too, and those named train, val and test decide the split. "
+        "Or a CSV file of boxes as makesense.ai exports it",
     )
-    parser.add_argument("--output", metavar="DST", type=Path, required=True, help="the dataset folder to make")
-    parser.add_argument("--name", help="name of the dataset in Detectron2's catalog (default: the name of DST)")
+    add_output(parser)
+    add_labels(parser)
+    add_shapes(parser)
+    add_reading(parser)
     parser.add_argument(
-        "--classes",
-        metavar="FILE|A,B",
-        help="the classes in order: a text file with one a line, or a list; any other label is an error "
-        "(default: all labels, sorted)",
+        "--negatives", action="store_true", help="photos without a file are photos with nothing in them"
     )
-    parser.add_argument(
-        "--split",
-        metavar=("TRAIN", "VAL", "TEST"),
-        type=float,
-        nargs=3,
-        help="shares of the photos, drawn at random (default: 0.75 0.125 0.125)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random split (default: 0)")
-    parser.add_argument("--encoding", default="utf-8", help="text encoding of the JSON files (default: utf-8)")
-    parser.add_argument("--skip-bad", action="store_true", help="leave files with errors out, and convert the rest")
-    parser.add_argument("--overwrite", action="store_true", help="replace DST if it is a dataset folder")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.classes import parse_classes
     from dataset_tools.convert import ConvertOptions, convert
+
+    wanted = ConvertOptions(
+        source=options.source,
+        photos=options.photos,
+        encoding=options.encoding,
+        negatives=options.negatives,
+        **dataset_options(options),
+    )
+    return make(lambda: convert(wanted), options.output)
+
+
+def make(conversion: Callable[[], Converted], output: Path) -> int:
+    """Run a conversion, and say on standard error what was found and on standard output what came of it."""
     from dataset_tools.findings import BadData
     from dataset_tools.terminal import report, summarise
 
     try:
-        converted = convert(
-            ConvertOptions(
-                source=options.source,
-                output=options.output,
-                name=options.name,
-                classes=parse_classes(options.classes) if options.classes is not None else None,
-                fractions=tuple(options.split) if options.split else None,
-                seed=options.seed,
-                overwrite=options.overwrite,
-                skip_bad=options.skip_bad,
-                encoding=options.encoding,
-            )
-        )
+        converted = conversion()
     except BadData as error:
         print(report(error.findings), file=sys.stderr)
         raise
     if converted.findings:
         print(report(converted.findings), file=sys.stderr)
-    print(summarise(converted, options.output))
+    print(summarise(converted, output))
     return 0

@@ -1,0 +1,57 @@
+"""``check``: what is wrong with a LabelMe folder or a dataset folder."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from dataset_tools.commands.options import add_labels, add_reading, add_shapes, label_options, shape_options
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "check",
+        help="say what is wrong with a LabelMe folder or a dataset folder",
+        description="Say everything that is wrong or odd in a LabelMe folder or a dataset folder: grouped by code, "
+        "with counts, places and what to do. Nothing is changed. docs/findings.md explains every code.",
+        epilog="Exit code 0: no errors; 1: the data have errors; 2: the command is wrong.",
+    )
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="the folder; or a CSV file, as for convert")
+    parser.add_argument(
+        "--training-size",
+        metavar="PX",
+        type=int,
+        help="the short side of a photo in training, at which instances may be too small (default: 800)",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+    parser.add_argument("--all", action="store_true", help="name every place, not the first five of each code")
+    add_labels(parser)
+    add_shapes(parser)
+    add_reading(parser, "FOLDER")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from dataset_tools import terminal
+    from dataset_tools.check import check
+    from dataset_tools.classes import LabelRules
+    from dataset_tools.errors import EXIT_DATA
+    from dataset_tools.parallel import all_cores
+    from dataset_tools.shapes import TRAINING_SIZE, ShapeOptions
+    from dataset_tools.sources import open_source
+    from dataset_tools.survey import Wishes
+
+    source = open_source(options.folder, options.photos, options.encoding)
+    labels = LabelRules(**label_options(options))
+    if labels.classes is None:
+        labels = replace(labels, classes=source.classes)
+    labels.check()
+    size = options.training_size if options.training_size is not None else TRAINING_SIZE
+    shapes = ShapeOptions(labels, training_size=size, **shape_options(options))
+    jobs = options.jobs if options.jobs is not None else all_cores()
+    checked = check(source, Wishes(shapes, looks=True, jobs=jobs))
+    show = terminal.as_json if options.format == "json" else terminal.diagnosis
+    print(show(options.folder, checked, options.all))
+    return EXIT_DATA if any(finding.is_error for finding in checked.findings) else 0

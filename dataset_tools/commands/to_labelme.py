@@ -1,0 +1,72 @@
+"""``to-labelme``: a dataset folder, or predictions for it, to LabelMe files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "to-labelme",
+        help="write annotations or predictions as LabelMe files, to correct them",
+        description="Write the annotations of a dataset folder, or predictions for one of its splits, as LabelMe files "
+        "that labelme 6.3 opens. The ground truth goes into sub-folders train, val and test; with --split or "
+        "--predictions, the files of the one split go into DIR itself.",
+        epilog="Exit code 0: done; 1: the data have errors; 2: the command is wrong.",
+    )
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the dataset folder")
+    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="the folder to make; new or empty")
+    parser.add_argument(
+        "--predictions",
+        metavar="FILE",
+        type=Path,
+        help="write these instead of the ground truth: the coco_instances_results.json of an evaluation",
+    )
+    parser.add_argument(
+        "--split",
+        choices=("train", "val", "test"),
+        help="only this split (default: all; for predictions, the one that the folder of FILE is named after)",
+    )
+    parser.add_argument(
+        "--min-score", metavar="S", type=float, help="leave out predictions that score less (default: 0.5)"
+    )
+    parser.add_argument(
+        "--shapes",
+        choices=("polygon", "mask"),
+        help="what every instance becomes (default: what it is in the ground truth; polygons for predictions)",
+    )
+    parser.add_argument(
+        "--tolerance",
+        metavar="PX",
+        type=float,
+        default=1.0,
+        help="how far in pixels a polygon may be from the mask that it is made of; 0 follows every pixel (default: 1)",
+    )
+    parser.add_argument(
+        "--images",
+        choices=("reference", "copy"),
+        default="reference",
+        help="refer to the photos where they are, or copy them beside their files (default: reference)",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from dataset_tools.terminal import visible
+    from dataset_tools.to_labelme import ToLabelmeOptions, summary, to_labelme
+
+    written = to_labelme(
+        ToLabelmeOptions(
+            dataset=options.dataset,
+            output=options.output,
+            predictions=options.predictions,
+            split=options.split,
+            min_score=options.min_score,
+            shapes=options.shapes,
+            tolerance=options.tolerance,
+            copy_photos=options.images == "copy",
+        )
+    )
+    print(visible(summary(written, options.output)))
+    return 0

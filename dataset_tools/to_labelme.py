@@ -1,0 +1,556 @@
+"""The way back: COCO annotations or predictions to LabelMe files, to be looked at and corrected."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import msgspec
+import numpy as np
+from PIL import Image as PilImage
+from tqdm import tqdm
+
+from dataset_tools import geometry, images, labelme, rle
+from dataset_tools.card import CARD_NAME, SPLITS, Card, read_card
+from dataset_tools.coco import Image, Rle, read_split
+from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.files import replaced_folder
+from dataset_tools.geometry import Mask
+from dataset_tools.labelme import WrittenFile, WrittenShape
+from dataset_tools.outlines import outlines
+
+# The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
+CLASSES_NAME = "classes.txt"
+
+SHAPES = ("polygon", "mask")
+
+# As in demo.py and in Detectron2's own demo.
+DEFAULT_MIN_SCORE = 0.5
+
+# Pixels. The edge of a mask goes up and down in steps of one: from 0.71 on, a slanted one becomes a straight line.
+DEFAULT_TOLERANCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ToLabelmeOptions:
+    """What the user asked for.
+
+    Attributes:
+        dataset: the dataset folder.
+        output: the folder of LabelMe files to make.
+        predictions: a file as Detectron2's ``coco_instances_results.json``; None writes the ground truth.
+        split: ``train``, ``val`` or ``test``; None takes all of the ground truth, or the one that the predictions'
+            folder is named after.
+        min_score: predictions below are left out; None takes ``DEFAULT_MIN_SCORE``.
+        shapes: ``polygon`` or ``mask``; None keeps what the ground truth has, and makes polygons of predictions.
+        tolerance: how far in pixels a polygon may be from the mask that it is made of.
+        copy_photos: put the photos beside their files instead of referring to them.
+    """
+
+    dataset: Path
+    output: Path
+    predictions: Path | None = None
+    split: str | None = None
+    min_score: float | None = None
+    shapes: str | None = None
+    tolerance: float = DEFAULT_TOLERANCE
+    copy_photos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledInstance:
+    """One object to write: its class, where it is, and the score of a prediction.
+
+    Attributes:
+        label: its class.
+        segmentation: polygons as flat lists x, y, x, y, ... in pixels of the turned photo, or an RLE.
+        score: 0 to 1; None where a person has drawn it.
+    """
+
+    label: str
+    segmentation: list[list[float]] | Rle
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnInstance:
+    """The shapes of one object; none if it covers nothing.
+
+    Attributes:
+        shapes: without group_id, which the file gives them.
+        overlap: intersection over union of the polygons made of a mask, and the mask; 1 where nothing has changed.
+    """
+
+    shapes: list[WrittenShape]
+    overlap: float = 1.0
+
+
+class BadSegmentation(ValueError):
+    """A segmentation that cannot be drawn."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What came of it.
+
+    Attributes:
+        files, instances, shapes: how many were written.
+        below_score: predictions left out for their score.
+        empty: instances left out because they cover nothing.
+        changed: instances whose pixels differ because their mask became polygons.
+        least_overlap: the smallest intersection over union among them, and whose it is.
+    """
+
+    files: int = 0
+    instances: int = 0
+    shapes: int = 0
+    below_score: int = 0
+    empty: int = 0
+    changed: int = 0
+    least_overlap: tuple[float, str] = (1.0, "")
+
+    def count(self, file: PurePosixPath, page: _Page, drawn: Sequence[DrawnInstance]) -> None:
+        """Add a file."""
+        self.files += 1
+        for (_, instance), made in zip(page.instances, drawn):
+            self.instances += bool(made.shapes)
+            self.empty += not made.shapes
+            self.shapes += len(made.shapes)
+            self.changed += made.overlap < 1
+            self.least_overlap = min(self.least_overlap, (made.overlap, f"{file}, {instance.label!r}"))
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """One of the predictions in COCO's format; its box is that of the mask, or nearly."""
+
+    image_id: int
+    category_id: int
+    score: float
+    segmentation: Rle | list[list[float]]
+
+
+# An instance, and its place in the file that it is from.
+_Placed = tuple[str, LabelledInstance]
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """The photos to write into one folder, and what is on them.
+
+    Attributes:
+        folder: relative to the output.
+        name: of the split.
+        source: the file that the instances are from.
+        photos: in the order of the COCO file.
+        instances: by image id.
+    """
+
+    folder: str
+    name: str
+    source: Path
+    photos: list[Image]
+    instances: dict[int, list[_Placed]] = field(default_factory=dict)
+
+    def add(self, image_id: int, place: str, instance: LabelledInstance) -> None:
+        self.instances.setdefault(image_id, []).append((place, instance))
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One annotation file to write.
+
+    Attributes:
+        photo: as the COCO file has it.
+        place: where the photo goes, if it is copied; relative to the split's folder.
+        file: where the annotation file goes, likewise.
+        instances: what is on it.
+    """
+
+    photo: Image
+    place: PurePosixPath
+    file: PurePosixPath
+    instances: list[_Placed]
+
+
+def to_labelme(options: ToLabelmeOptions) -> Written:
+    """Write a dataset's annotations, or predictions for it, as LabelMe files: one for every photo, in one step.
+
+    The ground truth goes into a sub-folder per split, so that it is converted to the same splits again; a single split
+    goes into the output folder itself. Beside them is the list of classes, ``classes.txt``.
+
+    Raises:
+        UserError: the options are wrong, a file cannot be used, or the output folder holds something. Nothing is
+            written then.
+    """
+    _check(options)
+    card = read_card(options.dataset)
+    if options.predictions:
+        split, below_score = _predicted(options, card)
+        splits, written = [split], Written(below_score=below_score)
+    else:
+        splits, written = _annotated(options, card), Written()
+    with replaced_folder(options.output) as part:
+        for split in splits:
+            folder, final = part / split.folder, options.output / split.folder
+            folder.mkdir(exist_ok=True)
+            for page in tqdm(_pages(split), desc=f"Writing {split.name}", unit="photo", disable=None):
+                source = options.dataset / card.image_root / page.photo.file_name
+                _check_photo(source, page.photo)
+                drawn = _draw_all(page, split, options)
+                _write(page, source, folder, final, drawn, options.copy_photos)
+                written.count(PurePosixPath(split.folder) / page.file, page, drawn)
+        (part / CLASSES_NAME).write_text("".join(f"{name}\n" for name in card.classes), encoding="utf-8")
+    return written
+
+
+def summary(written: Written, output: Path) -> str:
+    """What was written and what was left out or changed, in words."""
+    lines = [
+        f"{_number(written.files, 'file')} in {output}: {_number(written.instances, 'instance')}, "
+        f"{_number(written.shapes, 'shape')}"
+    ]
+    if written.below_score:
+        lines.append(f"left out: {_number(written.below_score, 'prediction')} below the smallest score")
+    if written.empty:
+        lines.append(f"left out: {_number(written.empty, 'instance')} that cover nothing")
+    if written.changed:
+        overlap, where = written.least_overlap
+        lines.append(
+            f"{_number(written.changed, 'mask')} became polygons of not quite the same pixels; the least alike "
+            f"({where}) has an IoU of {overlap:.3f} with its mask"
+        )
+    lines.append(f"the classes in order, for convert's --classes: {output / CLASSES_NAME}")
+    return "\n".join(lines)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def annotation_file(image_path: str, size: tuple[int, int], drawn: Sequence[DrawnInstance]) -> WrittenFile:
+    """The record of an annotation file; objects of several shapes get a group each, numbered from 1.
+
+    Args:
+        image_path: the photo, relative to the file, with POSIX slashes.
+        size: (width, height) of the turned photo in pixels.
+        drawn: the objects, as ``draw`` makes them.
+    """
+    shapes: list[WrittenShape] = []
+    groups = 0
+    for instance in drawn:
+        several = len(instance.shapes) > 1
+        groups += several
+        shapes += [msgspec.structs.replace(s, group_id=groups) for s in instance.shapes] if several else instance.shapes
+    return WrittenFile(shapes=shapes, image_path=image_path, image_width=size[0], image_height=size[1])
+
+
+def draw(
+    instance: LabelledInstance,
+    size: tuple[int, int],
+    shapes: str | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> DrawnInstance:
+    """The LabelMe shapes of one object.
+
+    Polygons stay exactly as they are, unless masks are wanted.
+
+    Args:
+        instance: the object.
+        size: (width, height) of the turned photo in pixels.
+        shapes: ``polygon`` or ``mask``; None keeps polygons polygons and RLEs masks.
+        tolerance: how far in pixels a polygon may be from the outline of the mask that it is made of; at 0 pycocotools
+            rasterises it to the mask itself.
+
+    Raises:
+        BadSegmentation: the segmentation cannot be drawn on a photo of this size.
+    """
+    description = f"score {instance.score:.2f}" if instance.score is not None else ""
+    if isinstance(instance.segmentation, Rle):
+        mask = _decoded(instance.segmentation, size)
+        as_mask = shapes != "polygon"
+    else:
+        polygons = [_pairs(polygon) for polygon in instance.segmentation]
+        polygons = [polygon for polygon in polygons if len(polygon) >= 3]  # others cover nothing; Detectron2 drops them
+        if shapes != "mask":
+            return DrawnInstance([WrittenShape(instance.label, polygon, None, description) for polygon in polygons])
+        mask, as_mask = _filled(polygons, size), True
+    if not mask.any():
+        return DrawnInstance([])
+    corner, mask = _cropped(mask)
+    if as_mask:
+        return DrawnInstance([_mask_shape(instance.label, description, corner, mask)])
+    polygons = outlines(mask, tolerance)
+    shifted = [[(x, y) for x, y in (polygon + corner).tolist()] for polygon in polygons]
+    overlap = 1.0 if tolerance == 0 else _overlap(polygons, mask)
+    return DrawnInstance([WrittenShape(instance.label, points, None, description) for points in shifted], overlap)
+
+
+def _pairs(polygon: list[float]) -> list[tuple[float, float]]:
+    if len(polygon) % 2:
+        raise BadSegmentation(f"a polygon has {len(polygon)} numbers, which are no pairs of x and y")
+    return list(zip(polygon[::2], polygon[1::2]))
+
+
+def _decoded(encoded: Rle, size: tuple[int, int]) -> Mask:
+    width, height = size
+    if tuple(encoded.size) != (height, width):
+        raise BadSegmentation(f"the mask is {encoded.size[1]} x {encoded.size[0]} pixels, the photo {width} x {height}")
+    try:
+        return rle.decode(encoded)
+    except rle.BadRle as error:
+        raise BadSegmentation(f"the mask cannot be decoded: {error}") from error
+
+
+def _filled(polygons: Sequence[list[tuple[float, float]]], size: tuple[int, int]) -> Mask:
+    """The pixels of polygons, as Detectron2 trains and evaluates with them."""
+    arrays = [np.array(polygon, dtype=np.float64) for polygon in polygons]
+    if not all(map(geometry.is_sane, arrays)):
+        raise BadSegmentation("a coordinate is beyond any photo")
+    if not arrays:
+        return np.zeros((size[1], size[0]), dtype=bool)
+    return geometry.decode(geometry.union(geometry.rasterise(arrays, size)))
+
+
+def _cropped(mask: Mask) -> tuple[tuple[int, int], Mask]:
+    """The smallest part of a mask that holds all of its pixels, and the (x, y) of its first pixel."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (int(columns[0]), int(rows[0])), mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _mask_shape(label: str, description: str, corner: tuple[int, int], mask: Mask) -> WrittenShape:
+    stream = io.BytesIO()
+    PilImage.fromarray(mask.astype(np.uint8)).save(stream, "PNG")
+    (x, y), (height, width) = corner, mask.shape
+    points = [(float(x), float(y)), (float(x + width - 1), float(y + height - 1))]
+    return WrittenShape(label, points, None, description, "mask", mask=base64.b64encode(stream.getvalue()).decode())
+
+
+def _overlap(polygons: Sequence[geometry.Polygon], mask: Mask) -> float:
+    """Intersection over union of polygons and a mask."""
+    filled = geometry.decode(geometry.union(geometry.rasterise(polygons, mask.shape[::-1])))
+    return float(np.count_nonzero(filled & mask) / np.count_nonzero(filled | mask))
+
+
+def _check(options: ToLabelmeOptions) -> None:
+    if not 0 <= options.tolerance < math.inf:
+        raise UserError(f"--tolerance is {options.tolerance}", remedy="Pass a number of pixels from 0 up")
+    if options.min_score is not None and options.predictions is None:
+        raise UserError("--min-score is for predictions", remedy="Pass --predictions, or leave --min-score out")
+    if options.min_score is not None and not 0 <= options.min_score <= 1:
+        raise UserError(f"--min-score is {options.min_score}", remedy="Pass a number from 0 to 1")
+    output = options.output
+    if not output.exists() and not output.is_symlink():
+        return
+    if output.is_symlink() or not output.is_dir() or any(output.iterdir()):
+        raise UserError(
+            "this exists already, and LabelMe files in it may have been corrected by hand, so it is kept",
+            file=output,
+            remedy="Choose another --output",
+        )
+
+
+def _annotated(options: ToLabelmeOptions, card: Card) -> list[_Split]:
+    """The ground truth: of all splits, each into its own folder, or of one."""
+    splits = []
+    for name in [options.split] if options.split else SPLITS:
+        content = read_split(options.dataset, card, name)
+        path = options.dataset / card.splits[name].annotations
+        split = _Split("" if options.split else name, name, path, content.images)
+        for index, annotation in enumerate(content.annotations):
+            label = card.classes[annotation.category_id - 1]
+            split.add(annotation.image_id, f"annotations[{index}]", LabelledInstance(label, annotation.segmentation))
+        splits.append(split)
+    return splits
+
+
+def _predicted(options: ToLabelmeOptions, card: Card) -> tuple[_Split, int]:
+    """The predictions for one split that score enough, and how many do not."""
+    name = _split_of_predictions(options.predictions, options.split, card)
+    content = read_split(options.dataset, card, name)
+    known = {photo.id for photo in content.images}
+    min_score = DEFAULT_MIN_SCORE if options.min_score is None else options.min_score
+    split, below = _Split("", name, options.predictions, content.images), 0
+    for index, prediction in enumerate(read_predictions(options.predictions)):
+        unknown = f"image_id {prediction.image_id}" if prediction.image_id not in known else None
+        if not 1 <= prediction.category_id <= len(card.classes):
+            unknown = f"category_id {prediction.category_id}"
+        if unknown:
+            raise UserError(
+                f"there is no {unknown} in the split '{name}' of {options.dataset}: these are predictions for other "
+                "photos or classes",
+                file=options.predictions,
+                place=f"[{index}]",
+                remedy="Name the dataset folder and the --split that were evaluated",
+            )
+        if prediction.score < min_score:
+            below += 1
+            continue
+        label = card.classes[prediction.category_id - 1]
+        split.add(prediction.image_id, f"[{index}]", LabelledInstance(label, prediction.segmentation, prediction.score))
+    return split, below
+
+
+def _split_of_predictions(path: Path, chosen: str | None, card: Card) -> str:
+    """The split that was predicted: image ids repeat from split to split, so that it must not be guessed.
+
+    Detectron2's evaluation is told to write into a folder of the dataset's name, ``<name>_<split>``.
+    """
+    folder = path.resolve().parent.name
+    named = next((split for split in SPLITS if folder == f"{card.name}_{split}"), None)
+    if chosen and named and chosen != named:
+        raise UserError(
+            f"by the name of its folder, these are predictions for '{named}', not for '{chosen}'",
+            file=path,
+            remedy=f"Pass --split {named}, or move the file",
+        )
+    if not (chosen or named):
+        raise UserError(
+            "it cannot be told which split these are predictions for", file=path, remedy="Pass --split test, say"
+        )
+    return chosen or named
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """Instance predictions in COCO's format, as Detectron2's evaluation leaves them.
+
+    Raises:
+        UserError: there is no such file, or it is no list of predictions with masks.
+    """
+    remedy = "Name the coco_instances_results.json that an evaluation has written"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Prediction])
+    except OSError as error:
+        raise UserError(f"the predictions cannot be read: {error.strerror}", file=path, remedy=remedy) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = f"this is no list of predictions with masks in COCO's format: {error}"
+        raise UserError(reason, file=path, remedy=remedy) from error
+
+
+def _pages(split: _Split) -> list[_Page]:
+    """The files to write for a split.
+
+    A file is named after its photo. Photos that differ in their suffix only keep it, as labelme does it since 7.9:
+    ``a.jpg.json`` and ``a.png.json``. Photos in a folder named after the split go without: otherwise each way to
+    LabelMe and back would put them one folder deeper.
+    """
+    places = [_inside(photo, split) for photo in split.photos]
+    if all(place.parts[0] == split.name and len(place.parts) > 1 for place in places):
+        places = [place.relative_to(split.name) for place in places]
+    _check_places(places, split)
+    short = [place.with_suffix(".json") for place in places]
+    full = [place.with_name(f"{place.name}.json") for place in places]
+    taken = Counter(map(_folded, short + full))
+    return [
+        _Page(photo, place, brief if taken[_folded(brief)] == 1 else long, split.instances.get(photo.id, []))
+        for photo, place, brief, long in zip(split.photos, places, short, full)
+    ]
+
+
+def _folded(path: PurePosixPath) -> str:
+    """Equal for names that are one on file systems that do not tell capital letters from small ones."""
+    return path.as_posix().casefold()
+
+
+def _inside(photo: Image, split: _Split) -> PurePosixPath:
+    """The photo's path, made such that it cannot lead out of the folder that it is put into.
+
+    A photo outside the image root is legitimate, such as one that was written out of a LabelMe file:
+    ``../datasets/mine/images/a.jpg`` goes to ``datasets/mine/images/a.jpg``.
+    """
+    path = PureWindowsPath(photo.file_name)  # knows both kinds of slashes, and letters of drives
+    parts = [part for part in path.parts if part not in (path.anchor, "..")]
+    if not parts or "\0" in photo.file_name:
+        raise UserError(
+            f"{photo.file_name!r} cannot name a photo",
+            file=split.source,
+            place=f"image {photo.id}",
+            remedy="Correct its file_name",
+        )
+    return PurePosixPath(*parts)
+
+
+def _check_places(places: Sequence[PurePosixPath], split: _Split) -> None:
+    first: dict[PurePosixPath, int] = {}
+    for photo, place in zip(split.photos, places):
+        if first.setdefault(place, photo.id) != photo.id:
+            raise UserError(
+                f"the images {first[place]} and {photo.id} would share one LabelMe file, that of '{place}'",
+                file=split.source,
+                place="images",
+                remedy="Leave one entry for each photo, with a file_name of its own",
+            )
+
+
+def _check_photo(path: Path, photo: Image) -> None:
+    """LabelMe opens no file whose photo is missing, or has another size than the file says."""
+    try:
+        width, height = images.read_header(path).size
+    except (OSError, images.ImageError) as error:
+        raise UserError(
+            f"the photo cannot be read: {error.strerror if isinstance(error, OSError) else error}",
+            file=path,
+            remedy=f"Put it back, or correct image_root in {CARD_NAME}",
+            exit_code=EXIT_DATA,
+        ) from error
+    if (width, height) != (photo.width, photo.height):
+        raise UserError(
+            f"the photo is {width} x {height} pixels, its COCO file says {photo.width} x {photo.height}",
+            file=path,
+            remedy="Put the photo back that was annotated",
+            exit_code=EXIT_DATA,
+        )
+
+
+def _draw_all(page: _Page, split: _Split, options: ToLabelmeOptions) -> list[DrawnInstance]:
+    """The shapes of the photo's instances, drawn as the options say."""
+    size = page.photo.width, page.photo.height
+    shapes = options.shapes or ("polygon" if options.predictions else None)
+    drawn = []
+    for place, instance in page.instances:
+        try:
+            drawn.append(draw(instance, size, shapes, options.tolerance))
+        except BadSegmentation as error:
+            raise UserError(
+                str(error),
+                file=split.source,
+                place=f"{place}.segmentation",
+                remedy=f"Name the predictions for the split '{split.name}' of this dataset"
+                if options.predictions
+                else "Correct it, or convert the photos again",
+                exit_code=EXIT_DATA,
+            ) from error
+    return drawn
+
+
+def _write(page: _Page, source: Path, folder: Path, final: Path, drawn: list[DrawnInstance], copy: bool) -> None:
+    """Write an annotation file, and its photo if it is to be copied.
+
+    Args:
+        page: what to write.
+        source: the photo.
+        folder: where to write it.
+        final: where that will be.
+        drawn: the objects.
+        copy: put the photo beside the file instead of referring to it.
+    """
+    target = folder / page.file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if copy:
+        shutil.copyfile(source, folder / page.place)
+        image_path = page.place.name
+    else:
+        image_path = _relative(source, (final / page.file).parent)
+    record = annotation_file(image_path, (page.photo.width, page.photo.height), drawn)
+    target.write_bytes(labelme.encode(record))
+
+
+def _relative(photo: Path, folder: Path) -> str:
+    """The way from a folder to a photo as the system walks it, with POSIX slashes. A photo that is a link stays one."""
+    return Path(os.path.relpath(photo.parent.resolve() / photo.name, folder.resolve())).as_posix()
