@@ -54,17 +54,6 @@ def split_counts(total: int, fractions: Sequence[float]) -> list[int]:
     return counts
 
 
-def split_at_random(names: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, str]:
-    """The split of each name, drawn with a seed.
-
-    The draw is a hash of seed and name, so it depends neither on the order of the names nor on the machine, and a few
-    more photos move few of the others.
-    """
-    drawn = sorted(names, key=lambda name: _draw(seed, name))
-    splits = [split for split, count in zip(SPLITS, split_counts(len(names), fractions)) for _ in range(count)]
-    return dict(zip(drawn, splits))
-
-
 def group_names(names: Iterable[str], pattern: str) -> dict[str, str]:
     """The group of each name in which a regular expression finds one; the other names are left out.
 

@@ -24,7 +24,7 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import replaced_folder
 from dataset_tools.geometry import Mask
 from dataset_tools.labelme import WrittenFile, WrittenShape
-from dataset_tools.outlines import outlines
+from dataset_tools.outlines import filled, outlines, overlap
 
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
 CLASSES_NAME = "classes.txt"
@@ -221,10 +221,10 @@ def summary(written: Written, output: Path) -> str:
     if written.empty:
         lines.append(f"left out: {_number(written.empty, 'instance')} that cover nothing")
     if written.changed:
-        overlap, where = written.least_overlap
+        least, where = written.least_overlap
         lines.append(
             f"{_number(written.changed, 'mask')} became polygons of not quite the same pixels; the least alike "
-            f"({where}) has an IoU of {overlap:.3f} with its mask"
+            f"({where}) has an IoU of {least:.3f} with its mask"
         )
     lines.append(f"the classes in order, for convert's --classes: {output / CLASSES_NAME}")
     return "\n".join(lines)
@@ -288,8 +288,8 @@ def draw(
         return DrawnInstance([_mask_shape(instance.label, description, corner, mask)])
     polygons = outlines(mask, tolerance)
     shifted = [[(x, y) for x, y in (polygon + corner).tolist()] for polygon in polygons]
-    overlap = 1.0 if tolerance == 0 else _overlap(polygons, mask)
-    return DrawnInstance([WrittenShape(instance.label, points, None, description) for points in shifted], overlap)
+    same = 1.0 if tolerance == 0 else overlap(filled(polygons, mask.shape[::-1]), mask)
+    return DrawnInstance([WrittenShape(instance.label, points, None, description) for points in shifted], same)
 
 
 def _pairs(polygon: list[float]) -> list[tuple[float, float]]:
@@ -315,7 +315,7 @@ def _filled(polygons: Sequence[list[tuple[float, float]]], size: tuple[int, int]
         raise BadSegmentation("a coordinate is beyond any photo")
     if not arrays:
         return np.zeros((size[1], size[0]), dtype=bool)
-    return geometry.decode(geometry.union(geometry.rasterise(arrays, size)))
+    return filled(arrays, size)
 
 
 def _cropped(mask: Mask) -> tuple[tuple[int, int], Mask]:
@@ -330,12 +330,6 @@ def _mask_shape(label: str, description: str, corner: tuple[int, int], mask: Mas
     (x, y), (height, width) = corner, mask.shape
     points = [(float(x), float(y)), (float(x + width - 1), float(y + height - 1))]
     return WrittenShape(label, points, None, description, "mask", mask=base64.b64encode(stream.getvalue()).decode())
-
-
-def _overlap(polygons: Sequence[geometry.Polygon], mask: Mask) -> float:
-    """Intersection over union of polygons and a mask."""
-    filled = geometry.decode(geometry.union(geometry.rasterise(polygons, mask.shape[::-1])))
-    return float(np.count_nonzero(filled & mask) / np.count_nonzero(filled | mask))
 
 
 def _check(options: ToLabelmeOptions) -> None:

@@ -1,0 +1,134 @@
+"""The doctor: it says what convert says and more, and changes nothing."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataset_tools.__main__ import main
+from dataset_tools.check import check
+from dataset_tools.findings import BadData, Rule
+from dataset_tools.labelme_folder import LabelmeFolder
+from dataset_tools.shapes import ShapeOptions
+from dataset_tools.survey import Wishes
+
+
+def examine(folder, **shapes):
+    return check(LabelmeFolder(folder.root), Wishes(ShapeOptions(**shapes), looks=True))
+
+
+def scene(seed, size=(160, 120)):
+    """A picture with enough in it to be told from others."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def state(root):
+    """Every file with its bytes and its time of change."""
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {path: (hashlib.sha256(path.read_bytes()).digest(), path.stat().st_mtime_ns) for path in files}
+
+
+def spoil(folder, square, shape):
+    """A folder with something of everything."""
+    folder.pair("good", [square()])
+    folder.pair("two", [square(), square(), shape("cars", [[0, 0]])], seed=1)
+    folder.pair("outside", [square(left=-8), square(" Car ", left=900)], seed=2)
+    folder.json("broken.json", []).write_text("{")
+    folder.json("lost.json", [square()], "lost.jpg")
+    folder.photo("spare.jpg", seed=3)
+
+
+def test_check_says_what_convert_says(folder, square, shape, codes):
+    spoil(folder, square, shape)
+    with pytest.raises(BadData) as caught:
+        folder.convert()
+    about_files = [item for item in examine(folder).findings if item.file and item.rule is not Rule.LOOK_ALIKES]
+    assert about_files == caught.value.findings and len(codes(about_files)) > 6
+
+
+def test_check_changes_nothing(folder, square, shape, tmp_path):
+    spoil(folder, square, shape)
+    before = state(tmp_path)
+    examine(folder)
+    assert state(tmp_path) == before
+
+
+def test_photos_that_look_alike_across_splits_are_said(folder, square):
+    """One saved anew at half its size, in another split; the same within a split is nobody's harm."""
+    for name, seed, size in (
+        ("train/a", 1, (160, 120)),
+        ("train/b", 2, (160, 120)),
+        ("train/b2", 2, (160, 120)),
+        ("test/c", 1, (80, 60)),
+        ("test/d", 3, (160, 120)),
+    ):
+        path = folder.root / f"{name}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        scene(seed).resize(size).save(path, quality=60)
+        folder.json(f"{name}.json", [square()], path.name, size=size)
+    alike = [(finding.rule.code, finding.file, finding.message) for finding in examine(folder).findings]
+    assert [item for item in alike if item[0] in ("LM063", "LM064")] == [
+        ("LM063", "train/a.jpg", "in train, and 'test/c.jpg' in test")
+    ]
+
+
+def test_photos_that_look_alike_in_a_folder_without_splits_are_a_note(folder, square, codes):
+    for index in range(3):
+        scene(7).save(folder.root / f"{index}.jpg", quality=90 - 10 * index)
+        folder.json(f"{index}.json", [square()], f"{index}.jpg", size=(160, 120))
+    found = [finding for finding in examine(folder).findings if finding.rule.code == "LM064"]
+    assert [(finding.file, finding.message) for finding in found] == [
+        ("1.jpg", "and '0.jpg'"),
+        ("2.jpg", "and '0.jpg'"),
+    ]
+
+
+def test_the_training_size_decides_what_is_too_small(folder, square, codes):
+    folder.pair("a", [square(side=4)])  # of 48 px
+    assert "LM049" not in codes(examine(folder, training_size=48).findings)
+    assert "LM049" in codes(examine(folder, training_size=47).findings)
+
+
+def test_text(folder, square, shape, capsys):
+    spoil(folder, square, shape)
+    assert main(["check", str(folder.root), "--classes", "car"]) == 1
+    said = capsys.readouterr().out
+    assert "error LM052: a label that is not in --classes" in said
+    assert said.splitlines()[-1].startswith(f"{folder.root}: 3 photos, 4 instances, 1 class: ")
+
+
+def test_json(folder, square, shape, capsys):
+    for index in range(9):
+        folder.pair(f"{index}", [square(), square()], seed=index)
+    assert main(["check", str(folder.root), "--format", "json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["photos"] == 9 and said["instances"] == {"car": 18}
+    (group,) = [group for group in said["findings"] if group["code"] == "LM043"]
+    assert group["count"] == 9 == len(group["places"]) and group["severity"] == "warning"
+    assert group["places"][0] == {"file": "0.json", "place": "shapes[1]", "message": "'car', as shapes[0]"}
+
+
+def test_all_places(folder, square, capsys):
+    for index in range(9):
+        folder.pair(f"{index}", [square(), square()], seed=index)
+    assert main(["check", str(folder.root)]) == 0
+    assert "and 4 more" in capsys.readouterr().out
+    assert main(["check", str(folder.root), "--all"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{index}.json, shapes[1]" in said for index in range(9))
+
+
+def test_a_dataset_folder_is_checked_too(folder, square, capsys):
+    folder.pair("train/a", [square()])
+    folder.pair("val/b", [square(), square("bus", left=30)], seed=1)
+    folder.convert()
+    before = state(folder.dataset)
+    assert main(["check", str(folder.dataset)]) == 0
+    assert "LM061" in capsys.readouterr().out
+    (folder.root / "val" / "b.jpg").unlink()
+    assert main(["check", str(folder.dataset)]) == 1
+    assert "b.jpg" in capsys.readouterr().out
+    assert state(folder.dataset) == before
