@@ -44,7 +44,7 @@ def _fitting(piece: shapely.Polygon, tolerance: float, size: tuple[int, int]) ->
 
 
 def _simplified(piece: shapely.Polygon, tolerance: float) -> list[Polygon]:
+    corners = shapely.simplify(piece, 0)
     # As lines, since of a polygon's ring GEOS may drop the first vertex, too, and be off by twice the tolerance then.
-    simple = shapely.build_area(shapely.simplify(piece.boundary, tolerance))
-    straight = shapely.simplify(simple, 0)  # without that first vertex, where it is on a straight line
-    return [polygon for polygon in map(geometry.rounded, geometry._pieces(straight)) if len(polygon) >= 3]
+    simple = shapely.build_area(shapely.simplify(corners.boundary, tolerance))
+    return [polygon for polygon in map(geometry.rounded, geometry._pieces(simple)) if len(polygon) >= 3]

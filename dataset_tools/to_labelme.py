@@ -29,8 +29,6 @@ from dataset_tools.outlines import filled, outlines, overlap
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
 CLASSES_NAME = "classes.txt"
 
-SHAPES = ("polygon", "mask")
-
 # As in demo.py and in Detectron2's own demo.
 DEFAULT_MIN_SCORE = 0.5
 
@@ -217,9 +215,11 @@ def summary(written: Written, output: Path) -> str:
         f"{_number(written.shapes, 'shape')}"
     ]
     if written.below_score:
-        lines.append(f"left out: {_number(written.below_score, 'prediction')} below the smallest score")
+        whose = "its" if written.below_score == 1 else "their"
+        lines.append(f"left out for {whose} score: {_number(written.below_score, 'prediction')}")
     if written.empty:
-        lines.append(f"left out: {_number(written.empty, 'instance')} that cover nothing")
+        who = "it covers" if written.empty == 1 else "they cover"
+        lines.append(f"left out because {who} nothing: {_number(written.empty, 'instance')}")
     if written.changed:
         least, where = written.least_overlap
         lines.append(
