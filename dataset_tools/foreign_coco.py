@@ -88,7 +88,7 @@ def read_foreign(path: Path) -> ForeignCoco:
         remedy = "Name a COCO file of instances"
         raise UserError(f"the COCO file cannot be read: {error.strerror}", file=path, remedy=remedy) from error
     try:
-        record = _FILE.decode(_as_json(content))
+        record = _decode(content)
     except (ValueError, RecursionError) as error:  # those of msgspec and of json are ValueErrors
         message, _, place = str(error).partition(" - at ")
         raise _no_coco(path, message, re.sub(r"^\$\.?", "", place.strip("`"))) from error
@@ -110,13 +110,15 @@ def decode_segmentation(annotation: ForeignAnnotation) -> ForeignSegmentation:
     return segmentation if not isinstance(segmentation, list) or any(segmentation) else None
 
 
-def _as_json(content: bytes) -> bytes:
-    """The bytes as strict JSON: Python's own writer lets NaN and Infinity into a file, which become null."""
+def _decode(content: bytes) -> ForeignCoco:
+    """The record; second, where it is no strict JSON, by Python's own rules: NaN and Infinity become null."""
     try:
-        msgspec.json.decode(content, type=msgspec.Raw)
+        return _FILE.decode(content)
+    except msgspec.ValidationError:
+        raise
     except msgspec.DecodeError:
-        return msgspec.json.encode(json.loads(content, parse_int=_parse_integer))
-    return content
+        tree = json.loads(content, parse_int=_parse_integer)
+        return _FILE.decode(msgspec.json.encode(tree))
 
 
 def _parse_integer(digits: str) -> int | float:

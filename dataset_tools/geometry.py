@@ -61,7 +61,7 @@ def stroke(points: Polygon, width: float) -> list[Polygon]:
     return _pieces(shapely.buffer(line, width / 2, quad_segs=_PEN_SEGMENTS))
 
 
-def plain(points: Polygon, counts: Sequence[int], size: tuple[int, int]) -> list[Polygon | None]:
+def plain(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) -> list[Polygon | None]:
     """The outlines that need no care, rounded, and None for each of the others; many at once, which is quick.
 
     No care needs an outline inside the photo, without repeated vertices, that has area and does not cross or touch
@@ -70,7 +70,7 @@ def plain(points: Polygon, counts: Sequence[int], size: tuple[int, int]) -> list
     Args:
         points: (N, 2): the vertices of all outlines, one after the other.
         counts: how many of them each outline has, 3 at least.
-        size: the photo's (width, height).
+        sizes: (M, 2): the (width, height) of the photo of each outline.
     """
     ends = np.cumsum(counts)
     starts = ends - counts
@@ -80,9 +80,9 @@ def plain(points: Polygon, counts: Sequence[int], size: tuple[int, int]) -> list
     before[1:] = points[:-1]
     before[starts] = points[ends - 1]
     moved = points.view(np.complex128) != before.view(np.complex128)  # a point at a time
-    inside = (points >= 0) & (points <= np.array(size))
-    good = np.logical_and.reduceat(inside.ravel(), 2 * starts) & np.logical_and.reduceat(moved.ravel(), starts)
     owners = np.repeat(np.arange(len(starts)), counts)
+    inside = (points >= 0) & (points <= sizes[owners])
+    good = np.logical_and.reduceat(inside.ravel(), 2 * starts) & np.logical_and.reduceat(moved.ravel(), starts)
     if not good.all():
         kept = good[owners]
         points_kept, owners = points[kept], (np.cumsum(good) - 1)[owners[kept]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import compress
 
 import msgspec
 import numpy as np
@@ -13,7 +12,7 @@ from dataset_tools.coco import Rle
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.geometry import Polygon
 from dataset_tools.labelme import Shape
-from dataset_tools.records import Instance
+from dataset_tools.records import Instance, Sheet
 from dataset_tools.shapes import Part, ShapeOptions, parts_of
 
 # Two masks of one class that overlap this much: Mask R-CNN could not show both, since of two detections whose boxes
@@ -24,52 +23,45 @@ _SUSPICIOUS_OVERLAP = 0.5
 _FINEST_STRIDE = 4
 
 
-def build(
-    file: str,
-    shapes: Sequence[Shape],
-    size: tuple[int, int],
-    options: ShapeOptions,
-    frame: tuple[int, int] | None = None,
-) -> tuple[list[Instance], list[Finding]]:
-    """The instances of one file, in the order of their first shapes, and what was found on the way.
+Made = tuple[list[Instance], list[Finding]]
+
+
+def build(sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]], options: ShapeOptions) -> list[Made]:
+    """For each file, its instances, in the order of their first shapes, and what was found on the way.
 
     Args:
-        file: for the findings.
-        shapes: as decoded.
-        size: the photo's (width, height) as shown.
+        sheets: of some files: together they are done faster than one by one.
+        shapes: of each of them, as decoded.
         options: what becomes of them.
-        frame: the (width, height) to which photo and instances are scaled; None keeps the size.
     """
-    parts, findings = parts_of(file, shapes, size, options)
-    instances, found = assemble(file, parts, size, options, frame)
-    return instances, findings + found
+    covered = parts_of(sheets, shapes, options)
+    made = assemble(sheets, [parts for parts, _ in covered], options)
+    return [(instances, found + further) for (instances, further), (_, found) in zip(made, covered)]
 
 
-def assemble(
-    file: str,
-    parts: Sequence[Part],
-    size: tuple[int, int],
-    options: ShapeOptions,
-    frame: tuple[int, int] | None = None,
-) -> tuple[list[Instance], list[Finding]]:
-    """The instances that parts make up, and what there is to say about them; the arguments are those of ``build``."""
-    drawn = _drawn(parts, size, frame or size)
+def assemble(sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]], options: ShapeOptions) -> list[Made]:
+    """For each file, the instances that its parts make up, and what there is to say about them."""
     objects, findings = [], []
-    for group in _grouped(drawn):
-        if any(item.encoded for item in group):
-            objects.append(_joined(file, [item for item in group if item.encoded], options, findings))
-        else:
-            findings.append(_without_pixels(file, group))
-    areas, boxes = geometry.measure([item.encoded for item in objects])
-    seen = [area > 0 for area in areas]
-    findings += [_without_pixels(file, item.group) for item, is_seen in zip(objects, seen) if not is_seen]
-    objects, areas, boxes = (list(compress(values, seen)) for values in (objects, areas, boxes))
-    findings += _overlaps(file, objects, areas, boxes)
-    findings += _tiny(file, objects, boxes, frame or size, options.training_size)
-    instances = [
-        Instance(item.label, item.segmentation, area, tuple(box)) for item, area, box in zip(objects, areas, boxes)
-    ]
-    return instances, findings
+    for sheet, drawn in zip(sheets, _drawn(sheets, parts)):
+        found: list[Finding] = []
+        objects.append(list(_objects(sheet.file, drawn, options, found)))
+        findings.append(found)
+    # One call for all files, as for the rasteriser: pycocotools' code and Python's then need not change places in the
+    # processor's cache with every file, which costs more than the work itself.
+    areas, boxes = geometry.measure([item.encoded for items in objects for item in items])
+    measured = iter(zip(areas, boxes))
+    made = []
+    for sheet, items, found in zip(sheets, objects, findings):
+        seen = []
+        for item, (area, box) in zip(items, measured):
+            if area > 0:
+                seen.append(_Seen(item, area, box))
+            else:
+                found.append(_without_pixels(sheet.file, item.group))
+        found += _overlaps(sheet.file, seen)
+        found += _tiny(sheet, seen, options.training_size)
+        made.append(([Instance(i.item.label, i.item.segmentation, i.area, tuple(i.box)) for i in seen], found))
+    return made
 
 
 class _Drawn(msgspec.Struct, frozen=True, gc=False):
@@ -96,25 +88,51 @@ class _Object(msgspec.Struct, frozen=True, gc=False):
         return ", ".join(item.part.place for item in self.group)
 
 
-def _drawn(parts: Sequence[Part], size: tuple[int, int], frame: tuple[int, int]) -> list[_Drawn]:
-    """The parts in the frame; all polygons are rasterised in one call, which is quick."""
-    scale = None if frame == size else np.divide(frame, size)
-    outlines = []
-    for part in parts:
-        polygons = part.polygons if scale is None else [polygon * scale for polygon in part.polygons]
-        if not part.is_rounded or scale is not None:
-            polygons = [geometry.rounded(polygon) for polygon in polygons]
-        outlines.append([polygon for polygon in polygons if len(polygon) >= 3])
-    encoded = iter(geometry.rasterise([polygon for polygons in outlines for polygon in polygons], frame))
-    drawn = []
-    for part, polygons in zip(parts, outlines):
-        if part.mask is not None:
-            mask = part.mask if scale is None else geometry.resized(part.mask, frame)
-            drawn.append(_Drawn(part, [], geometry.encode(mask)))
+class _Seen(msgspec.Struct, frozen=True, gc=False):
+    """An object that covers at least one pixel: its area, and its box (x, y, width, height)."""
+
+    item: _Object
+    area: float
+    box: list[float]
+
+
+def _drawn(sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]]) -> Iterator[list[_Drawn]]:
+    """For each file, its parts in the frame; all polygons of one frame are rasterised in one call."""
+    outlines = [[_framed(part, sheet) for part in items] for sheet, items in zip(sheets, parts)]
+    by_frame: dict[tuple[int, int], list[Polygon]] = {}
+    for sheet, items in zip(sheets, outlines):
+        by_frame.setdefault(sheet.frame, []).extend(polygon for polygons in items for polygon in polygons)
+    encoded = {frame: iter(geometry.rasterise(polygons, frame)) for frame, polygons in by_frame.items()}
+    for sheet, items, polygons_of in zip(sheets, parts, outlines):
+        yield [
+            _Drawn(part, polygons, _pixels(part, sheet, [next(encoded[sheet.frame]) for _ in polygons]))
+            for part, polygons in zip(items, polygons_of)
+        ]
+
+
+def _framed(part: Part, sheet: Sheet) -> list[Polygon]:
+    """The polygons of a part in the frame, rounded; without those that this leaves without area."""
+    polygons = part.polygons
+    if sheet.frame == sheet.size and part.is_rounded:
+        return list(polygons)
+    if sheet.frame != sheet.size:
+        polygons = [polygon * np.divide(sheet.frame, sheet.size) for polygon in polygons]
+    return [polygon for polygon in map(geometry.rounded, polygons) if geometry.has_area(polygon)]
+
+
+def _pixels(part: Part, sheet: Sheet, drawn: list[dict]) -> dict | None:
+    """The pixels of a part, given those of its polygons, as RLE; None if it has none."""
+    if part.mask is None:
+        return geometry.union(drawn) if drawn else None
+    return geometry.encode(part.mask if sheet.frame == sheet.size else geometry.resized(part.mask, sheet.frame))
+
+
+def _objects(file: str, drawn: Sequence[_Drawn], options: ShapeOptions, findings: list[Finding]) -> Iterator[_Object]:
+    for group in _grouped(drawn):
+        if any(item.encoded for item in group):
+            yield _joined(file, [item for item in group if item.encoded], options, findings)
         else:
-            pixels = [next(encoded) for _ in polygons]
-            drawn.append(_Drawn(part, polygons, geometry.union(pixels) if pixels else None))
-    return drawn
+            findings.append(_without_pixels(file, group))
 
 
 def _joined(file: str, group: list[_Drawn], options: ShapeOptions, findings: list[Finding]) -> _Object:
@@ -162,21 +180,19 @@ def _without_pixels(file: str, group: Sequence[_Drawn]) -> Finding:
     return Finding(Rule.NO_PIXELS, file, places, f"label {group[0].part.label!r}")
 
 
-def _overlaps(
-    file: str, objects: Sequence[_Object], areas: Sequence[float], boxes: Sequence[Sequence[float]]
-) -> Iterator[Finding]:
-    labels, encoded = [item.label for item in objects], [item.encoded for item in objects]
+def _overlaps(file: str, seen: Sequence[_Seen]) -> Iterator[Finding]:
+    labels, encoded = [one.item.label for one in seen], [one.item.encoded for one in seen]
+    areas, boxes = [one.area for one in seen], [one.box for one in seen]
     for first, second, value in geometry.overlaps(labels, encoded, areas, boxes, _SUSPICIOUS_OVERLAP):
-        one, other = objects[first], objects[second]
+        one, other = seen[first].item, seen[second].item
         if one.encoded != other.encoded:  # equal shapes have a finding of their own
             yield Finding(Rule.OVERLAP, file, other.place, f"{one.label!r}, IoU {value:.2f} with {one.place}")
 
 
-def _tiny(
-    file: str, objects: Sequence[_Object], boxes: Sequence[Sequence[float]], frame: tuple[int, int], training_size: int
-) -> Iterator[Finding]:
-    scale = training_size / min(frame)
-    for item, (_, _, width, height) in zip(objects, boxes):
-        if min(width, height) * scale < _FINEST_STRIDE:
-            sides = f"{width * scale:.1f} x {height * scale:.1f} px at a short side of {training_size}"
-            yield Finding(Rule.TINY, file, item.place, f"{item.label!r}, {sides}")
+def _tiny(sheet: Sheet, seen: Sequence[_Seen], training_size: int) -> Iterator[Finding]:
+    scale = training_size / min(sheet.frame)
+    for one in seen:
+        width, height = one.box[2] * scale, one.box[3] * scale
+        if min(width, height) < _FINEST_STRIDE:
+            sides = f"{width:.1f} x {height:.1f} px at a short side of {training_size}"
+            yield Finding(Rule.TINY, sheet.file, one.item.place, f"{one.item.label!r}, {sides}")

@@ -12,7 +12,7 @@ from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.labelme import AnnotationFile
 from dataset_tools.photos import PhotoFinder
-from dataset_tools.records import AnnotatedPhoto, Photo
+from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
 
 _NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
@@ -23,6 +23,14 @@ _RULES = {
     labelme.WrongStructure: Rule.WRONG_STRUCTURE,
     labelme.NotLabelme: Rule.NOT_LABELME,
 }
+
+
+class _Unreadable(Exception):
+    """A file of which nothing can be used, and why."""
+
+    def __init__(self, finding: Finding):
+        super().__init__(str(finding))
+        self.finding = finding
 
 
 class LabelmeFolder:
@@ -72,41 +80,48 @@ class LabelmeFolder:
         names = {os.path.splitext(file)[0] for file in self._files}
         return sorted(photo for photo in photos if photo not in names and os.path.splitext(photo)[0] not in names)
 
-    def read(
-        self, key: str, options: ShapeOptions, max_size: int | None = None
-    ) -> tuple[AnnotatedPhoto | None, list[Finding]]:
-        """One annotation file with its photo and its instances, and everything there is to say about it.
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
+        """Some annotation files with their photos and instances, and everything there is to say about each.
 
-        None where there is no photo, or no annotation file in the first place. The findings may hold errors either way.
+        No photo comes of a file that leads to none, or is no annotation file in the first place. The findings may hold
+        errors either way.
 
         Args:
-            key: one of ``keys``.
+            keys: some of ``keys``.
             options: what becomes of shapes.
-            max_size: the longer side of the photo, to which larger ones are scaled; None keeps the size.
+            max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
         """
-        if not is_text(key):
-            return None, [Finding(Rule.BAD_FILE_NAME, key)]
-        if self.split_folders and _top_folder(key) not in self.split_folders:
-            return None, [Finding(Rule.OUTSIDE_SPLITS, key)]
-        if key in self._negatives:
-            return self._read_negative(key, max_size)
-        try:
-            record = self._decode(key)
-        except OSError as error:
-            return None, [Finding(Rule.NOT_JSON, key, message=error.strerror or str(error))]
-        except labelme.LabelmeError as error:
-            return None, [Finding(_RULES[type(error)], key, error.place, str(error))]
-        photo, findings = self._finder.find(key, record)
-        if photo is None:
-            return None, findings
-        frame = images.fitted(photo.size, max_size)
-        made, found = instances.build(key, record.shapes, photo.size, options, frame)
-        if not record.shapes:
-            found.append(Finding(Rule.NO_SHAPES, key))
-        labels = frozenset(shape.label for shape in record.shapes)
-        return AnnotatedPhoto(key, photo, frame, made, self._split(key), labels), findings + found
+        read: dict[str, Read] = {}
+        records: dict[str, AnnotationFile] = {}
+        for key in keys:
+            try:
+                self._refuse(key)
+                if key not in self._negatives:
+                    records[key] = self._decode(key)
+            except _Unreadable as error:
+                read[key] = None, [error.finding]
+        photos = {}
+        for key, record in records.items():
+            photos[key], found = self._finder.find(key, record)
+            read[key] = None, found
+        sheets = [Sheet(key, photo.size, images.fitted(photo.size, max_size)) for key, photo in photos.items() if photo]
+        made = instances.build(sheets, [records[sheet.file].shapes for sheet in sheets], options)
+        for sheet, (built, further) in zip(sheets, made):
+            key, found = sheet.file, read[sheet.file][1]
+            labels = frozenset(shape.label for shape in records[key].shapes)
+            item = AnnotatedPhoto(key, photos[key], sheet.frame, built, self._split(key), labels)
+            if not records[key].shapes:
+                further = [*further, Finding(Rule.NO_SHAPES, key)]
+            read[key] = item, found + further
+        return [read[key] if key in read else self._read_negative(key, max_size) for key in keys]
 
-    def _read_negative(self, photo: str, max_size: int | None) -> tuple[AnnotatedPhoto | None, list[Finding]]:
+    def _refuse(self, key: str) -> None:
+        if not is_text(key):
+            raise _Unreadable(Finding(Rule.BAD_FILE_NAME, key))
+        if self.split_folders and _top_folder(key) not in self.split_folders:
+            raise _Unreadable(Finding(Rule.OUTSIDE_SPLITS, key))
+
+    def _read_negative(self, photo: str, max_size: int | None) -> Read:
         try:
             size = images.read_header(self.photo_root / photo).size
         except images.ImageError as error:
@@ -132,8 +147,13 @@ class LabelmeFolder:
                 yield Finding(Rule.PHOTO_WITHOUT_FILE, photo)
 
     def _decode(self, file: str) -> AnnotationFile:
-        with open(f"{self.root}/{file}", "rb") as stream:
-            return labelme.decode(stream.read(), self._encoding)
+        try:
+            with open(f"{self.root}/{file}", "rb") as stream:
+                return labelme.decode(stream.read(), self._encoding)
+        except OSError as error:
+            raise _Unreadable(Finding(Rule.NOT_JSON, file, message=error.strerror or str(error))) from error
+        except labelme.LabelmeError as error:
+            raise _Unreadable(Finding(_RULES[type(error)], file, error.place, str(error))) from error
 
     def _split(self, key: str) -> str | None:
         return _top_folder(key) if self.split_folders else None

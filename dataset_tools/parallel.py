@@ -16,37 +16,42 @@ from dataset_tools.errors import UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Items that a process gets at a time: enough to make the way between processes cheap, few enough to share out the work
+# Items that are worked on at a time: enough to make the way between processes cheap, few enough to share out the work
 # and to move the progress bar. Where there are no more, no process is started.
-_CHUNK = 32
+_CHUNK = 16
 
 
 def in_order(
-    work: Callable[[Any, Item], Result], state: Any, items: Sequence[Item], jobs: int, description: str, unit: str
+    work: Callable[[Any, Sequence[Item]], Sequence[Result]],
+    state: Any,
+    items: Sequence[Item],
+    jobs: int,
+    description: str,
+    unit: str,
 ) -> Iterator[Result]:
-    """``work(state, item)`` for every item, in their order.
+    """The results of ``work(state, some_items)``, one an item, for all items in their order.
 
     Args:
-        work: a function of a module, so that another process finds it.
+        work: a function of a module, so that another process finds it; it gets a few items at a time.
         state: what it needs besides; handed to each process once.
         items: what to work on.
         jobs: how many processes; the results do not depend on it.
         description, unit: for the progress bar.
     """
-    jobs = min(jobs, -(-len(items) // _CHUNK))
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     with tqdm(total=len(items), desc=description, unit=unit, disable=None) as bar:
-        for result in _results(work, state, items, jobs):
-            bar.update()
-            yield result
+        for results in _results(work, state, chunks, min(jobs, len(chunks))):
+            bar.update(len(results))
+            yield from results
 
 
-def _results(work: Callable, state: Any, items: Sequence, jobs: int) -> Iterator:
+def _results(work: Callable, state: Any, chunks: Sequence[Sequence], jobs: int) -> Iterator[Sequence]:
     if jobs <= 1:
-        yield from (work(state, item) for item in items)
+        yield from (work(state, chunk) for chunk in chunks)
         return
     pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(work, state))
     try:
-        yield from pool.map(_run, items, chunksize=_CHUNK)
+        yield from pool.map(_run, chunks)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -61,9 +66,9 @@ def _begin(work: Callable, state: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
 
 
-def _run(item: Any) -> Any:
+def _run(chunk: Sequence) -> Sequence:
     work, state = _task
-    return work(state, item)
+    return work(state, chunk)
 
 
 def all_cores() -> int:

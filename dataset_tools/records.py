@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from dataset_tools.coco import Rle
+from dataset_tools.findings import Finding
 
 
 class Instance(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +41,20 @@ class Photo(msgspec.Struct, frozen=True, gc=False):
     embedded: bool = False
 
 
+class Sheet(msgspec.Struct, frozen=True, gc=False):
+    """What the shapes of one annotation file are drawn on.
+
+    Attributes:
+        file: the annotation file, for findings.
+        size: of the photo.
+        frame: the size to which photo and instances are scaled; the same, if they are not.
+    """
+
+    file: str
+    size: tuple[int, int]
+    frame: tuple[int, int]
+
+
 class AnnotatedPhoto(msgspec.Struct, frozen=True, gc=False):
     """One photo with its instances.
 
@@ -58,3 +73,7 @@ class AnnotatedPhoto(msgspec.Struct, frozen=True, gc=False):
     instances: list[Instance]
     split: str | None = None
     labels: frozenset[str] = frozenset()
+
+
+# What comes of one annotation file: a photo, or None if it cannot be used; and what there is to say about it.
+Read = tuple[AnnotatedPhoto | None, list[Finding]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -18,6 +18,7 @@ from dataset_tools.findings import Finding, Rule
 from dataset_tools.geometry import Mask, Polygon
 from dataset_tools.images import MAX_PIXELS
 from dataset_tools.labelme import Shape
+from dataset_tools.records import Sheet
 
 # LabelMe's shape types: how many points each may have (None: any number), fewer are a warning, more an error.
 _POINTS: dict[str, tuple[int, int | None]] = {
@@ -83,47 +84,54 @@ class Unusable(Exception):
 
 
 def parts_of(
-    file: str, shapes: Sequence[Shape], size: tuple[int, int], options: ShapeOptions
-) -> tuple[list[Part], list[Finding]]:
-    """What each shape of a file covers, in their order, and what was found on the way.
+    sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]], options: ShapeOptions
+) -> list[tuple[list[Part], list[Finding]]]:
+    """For each file, what each of its shapes covers, in their order, and what was found on the way.
 
     Args:
-        file: for the findings.
-        shapes: as decoded.
-        size: the photo's (width, height) as shown.
+        sheets: of some files: together they are done faster than one by one.
+        shapes: of each of them, as decoded.
         options: what becomes of them.
     """
+    plain = _plain_outlines(sheets, shapes)
+    return [_parts_of(sheet, drawn, plain, options) for sheet, drawn in zip(sheets, shapes)]
+
+
+def _parts_of(
+    sheet: Sheet, shapes: Sequence[Shape], plain: Mapping[int, Polygon], options: ShapeOptions
+) -> tuple[list[Part], list[Finding]]:
     findings: list[Finding] = []
     repeated = _repeated(shapes)
-    plain = _plain_outlines(shapes, size)
     parts = []
     for index, shape in enumerate(shapes):
         notes: list[Note] = []
         try:
             if index in repeated:
                 _judge_repeated(shape, repeated[index], options, notes)
-            parts.append(_part(f"shapes[{index}]", shape, plain.get(index), size, options, notes))
+            parts.append(_part(f"shapes[{index}]", shape, plain.get(id(shape)), sheet.size, options, notes))
         except Unusable as reason:
             notes.append((reason.rule, str(reason)))
-        findings += [Finding(rule, file, f"shapes[{index}]", message) for rule, message in notes]
-    findings += _shared_groups(file, parts)
+        if notes:
+            findings += [Finding(rule, sheet.file, f"shapes[{index}]", message) for rule, message in notes]
+    findings += _shared_groups(sheet.file, parts)
     return parts, findings
 
 
-def _plain_outlines(shapes: Sequence[Shape], size: tuple[int, int]) -> dict[int, Polygon]:
-    """The outlines, rounded, of the shapes that need no care, by index: all of a file are judged in one go."""
-    indices = [
-        index
-        for index, shape in enumerate(shapes)
+def _plain_outlines(sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]]) -> dict[int, Polygon]:
+    """The outlines, rounded, of the shapes that need no care, by the shapes' ``id``: all are judged in one go."""
+    found = [
+        (shape, sheet.size)
+        for sheet, drawn in zip(sheets, shapes)
+        for shape in drawn
         if len(shape.points) >= 3 and (shape.kind == "polygon" or (shape.kind in _CORNERED and len(shape.points) == 4))
     ]
-    if not indices:
+    if not found:
         return {}
-    flat = chain.from_iterable(chain.from_iterable(shapes[index].points for index in indices))
-    counts = [len(shapes[index].points) for index in indices]
-    points = np.fromiter(flat, dtype=np.float64, count=2 * sum(counts)).reshape(-1, 2)
-    outlines = geometry.plain(points, counts, size)
-    return {index: outline for index, outline in zip(indices, outlines) if outline is not None}
+    flat = chain.from_iterable(chain.from_iterable(shape.points for shape, _ in found))
+    counts = np.array([len(shape.points) for shape, _ in found])
+    points = np.fromiter(flat, dtype=np.float64, count=2 * int(counts.sum())).reshape(-1, 2)
+    outlines = geometry.plain(points, counts, np.array([size for _, size in found]))
+    return {id(shape): outline for (shape, _), outline in zip(found, outlines) if outline is not None}
 
 
 def _part(

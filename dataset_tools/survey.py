@@ -14,7 +14,7 @@ import msgspec
 from dataset_tools import images, parallel
 from dataset_tools.findings import Finding
 from dataset_tools.lookalikes import look
-from dataset_tools.records import AnnotatedPhoto, Instance, Photo
+from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read
 from dataset_tools.shapes import ShapeOptions
 
 
@@ -31,10 +31,8 @@ class Source(Protocol):
     photo_root: Path
     keys: Sequence[str]
 
-    def read(
-        self, key: str, options: ShapeOptions, max_size: int | None = None
-    ) -> tuple[AnnotatedPhoto | None, list[Finding]]:
-        """One photo with its instances, None if it cannot be used; and what there is to say about it."""
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
+        """What comes of each of some keys: a photo with its instances, and what there is to say about it."""
         ...
 
     def embedded(self, file: str) -> images.Standalone:
@@ -145,7 +143,7 @@ class Survey:
         state = self.source, wishes
         start = 0
         for fields, labels, payload, found in parallel.in_order(
-            _read_one, state, self.source.keys, wishes.jobs, "Reading", "file"
+            _read_some, state, self.source.keys, wishes.jobs, "Reading", "file"
         ):
             self.findings += found
             self.labels |= labels
@@ -157,21 +155,23 @@ class Survey:
 
 
 # The first fields of an entry, if it is one; its labels as typed; its instances as JSON; findings.
-_Read = tuple[tuple | None, frozenset[str], bytes, list[Finding]]
+_Packed = tuple[tuple | None, frozenset[str], bytes, list[Finding]]
 
 
-def _read_one(state: tuple[Source, Wishes], key: str) -> _Read:
-    """One photo, in a form that is quickly handed to another process."""
+def _read_some(state: tuple[Source, Wishes], keys: Sequence[str]) -> list[_Packed]:
+    """What comes of some keys, in a form that is quickly handed to another process."""
     source, wishes = state
-    item, findings = source.read(key, wishes.shapes, wishes.max_size)
+    read = source.read(keys, wishes.shapes, wishes.max_size)
+    return [_packed(item, found, _look(source, item) if item and wishes.looks else None) for item, found in read]
+
+
+def _packed(item: AnnotatedPhoto | None, findings: list[Finding], look: int | None) -> _Packed:
     if item is None:
         return None, frozenset(), b"", findings
-    looks = _look(source, item) if wishes.looks else None
     counts = dict(Counter(instance.label for instance in item.instances))
     needs_rle = any(not isinstance(instance.segmentation, list) for instance in item.instances)
-    payload = msgspec.json.encode(item.instances)
-    fields = item.file, item.photo, item.size, item.split, counts, needs_rle, looks
-    return fields, item.labels, payload, findings
+    fields = item.file, item.photo, item.size, item.split, counts, needs_rle, look
+    return fields, item.labels, msgspec.json.encode(item.instances), findings
 
 
 def _look(source: Source, item: AnnotatedPhoto) -> int | None:

@@ -59,7 +59,7 @@ def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> Card:
         for folder in {copy.path.parent for copy in copies}:
             folder.mkdir(parents=True, exist_ok=True)
         state = survey.source, dataset.image_mode
-        for _ in parallel.in_order(_write_photo, state, copies, jobs, "Writing photos", "photo"):
+        for _ in parallel.in_order(_write_photos, state, copies, jobs, "Writing photos", "photo"):
             pass
         card = Card(
             name=dataset.name,
@@ -121,8 +121,11 @@ class _Copy:
     path: Path
 
 
-def _write_photo(state: tuple[Source, str], copy: _Copy) -> None:
-    source, image_mode = state
+def _write_photos(state: tuple[Source, str], copies: Sequence[_Copy]) -> list[None]:
+    return [_write_photo(*state, copy) for copy in copies]
+
+
+def _write_photo(source: Source, image_mode: str, copy: _Copy) -> None:
     photo = copy.entry.photo
     try:
         original = source.embedded(copy.entry.file).content if photo.embedded else source.photo_root / photo.path

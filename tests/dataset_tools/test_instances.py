@@ -14,6 +14,7 @@ from dataset_tools.classes import LabelRules
 from dataset_tools.coco import Rle
 from dataset_tools.findings import Rule
 from dataset_tools.labelme import Shape
+from dataset_tools.records import Sheet
 from dataset_tools.shapes import ShapeOptions
 
 SIZE = (96, 80)
@@ -21,7 +22,9 @@ SQUARE = ((8.0, 8.0), (24.0, 8.0), (24.0, 24.0), (8.0, 24.0))
 
 
 def build(*shapes, classes=None, frame=None, **options):
-    return instances.build("a.json", shapes, SIZE, ShapeOptions(LabelRules(classes), **options), frame)
+    sheet = Sheet("a.json", SIZE, frame or SIZE)
+    (built,) = instances.build([sheet], [shapes], ShapeOptions(LabelRules(classes), **options))
+    return built
 
 
 def pixels(instance):

@@ -1,0 +1,155 @@
+"""What preview, stats and masks have in common: which photos are looked at, the pixels of photos and of instances."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dataset_tools import doubts, geometry, images
+from dataset_tools.card import CARD_NAME
+from dataset_tools.coco import Rle
+from dataset_tools.errors import UserError
+from dataset_tools.findings import BadData, Finding, Rule
+from dataset_tools.geometry import Mask
+from dataset_tools.records import Instance
+from dataset_tools.survey import Entry, Source, Survey
+
+
+def usable(survey: Survey) -> list[Entry]:
+    """The photos without errors. Errors about photos that two files share are added to the findings.
+
+    Raises:
+        BadData: there are none.
+    """
+    findings = survey.findings
+    findings += doubts.photos_named_twice(survey.source.photo_root, survey.entries)
+    bad = {finding.file for finding in findings if finding.is_error}
+    entries = [entry for entry in survey.entries if entry.file not in bad]
+    if not entries:
+        remedy = "Correct what is listed above"
+        raise BadData("no photo with annotations is left", findings, file=survey.source.root, remedy=remedy)
+    return entries
+
+
+def of_split(entries: Sequence[Entry], split: str | None, root: Path) -> list[Entry]:
+    """The photos of one split; all of them for None.
+
+    Raises:
+        UserError: nothing is split, or the split is empty.
+    """
+    if split is None:
+        return list(entries)
+    if not is_split(entries):
+        raise UserError("nothing is split here into train, val and test", file=root, remedy="Leave --split out")
+    chosen = [entry for entry in entries if entry.split == split]
+    if not chosen:
+        raise UserError(f"the split '{split}' has no photos", file=root, remedy="Choose another --split")
+    return chosen
+
+
+def is_split(entries: Sequence[Entry]) -> bool:
+    """Whether the source says which photo is for training."""
+    return any(entry.split for entry in entries)
+
+
+def class_names(source: Source, survey: Survey, wanted: Sequence[str] | None) -> list[str]:
+    """The classes in order: as asked for, else as the card says, else the labels, sorted."""
+    return list(wanted or source.classes or doubts.labels_of(survey.entries))
+
+
+class WithInstances(Sequence):
+    """Entries with their instances, which are fetched when their turn comes."""
+
+    def __init__(self, survey: Survey, entries: Sequence[Entry]):
+        self._survey, self._entries = survey, entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> tuple[Entry, list[Instance]]:
+        entry = self._entries[index]
+        return entry, self._survey.instances(entry)
+
+
+class BadPhoto(Exception):
+    """A photo whose header is fine and whose pixels are not; ``finding`` says what is wrong."""
+
+    def __init__(self, finding: Finding):
+        super().__init__(str(finding))
+        self.finding = finding
+
+
+def photo_of(source: Source, entry: Entry) -> Image.Image:
+    """The photo in RGB as it is shown, of the size that the entry says.
+
+    Raises:
+        BadPhoto: it cannot be read, or has become another one meanwhile.
+    """
+    photo = entry.photo
+    try:
+        original = source.embedded(entry.file).content if photo.embedded else source.photo_root / photo.path
+        picture = images.load_photo(original)
+    except images.ImageError as error:
+        raise BadPhoto(Finding(error.rule, entry.file, message=f"'{photo.path}': {error}")) from error
+    except OSError as error:
+        message = f"'{photo.path}': {error.strerror or error}"
+        raise BadPhoto(Finding(Rule.PHOTO_UNREADABLE, entry.file, message=message)) from error
+    if picture.size != tuple(entry.size):
+        sizes = "{} x {}, the file says {} x {}".format(*picture.size, *entry.size)
+        raise BadPhoto(Finding(Rule.SIZE_MISMATCH, entry.file, message=f"'{photo.path}' is {sizes}"))
+    return picture
+
+
+def mask_of(instance: Instance, size: tuple[int, int]) -> Mask:
+    """The pixels (height, width) of an instance in a photo of a (width, height)."""
+    segmentation = instance.segmentation
+    if isinstance(segmentation, Rle):
+        return geometry.decode({"size": list(segmentation.size), "counts": segmentation.counts})
+    polygons = [np.reshape(polygon, (-1, 2)) for polygon in segmentation]
+    return geometry.decode(geometry.union(geometry.rasterise(polygons, size)))
+
+
+def check_output(output: Path, source: Source, sign: str, suffixes: Collection[str], what: str) -> None:
+    """Refuse to replace anything but an empty folder, or what the same command has made there earlier.
+
+    Args:
+        output: the folder to make.
+        source: what it is made of: its own folder is no place for more pictures and JSON files, if it is LabelMe's.
+        sign: the file that every folder of the command has.
+        suffixes: what the names of the others end with, in sub-folders, too.
+        what: in words, what the command makes.
+
+    Raises:
+        UserError: the folder holds other things, or is in the LabelMe folder.
+    """
+    check_place(output, source)
+    if not (output.exists() or output.is_symlink()):
+        return
+    if not _is_replaceable(output, sign, suffixes):
+        raise UserError(f"this exists and does not hold {what} only", file=output, remedy="Choose another --output")
+
+
+def check_place(output: Path, source: Source) -> None:
+    """Refuse to write into a LabelMe folder: pictures would be taken for photos, JSON files for annotations.
+
+    Raises:
+        UserError: as said.
+    """
+    folders = {source.root.resolve(), source.photo_root.resolve()}
+    inside = any(folder in output.resolve().parents for folder in folders)
+    if inside and not (source.root / CARD_NAME).is_file():
+        reason = "this is inside the LabelMe folder, where it would be taken for photos and annotations"
+        raise UserError(reason, file=output, remedy="Choose another --output")
+
+
+def _is_replaceable(output: Path, sign: str, suffixes: Collection[str]) -> bool:
+    if output.is_symlink() or not output.is_dir():
+        return False
+    inside = [path for path in output.rglob("*") if path.is_symlink() or not path.is_dir()]
+    if not inside:
+        return not any(output.iterdir())
+    names = {path.relative_to(output).as_posix() for path in inside} - {sign}
+    return len(names) < len(inside) and all(name.endswith(tuple(suffixes)) for name in names)
