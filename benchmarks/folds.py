@@ -35,7 +35,9 @@ def make_folds(labelme_folder: Path, output: Path, folds: int, seed: int) -> tup
     A fold's own photos are its ``test``, those of the other folds its ``train``.
     """
     whole = output / "whole"
-    convert(ConvertOptions(source=labelme_folder, output=whole, name="whole", fractions=(1.0, 0.0, 0.0), overwrite=True))
+    convert(
+        ConvertOptions(source=labelme_folder, output=whole, name="whole", fractions=(1.0, 0.0, 0.0), overwrite=True)
+    )
     card, content = read_card(whole), read_coco(whole / "train.json")
     shuffled = np.random.default_rng(seed).permutation([image.id for image in content.images]).tolist()
     folders = []

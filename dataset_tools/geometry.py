@@ -83,13 +83,37 @@ def plain(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) ->
     owners = np.repeat(np.arange(len(starts)), counts)
     inside = (points >= 0) & (points <= sizes[owners])
     good = np.logical_and.reduceat(inside.ravel(), 2 * starts) & np.logical_and.reduceat(moved.ravel(), starts)
-    if not good.all():
-        kept = good[owners]
-        points_kept, owners = points[kept], (np.cumsum(good) - 1)[owners[kept]]
-    else:
-        points_kept = points
-    good[good] = shapely.is_valid(shapely.polygons(shapely.linearrings(points_kept, indices=owners)))
+    star = _star_shaped(points, starts, ends, owners)
+    doubtful = good & ~star
+    if doubtful.any():
+        kept = doubtful[owners]
+        rings = shapely.linearrings(points[kept], indices=(np.cumsum(doubtful) - 1)[owners[kept]])
+        good[doubtful] = shapely.is_valid(shapely.polygons(rings))
     return [points[start:end] if ok else None for start, end, ok in zip(starts, ends, good)]
+
+
+def _star_shaped(
+    points: Polygon, starts: NDArray[np.intp], ends: NDArray[np.intp], owners: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Whether each outline goes once around the mean of its vertices, always the same way: then it cannot cross itself.
+
+    Most outlines that people draw do, and this is told in a tenth of the time that a full test takes.
+
+    Args:
+        points: the vertices of all outlines, finite where it matters.
+        starts, ends: of each outline in them.
+        owners: the outline of each vertex.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        centres = np.add.reduceat(points, starts) / (ends - starts)[:, None]
+        x, y = (points - centres[owners]).T
+        following = np.arange(1, len(points) + 1)
+        following[ends - 1] = starts
+        turns = x * y[following] - y * x[following]
+    one_way = np.logical_and.reduceat(turns > 0, starts) | np.logical_and.reduceat(turns < 0, starts)
+    # Going one way around the centre, each round passes from above the centre's line to below it once.
+    rounds = np.add.reduceat((y < 0) & (y[following] >= 0), starts, dtype=np.intp)
+    return one_way & (rounds == 1)
 
 
 def without_repeats(polygon: Polygon) -> Polygon:

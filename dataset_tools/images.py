@@ -307,8 +307,14 @@ def upright(source: Path | bytes, size: tuple[int, int], suffix: str) -> bytes:
 
 def decode_base64(text: str | None) -> bytes:
     """The bytes; none where there is no text, or the text is no base64."""
+    if not text:
+        return b""
     try:
-        return pybase64.b64decode(text or "")
+        return pybase64.b64decode(text, validate=True)  # three times as fast as with signs that do not belong there
+    except (Base64Error, ValueError):
+        pass
+    try:
+        return pybase64.b64decode(text)
     except (Base64Error, ValueError):
         return b""
 

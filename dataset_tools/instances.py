@@ -128,9 +128,13 @@ def _pixels(part: Part, sheet: Sheet, drawn: list[dict]) -> dict | None:
 
 
 def _objects(file: str, drawn: Sequence[_Drawn], options: ShapeOptions, findings: list[Finding]) -> Iterator[_Object]:
-    for group in _grouped(drawn):
-        if any(item.encoded for item in group):
-            yield _joined(file, [item for item in group if item.encoded], options, findings)
+    groups: dict[object, list[_Drawn]] = {}
+    for item in drawn:
+        groups.setdefault((item.part.label, item.part.group), []).append(item)
+    for group in groups.values():  # in the order of their first parts
+        visible = [item for item in group if item.encoded]
+        if visible:
+            yield _joined(file, visible, options, findings)
         else:
             findings.append(_without_pixels(file, group))
 
@@ -165,14 +169,6 @@ def _with_holes(group: Sequence[_Drawn], depths: Sequence[int]) -> dict:
         pixels = geometry.decode(item.encoded)
         mask = pixels if mask is None else mask & ~pixels if depth % 2 else mask | pixels
     return geometry.encode(mask)
-
-
-def _grouped(drawn: Sequence[_Drawn]) -> Iterator[list[_Drawn]]:
-    """The parts of each instance, in the order of the first part."""
-    groups: dict[object, list[_Drawn]] = {}
-    for item in drawn:
-        groups.setdefault((item.part.label, item.part.group), []).append(item)
-    yield from groups.values()
 
 
 def _without_pixels(file: str, group: Sequence[_Drawn]) -> Finding:

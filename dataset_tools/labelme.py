@@ -88,11 +88,14 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     Raises:
         NotJson, WrongEncoding, WrongStructure, NotLabelme: as their names say.
     """
-    content = _as_utf8(content, encoding)
+    if content.startswith(UTF8_BOM):  # it says its encoding itself
+        content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
+    if encoding != "utf-8":
+        content = _text(content, encoding).encode()
     try:
         record = _DECODER.decode(content)
-    except msgspec.DecodeError:
-        record = _decode_loosely(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        record = _decode_loosely(_text(content, "utf-8"))
     except RecursionError as error:
         raise NotJson("it is nested too deeply") from error
     if record.shapes is msgspec.UNSET:
@@ -100,17 +103,14 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     return record
 
 
-def _as_utf8(content: bytes, encoding: str) -> bytes:
-    if content.startswith(UTF8_BOM):  # it says its encoding itself
-        content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
+def _text(content: bytes, encoding: str) -> str:
     try:
-        text = content.decode(encoding)
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise WrongEncoding(f"it is not {encoding} text: {error.reason} at byte {error.start}") from error
-    return content if encoding == "utf-8" else text.encode()
 
 
-def _decode_loosely(content: bytes) -> AnnotationFile:
+def _decode_loosely(content: str) -> AnnotationFile:
     """Second reading, by Python's own rules for JSON, which know ``NaN``, ``Infinity`` and numbers of any length."""
     try:
         tree = json.loads(content, parse_int=_parse_integer)

@@ -80,21 +80,22 @@ class PhotoFinder:
         """The photo that imagePath names, where nothing speaks against it: nearly always."""
         if not _has_name_of(named, file) or _is_absolute(record.image_path):
             return None
+        path = f"{self._folder}/{named}"
         try:
-            header = images.read_header(f"{self._folder}/{named}")
-            if not images.agrees(header.size, _expected_size(record, embedded)):
+            if embedded and not images.has_bytes(path, embedded):
                 return None
-            if embedded and not images.has_bytes(f"{self._folder}/{named}", embedded):
-                return None
+            header = images.read_header(embedded or path)
         except (OSError, ImageError):
             return None
-        return Photo(named, header.size)
+        return Photo(named, header.size) if images.agrees(header.size, _expected_size(record, embedded)) else None
 
     def _named(self, file: str, image_path: str | None) -> str | None:
         """Where imagePath leads, relative to the root; None if it says nothing, or an absolute path elsewhere."""
         named = _slashes(image_path)
         if not named:
             return None
+        if "/" not in named and named not in (".", "..") and self._folder == self._files_folder:  # nearly always
+            return posixpath.join(posixpath.dirname(file), named)
         absolute = _is_absolute(named)
         path = named if absolute else posixpath.join(self._files_folder, posixpath.dirname(file), named)
         path = posixpath.normpath(path)
@@ -174,6 +175,8 @@ def _is_absolute(image_path: str | None) -> bool:
 
 def _has_name_of(photo: str, file: str) -> bool:
     """Whether the two are named alike: a.jpg and a.json, or a.jpg and a.jpg.json."""
+    if photo.rpartition(".")[0] == file.rpartition(".")[0]:  # nearly always, and quicker
+        return True
     name = posixpath.basename(photo)
     return posixpath.splitext(posixpath.basename(file))[0] in (name, posixpath.splitext(name)[0])
 

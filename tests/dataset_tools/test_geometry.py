@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelme.utils import shape_to_mask
@@ -174,6 +175,49 @@ def test_has_area(polygon, expected):
 def test_repeats_and_the_closing_vertex_collapse():
     polygon = np.array([(0.0, 0), (0, 0), (5, 0), (5, 5), (5, 5), (0, 0)])
     assert sorted(map(tuple, geometry.without_repeats(polygon))) == [(0, 0), (5, 0), (5, 5)]
+
+
+near = st.one_of(st.floats(-1, 81), st.integers(0, 4).map(float)).map(lambda value: round(value, 3))
+near_points = st.tuples(near, near)
+
+
+def plain(*polygons, size=SIZE):
+    counts = np.array([len(polygon) for polygon in polygons])
+    return geometry.plain(np.concatenate(polygons), counts, np.tile(size, (len(polygons), 1)))
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.lists(near_points, min_size=3, max_size=7).map(np.array), min_size=1, max_size=6))
+def test_plain_outlines_are_those_that_need_no_care(polygons):
+    """Against shapely, one by one. Few vertices, so that many outlines cross themselves and many do not."""
+    for polygon, outline in zip(polygons, plain(*polygons)):
+        rounded = np.round(polygon, 2)
+        inside = (rounded >= 0).all() and (rounded <= SIZE).all()
+        repeats = len(geometry.without_repeats(rounded)) < len(rounded)
+        if inside and not repeats and shapely.is_valid(shapely.Polygon(rounded)):
+            assert np.array_equal(outline, rounded)
+        else:
+            assert outline is None
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_an_outline_that_goes_round_twice_needs_care(turns):
+    """It always turns the same way around its centre; only its rounds tell."""
+    angles = np.arange(11) * 2 * math.pi * turns / 11 + 0.1
+    outline = np.array([48.0, 40.0]) + 30 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    square = np.array([(1.0, 1), (9, 1), (9, 9), (1, 9)])
+    first, second, third = plain(square, outline, square[::-1])
+    assert first is not None and third is not None
+    assert (second is not None) == (turns == 1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300])
+def test_an_outline_with_insane_coordinates_does_not_spoil_its_neighbours(value):
+    square = np.array([(1.0, 1), (9, 1), (9, 9), (1, 9)])
+    spoiled = square.copy()
+    spoiled[2, 0] = value
+    first, second, third = plain(square, spoiled, square)
+    assert first is not None and second is None and third is not None
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e9])
