@@ -6,6 +6,7 @@ import json
 import re
 
 import msgspec
+import pybase64
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -42,17 +43,34 @@ class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         shapes: the figures; UNSET where the file has no such key and so is no LabelMe file.
         image_path: the photo, relative to the JSON, with the slashes of the system that wrote it.
-        image_data: the photo itself in base64, already turned as its EXIF orientation says.
+        image_json: the photo itself in base64, as JSON: text of megabytes is best left where it is.
         image_height, image_width: size in pixels of the turned photo.
     """
 
     shapes: tuple[Shape, ...] | msgspec.UnsetType = msgspec.UNSET
     image_path: str | None = msgspec.field(default=None, name="imagePath")
-    image_data: str | None = msgspec.field(default=None, name="imageData")
+    image_json: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="imageData")
     image_height: int | None = msgspec.field(default=None, name="imageHeight")
     image_width: int | None = msgspec.field(default=None, name="imageWidth")
 
 
+    @property
+    def picture(self) -> bytes | None:
+        """The photo itself as a picture file, already turned as its EXIF orientation says; empty if it is no base64."""
+        text = memoryview(self.image_json)[1:-1]
+        if not text or self.image_json == _NULL:
+            return None
+        try:
+            return pybase64.b64decode(text, validate=True)
+        except ValueError:
+            pass  # some writers escape a slash, or break lines
+        try:
+            return pybase64.b64decode(msgspec.json.decode(self.image_json, type=str))
+        except ValueError:
+            return b""
+
+
+_NULL = msgspec.Raw(b"null")
 _DECODER = msgspec.json.Decoder(AnnotationFile)
 
 
@@ -100,6 +118,8 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
         raise NotJson("it is nested too deeply") from error
     if record.shapes is msgspec.UNSET:
         raise NotLabelme("it has no 'shapes'")
+    if memoryview(record.image_json)[:1] not in (b"", b'"', b"n"):
+        raise WrongStructure("Expected `str | null`", "imageData")
     return record
 
 
@@ -122,8 +142,9 @@ def _decode_loosely(content: str) -> AnnotationFile:
         json.dumps(tree, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise NotJson("it holds half of a surrogate pair, which is no text") from error
+    image_json = msgspec.Raw(json.dumps(tree.pop("imageData", None)).encode())
     try:
-        return msgspec.convert(tree, AnnotationFile)
+        return msgspec.structs.replace(msgspec.convert(tree, AnnotationFile), image_json=image_json)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
         raise WrongStructure(message, re.sub(r"^\$\.?", "", place.strip("`"))) from error

@@ -64,9 +64,9 @@ class LabelmeFolder:
         _check_encoding(encoding)
         self.root, self.photo_root = root, photos or root
         self._encoding = encoding
-        self._files, names = _list_folder(root, exclude)
+        self._files, names = list_folder(root, exclude)
         if photos is not None:
-            _, names = _list_folder(photos, exclude)
+            _, names = list_folder(photos, exclude)
         if not self._files:
             raise UserError("there is no JSON file in this folder", file=root, remedy=_NAME_THE_FOLDER)
         self.split_folders = _split_folders(root)
@@ -134,7 +134,7 @@ class LabelmeFolder:
     def embedded(self, file: str) -> images.Standalone:
         """The photo in an annotation file, read again: all of them together may not fit into the memory."""
         record = self._decode(file)
-        return images.standalone(record.image_data, (record.image_width, record.image_height))
+        return images.standalone(record.picture, (record.image_width, record.image_height))
 
     def unread(self, used: set[str]) -> Iterator[Finding]:
         """What there is to say about photos that no file has led to.
@@ -183,7 +183,7 @@ def is_text(path: str) -> bool:
     return True
 
 
-def _list_folder(root: Path, exclude: Path | None) -> tuple[list[str], set[str]]:
+def list_folder(root: Path, exclude: Path | None) -> tuple[list[str], set[str]]:
     """The JSON files, sorted, and the photos under a folder, relative to it with POSIX slashes.
 
     Links to folders are followed, each folder once; hidden files and folders, where systems keep thumbnails and other

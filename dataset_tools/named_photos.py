@@ -12,7 +12,7 @@ from pathlib import Path
 from dataset_tools.findings import Rule
 from dataset_tools.images import ImageError
 from dataset_tools.labelme_folder import list_folder
-from dataset_tools.photos import has_slash_at_front, with_slashes
+from dataset_tools.photos import is_absolute, with_slashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class NamedPhotos:
             ImageError: there is none, there are several, or the name leads out of the folder.
         """
         name = with_slashes(name)
-        if has_slash_at_front(name):
+        if is_absolute(name):
             inside = name.startswith(f"{self._folder}/")
             name = name[len(self._folder) + 1 :] if inside else posixpath.basename(name)
             return self._found(name, folders, is_guess=not inside)

@@ -53,7 +53,7 @@ class PhotoFinder:
             file: the annotation file, relative to ``files_root``, with POSIX slashes.
             record: what it says.
         """
-        embedded = images.decode_base64(record.image_data)
+        embedded = record.picture or b""
         try:
             named = self._named(file, record.image_path)
         except ImageError as error:
@@ -78,7 +78,7 @@ class PhotoFinder:
 
     def _undoubted(self, file: str, named: str, record: AnnotationFile, embedded: bytes) -> Photo | None:
         """The photo that imagePath names, where nothing speaks against it: nearly always."""
-        if not _has_name_of(named, file) or _is_absolute(record.image_path):
+        if not _has_name_of(named, file) or is_absolute(record.image_path):
             return None
         path = f"{self._folder}/{named}"
         try:
@@ -91,12 +91,12 @@ class PhotoFinder:
 
     def _named(self, file: str, image_path: str | None) -> str | None:
         """Where imagePath leads, relative to the root; None if it says nothing, or an absolute path elsewhere."""
-        named = _slashes(image_path)
+        named = with_slashes(image_path)
         if not named:
             return None
         if "/" not in named and named not in (".", "..") and self._folder == self._files_folder:  # nearly always
             return posixpath.join(posixpath.dirname(file), named)
-        absolute = _is_absolute(named)
+        absolute = is_absolute(named)
         path = named if absolute else posixpath.join(self._files_folder, posixpath.dirname(file), named)
         path = posixpath.normpath(path)
         if path.startswith(self._folder.rstrip("/") + "/"):
@@ -110,7 +110,7 @@ class PhotoFinder:
         if named:
             yield named
         folder, stem = posixpath.dirname(file), posixpath.splitext(file)[0]
-        if base := posixpath.basename(_slashes(image_path)):
+        if base := posixpath.basename(with_slashes(image_path)):
             yield posixpath.join(folder, base)
         if images.is_photo_name(stem):  # x.png.json
             yield stem
@@ -118,7 +118,7 @@ class PhotoFinder:
 
     def _far(self, file: str, image_path: str | None) -> list[str]:
         """Photos of the right name in other folders: those whose folders are named most like the file's."""
-        names = posixpath.basename(_slashes(image_path)), posixpath.basename(posixpath.splitext(file)[0])
+        names = posixpath.basename(with_slashes(image_path)), posixpath.basename(posixpath.splitext(file)[0])
         for name in names:
             if photos := self._elsewhere.get(name.casefold()):
                 best = max(_common_folders(photo, file) for photo in photos)
@@ -165,12 +165,14 @@ def _rank(photo: str) -> tuple[str, int]:
     return stem, images.SUFFIXES.index(suffix.lower())
 
 
-def _slashes(image_path: str | None) -> str:
+def with_slashes(image_path: str | None) -> str:
+    """A path as any system wrote it, with POSIX slashes."""
     return (image_path or "").replace("\\", "/").replace("\0", "")
 
 
-def _is_absolute(image_path: str | None) -> bool:
-    return re.match(r"/|[A-Za-z]:", _slashes(image_path)) is not None
+def is_absolute(image_path: str | None) -> bool:
+    """Whether a path is absolute on some system."""
+    return re.match(r"/|[A-Za-z]:", with_slashes(image_path)) is not None
 
 
 def _has_name_of(photo: str, file: str) -> bool:
@@ -209,7 +211,7 @@ def _doubts(
     embedded: bytes,
 ) -> Iterator[Finding]:
     """What there is to say where imagePath does not lead to the photo, or where names disagree and nothing decides."""
-    if failures or photo.path != named or _is_absolute(record.image_path):
+    if failures or photo.path != named or is_absolute(record.image_path):
         reasons = "; ".join(f"{error}" for _, error in failures)
         said = f"imagePath is {record.image_path!r}, '{photo.path}' was taken"
         yield Finding(Rule.PHOTO_ELSEWHERE, file, "imagePath", said + (f" ({reasons})" if reasons else ""))
@@ -224,9 +226,9 @@ def _doubts(
 def _fall_back(file: str, record: AnnotationFile, failures: _Failures) -> tuple[Photo | None, list[Finding]]:
     """The embedded picture, since no photo fits; without one, the findings say why no photo does."""
     reasons = [str(error) for _, error in failures] or [f"imagePath is {record.image_path!r}"]
-    if record.image_data:
+    if record.picture is not None:
         try:
-            written = images.standalone(record.image_data, (record.image_width, record.image_height))
+            written = images.standalone(record.picture, (record.image_width, record.image_height))
         except ImageError as error:
             return None, [Finding(error.rule, file, "imageData", "; ".join([str(error), *reasons]))]
         path = posixpath.splitext(file)[0] + written.suffix

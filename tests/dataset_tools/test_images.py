@@ -1,6 +1,5 @@
 """Sizes as shown, against Detectron2's own reader; embedded pictures in the points' frame."""
 
-import base64
 import io
 import struct
 import zlib
@@ -42,10 +41,10 @@ def corner_of(pixels):
     return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
 
 
-def base64_of(picture, format, **options):
+def bytes_of(picture, format, **options):
     stream = io.BytesIO()
     picture.save(stream, format, **options)
-    return base64.b64encode(stream.getvalue()).decode()
+    return stream.getvalue()
 
 
 def chunk(kind, data):
@@ -142,7 +141,7 @@ def test_what_is_no_picture_is_refused(content):
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_embedded_bytes_are_shown_as_stored_whatever_flag_they_carry(tmp_path, format, orientation):
     """labelme shows imageData without regard to EXIF, so the points belong to the bytes as stored."""
-    written = images.standalone(base64_of(marked(), format, exif=exif(orientation)), SIZE)
+    written = images.standalone(bytes_of(marked(), format, exif=exif(orientation)), SIZE)
     path = tmp_path / f"a{written.suffix}"
     path.write_bytes(written.content)
     pixels = read_image(str(path), "RGB")
@@ -153,20 +152,20 @@ def test_embedded_bytes_are_shown_as_stored_whatever_flag_they_carry(tmp_path, f
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_embedded_bytes_that_were_annotated_turned_stay_turned(orientation):
     """Only the sizes in the file can say so."""
-    written = images.standalone(base64_of(marked(), "JPEG", exif=exif(orientation)), SIZE[::-1])
+    written = images.standalone(bytes_of(marked(), "JPEG", exif=exif(orientation)), SIZE[::-1])
     assert written.size == SIZE[::-1]
     assert images.read_header(written.content).size == SIZE[::-1]
 
 
 def test_embedded_bytes_without_a_flag_are_copied():
-    data = base64_of(marked(), "JPEG")
+    data = bytes_of(marked(), "JPEG")
     written = images.standalone(data)
-    assert (written.content, written.suffix) == (base64.b64decode(data), ".jpg")
+    assert (written.content, written.suffix) == (data, ".jpg")
 
 
 def test_other_formats_become_png_without_loss():
     palette = marked().quantize(4)
-    written = images.standalone(base64_of(palette, "BMP"))
+    written = images.standalone(bytes_of(palette, "BMP"))
     assert written.suffix == ".png"
     assert np.array_equal(
         np.asarray(Image.open(io.BytesIO(written.content)).convert("RGB")), np.asarray(palette.convert("RGB"))
@@ -176,11 +175,11 @@ def test_other_formats_become_png_without_loss():
 @pytest.mark.parametrize(
     ("data", "expected", "rule"),
     [
-        ("", (None, None), Rule.PHOTO_UNREADABLE),
-        ("A", (None, None), Rule.PHOTO_UNREADABLE),
-        (base64.b64encode(b"no picture").decode(), (None, None), Rule.PHOTO_UNREADABLE),
-        (base64_of(marked(), "JPEG"), (640, 480), Rule.SIZE_MISMATCH),
-        (base64_of(noise(), "PNG")[:2000], (None, None), Rule.PHOTO_UNREADABLE),
+        (b"", (None, None), Rule.PHOTO_UNREADABLE),
+        (None, (None, None), Rule.PHOTO_UNREADABLE),
+        (b"no picture", (None, None), Rule.PHOTO_UNREADABLE),
+        (bytes_of(marked(), "JPEG"), (640, 480), Rule.SIZE_MISMATCH),
+        (bytes_of(noise(), "PNG")[:2000], (None, None), Rule.PHOTO_UNREADABLE),
     ],
 )
 def test_embedded_bytes_that_cannot_be_used(data, expected, rule):
@@ -192,4 +191,4 @@ def test_embedded_bytes_that_cannot_be_used(data, expected, rule):
 def test_text_in_an_embedded_png_is_no_flag():
     info = PngImagePlugin.PngInfo()
     info.add_text("Comment", "a")
-    assert images.standalone(base64_of(marked(), "PNG", pnginfo=info)).suffix == ".png"
+    assert images.standalone(bytes_of(marked(), "PNG", pnginfo=info)).suffix == ".png"

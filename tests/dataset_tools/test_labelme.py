@@ -24,9 +24,9 @@ def test_a_file_of_labelme_3():
     record = labelme.decode(json.dumps(content).encode())
     assert record.shapes == (labelme.Shape("fig", ((1.0, 2.5), (3.0, 4.0), (5.0, 6.0))),)
     assert record.shapes[0].kind == "polygon"
-    assert (record.image_path, record.image_data, record.image_height, record.image_width) == (
+    assert (record.image_path, record.picture, record.image_height, record.image_width) == (
         "0.jpg",
-        "QUJD",
+        b"ABC",
         None,
         None,
     )
@@ -40,6 +40,34 @@ def test_a_file_of_labelme_7_with_keys_that_nobody_knows():
     record = labelme.decode(encode([shape], version="7.9.1", imageHeight=4, imageWidth=5, chatHistory=[{}]))
     assert record.shapes[0] == labelme.Shape("car", ((1.0, 2.0), (3.0, 4.0)), "rectangle", 0)
     assert (record.image_width, record.image_height) == (5, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "picture"),
+    [
+        ("null", None),
+        ('""', None),
+        ('"QUJD"', b"ABC"),
+        ('"/+8="', b"\xff\xef"),
+        ('"\\/+8="', b"\xff\xef"),  # some writers escape a slash
+        ('"QU\\nJD"', b"ABC"),
+        ('"Q"', b""),
+        ('"\u00e4"', b""),
+    ],
+)
+def test_imagedata(text, picture):
+    content = f'{{"shapes": [], "imageData": {text}, "version": "5.0.1"}}'.encode()
+    assert labelme.decode(content).picture == picture
+    with_nan = content.replace(b"[]", b'[{"label": "a", "points": [[NaN, 1]]}]')  # read in another way
+    assert labelme.decode(with_nan).picture == picture
+
+
+@pytest.mark.parametrize("text", ["1", "[]", "{}", "true"])
+def test_imagedata_that_is_no_text(text):
+    for shapes in ("[]", '[{"label": "a", "points": [[NaN, 1]]}]'):
+        with pytest.raises(labelme.WrongStructure) as caught:
+            labelme.decode(f'{{"shapes": {shapes}, "imageData": {text}}}'.encode())
+        assert caught.value.place == "imageData"
 
 
 def test_byte_order_mark():

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from detectron2.data.detection_utils import read_image
 from PIL import Image
 
 from dataset_tools.findings import Rule
-from dataset_tools.labelme import AnnotationFile
+from dataset_tools.labelme import decode
 from dataset_tools.photos import PhotoFinder
 
 SIZE = (64, 48)
@@ -43,13 +44,9 @@ def find(folder, file, record, files=(), photos=None):
 
 
 def record(image_path, size=SIZE, image_data=None):
-    return AnnotationFile(
-        shapes=(),
-        image_path=image_path,
-        image_data=image_data,
-        image_width=size and size[0],
-        image_height=size and size[1],
-    )
+    width, height = size or (None, None)
+    keys = {"imagePath": image_path, "imageData": image_data, "imageWidth": width, "imageHeight": height}
+    return decode(json.dumps({"shapes": [], **keys}).encode())
 
 
 def test_where_imagepath_leads_is_taken_without_a_word(folder):
