@@ -10,6 +10,7 @@ import msgspec
 
 from dataset_tools.card import CARD_NAME, Card
 from dataset_tools.errors import UserError
+from dataset_tools.rle import BadRle, checked_runs
 
 
 class Category(msgspec.Struct, frozen=True):
@@ -123,23 +124,33 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
             place="categories",
             remedy=remedy,
         )
-    images = {image.id for image in content.images}
+    sizes = {image.id: (image.height, image.width) for image in content.images}
     ids = {annotation.id for annotation in content.annotations}
-    if len(images) < len(content.images) or len(ids) < len(content.annotations) or 0 in ids:
+    if len(sizes) < len(content.images) or len(ids) < len(content.annotations) or 0 in ids:
         raise UserError(
             "its ids are not all different, or an annotation has the id 0, which COCO's evaluation never matches",
             file=path,
             remedy=remedy,
         )
     for index, annotation in enumerate(content.annotations):
-        if annotation.image_id not in images or not 1 <= annotation.category_id <= len(card.classes):
-            raise UserError(
-                f"image {annotation.image_id} or category {annotation.category_id} does not exist",
-                file=path,
-                place=f"annotations[{index}]",
-                remedy=remedy,
-            )
+        place = f"annotations[{index}]"
+        if annotation.image_id not in sizes or not 1 <= annotation.category_id <= len(card.classes):
+            reason = f"image {annotation.image_id} or category {annotation.category_id} does not exist"
+            raise UserError(reason, file=path, place=place, remedy=remedy)
+        if isinstance(annotation.segmentation, Rle):
+            _check_rle(annotation.segmentation, sizes[annotation.image_id], path, f"{place}.segmentation", remedy)
     return content
+
+
+def _check_rle(rle: Rle, size: tuple[int, int], path: Path, place: str, remedy: str) -> None:
+    """Refuse what pycocotools would fill up with whatever is in memory."""
+    if rle.size != size:
+        reason = f"the mask is {rle.size[1]} x {rle.size[0]} pixels, the photo {size[1]} x {size[0]}"
+        raise UserError(reason, file=path, place=place, remedy=remedy)
+    try:
+        checked_runs(rle.size, rle.counts)
+    except BadRle as error:
+        raise UserError(f"the mask cannot be read: {error}", file=path, place=place, remedy=remedy) from error
 
 
 def categories_of(classes: list[str]) -> list[Category]:

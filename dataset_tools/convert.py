@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import ClassVar
 
 from dataset_tools import doubts, parallel
 from dataset_tools.card import CARD_NAME, SPLITS, Card
 from dataset_tools.classes import LabelRules
+from dataset_tools.csv_boxes import CsvBoxes, is_table
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding
 from dataset_tools.labelme_folder import LabelmeFolder, is_text
@@ -47,6 +49,8 @@ class DatasetOptions:
         jobs: how many processes work; None for one a core.
     """
 
+    command: ClassVar[str]
+
     output: Path
     name: str | None = None
     classes: tuple[str, ...] | None = None
@@ -79,14 +83,16 @@ class DatasetOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions(DatasetOptions):
-    """What the user asked for of a LabelMe folder.
+    """What the user asked for of a LabelMe folder, or of a table of boxes.
 
     Attributes:
-        source: the LabelMe folder.
+        source: the LabelMe folder, or the CSV file.
         photos: the folder of the photos, where they are not under the source.
-        encoding: of the JSON files.
+        encoding: of the JSON files, or of the table.
         negatives: photos without a file are photos with nothing in them.
     """
+
+    command: ClassVar[str] = "convert"
 
     source: Path
     photos: Path | None = None
@@ -104,14 +110,15 @@ class Converted:
 
 
 def convert(options: ConvertOptions) -> Converted:
-    """Turn a LabelMe folder into a dataset folder.
+    """Turn a LabelMe folder, or a table of boxes, into a dataset folder.
 
     Raises:
         UserError: the options are wrong.
         BadData: files have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
     """
     check_options(options, options.source)
-    source = LabelmeFolder(options.source, options.photos, options.encoding, options.negatives, options.output)
+    door = CsvBoxes if is_table(options.source) else LabelmeFolder
+    source = door(options.source, options.photos, options.encoding, options.negatives, options.output)
     return make_dataset(source, options)
 
 
@@ -129,7 +136,7 @@ def make_dataset(source: Source, options: DatasetOptions) -> Converted:
         if not labels:
             remedy = "Annotate at least one object, or see above what was left out"
             raise BadData("no instance is left; nothing was written", findings, file=source.root, remedy=remedy)
-        classes = list(options.classes) if options.classes is not None else labels
+        classes = _classes(options, source, labels)
         splits = _assign_splits(usable, options, source.root)
         findings += doubts.about_classes(usable, survey.labels, options.labels)
         findings += doubts.about_splits(splits, classes)
@@ -157,6 +164,16 @@ def check_options(options: DatasetOptions, source: Path) -> None:
     for flag, value in (("--max-size", options.max_size), ("--line-width", options.line_width)):
         if value is not None and not 0 < value < float("inf"):
             raise UserError(f"{flag} is {value}", remedy="Pass a number of pixels above 0, or leave it out")
+
+
+def _classes(options: DatasetOptions, source: Source, labels: Sequence[str]) -> list[str]:
+    """The classes in order: those asked for, else those of the source as they are named now, else the labels."""
+    if options.classes is not None:
+        return list(options.classes)
+    if source.classes is None:
+        return list(labels)
+    names = (options.labels.resolve(name).name for name in source.classes)
+    return list(dict.fromkeys(name for name in names if name is not None))
 
 
 def _name(options: DatasetOptions) -> str:
@@ -221,7 +238,7 @@ def _assign_splits(usable: Sequence[Entry], options: DatasetOptions, root: Path)
 
 def _made_by(options: DatasetOptions) -> dict[str, object]:
     """The options that decided what is in the folder; no absolute path, no date, so that the bytes repeat."""
-    made_by: dict[str, object] = {"command": "convert"}
+    made_by: dict[str, object] = {"command": options.command}
     for item in fields(options):
         value = getattr(options, item.name)
         if item.name not in _NOT_ON_THE_CARD and value != item.default and value not in ({}, ()):

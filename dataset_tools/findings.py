@@ -37,14 +37,14 @@ class Rule(Enum):
     OUTSIDE_SPLITS = ("LM006", _WARNING, "outside the folders train, val and test, left out",
         "Move it into one of the three folders")
     # The photo
-    PHOTO_ELSEWHERE = ("LM010", _WARNING, "imagePath does not lead to the photo; another one was taken",
-        "Check that it is the right photo, and save the file again in labelme")
-    PHOTO_LEAVES_ROOT = ("LM011", _ERROR, "imagePath leaves the folder",
+    PHOTO_ELSEWHERE = ("LM010", _WARNING, "the path does not lead to the photo; another one was taken",
+        "Check that it is the right photo, and correct the path")
+    PHOTO_LEAVES_ROOT = ("LM011", _ERROR, "the photo's path leaves the folder",
         "Put the photo into the folder, or convert the folder above")
     PHOTO_WRITTEN_OUT = ("LM012", _WARNING, "no photo fits; imageData was written out in its place",
         "Put the photo beside the file if you have it")
     PHOTO_MISSING = ("LM013", _ERROR, "no photo",
-        "Put the photo beside the file, under the name in imagePath")
+        "Put the photo into its place, under the name that the file says")
     IMAGE_DATA_DIFFERS = ("LM014", _WARNING, "imageData shows another picture than the photo; the photo was taken",
         "Check that the polygons fit the photo, and save the file again in labelme")
     SIZE_MISMATCH = ("LM015", _ERROR, "the photo has another size than the file says",
@@ -62,7 +62,7 @@ class Rule(Enum):
     NO_SHAPES = ("LM021", _NOTE, "no shapes: the photo is kept as a negative",
         "Annotate it if there is something in it")
     PHOTO_AMBIGUOUS = ("LM022", _ERROR, "several photos of that name fit, and nothing says which",
-        "Correct imagePath")
+        "Correct the photo's path")
     NAMES_DISAGREE = ("LM023", _WARNING, "imagePath names one photo, the file's own name another; imagePath was taken",
         "Check that it is the right photo")
     TAKEN_AS_NEGATIVE = ("LM024", _NOTE, "a photo without an annotation file, taken as one with nothing in it",
@@ -141,6 +141,39 @@ class Rule(Enum):
         "Keep them in one split, with --group or sub-folders")
     LOOK_ALIKES = ("LM064", _NOTE, "photos that look alike; a random split may part them",
         "Keep them in one split, with --group or sub-folders")
+    # COCO files and tables of boxes
+    CATEGORY_UNKNOWN = ("LM070", _ERROR, "an annotation of a category that does not exist",
+        "Correct its category_id, or add the category")
+    IMAGE_UNKNOWN = ("LM071", _WARNING, "an annotation of an image that does not exist, left out",
+        "Delete it, or correct its image_id")
+    IMAGE_ID_TWICE = ("LM072", _ERROR, "several images with one id: whose annotations these are cannot be told",
+        "Give each image an id of its own")
+    PHOTO_LISTED_TWICE = ("LM073", _ERROR, "a photo that is listed more than once",
+        "Delete all but one of its images, from all splits")
+    BAD_SEGMENTATION = ("LM074", _ERROR, "a segmentation that is neither a list of polygons nor a run-length code",
+        "Correct it, or delete the annotation")
+    ODD_POLYGON = ("LM075", _WARNING, "a polygon with an odd number of values, dropped",
+        "Draw the object again")
+    BOX_FOR_MASK = ("LM076", _WARNING, "no segmentation: the box was taken for the mask",
+        "Draw the outlines, if masks are to be learnt")
+    NOTHING_DRAWN = ("LM077", _WARNING, "neither a segmentation nor a box, left out",
+        "Delete the annotation, or draw the object")
+    CROWD = ("LM078", _WARNING, "a region with a crowd (iscrowd 1), left out",
+        "Draw its objects one by one, or leave the photo out: what is not drawn is learnt as background")
+    MASK_OF_ANOTHER_SIZE = ("LM079", _ERROR, "the mask has another size than the photo",
+        "Make the mask anew from this photo")
+    CATEGORY_UNUSED = ("LM080", _WARNING, "a category without an annotation: it becomes a class all the same",
+        "Pass --ignore, or --classes without it, if it is not to be learnt")
+    GROUP_OF_CATEGORIES = ("LM081", _NOTE, "a category without annotations that only groups others, left out",
+        "Nothing needs to be done")
+    ANNOTATION_ID = ("LM082", _ERROR, "an annotation without an id of its own from 1 up: COCO's evaluation needs one",
+        "Number the annotations anew: adopt does")
+    MEASURES_DIFFER = ("LM083", _WARNING, "the box or area in the file is not that of the mask",
+        "Have both computed anew: adopt does")
+    NOT_TRAINABLE = ("LM084", _ERROR, "training refuses the file",
+        "Correct what is named, or make the folder anew with adopt")
+    BAD_LINE = ("LM085", _ERROR, "a line that describes no box",
+        "Correct the line, or delete it")
     # fmt: on
 
     def __init__(self, code: str, severity: Severity, title: str, remedy: str):

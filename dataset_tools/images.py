@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from dataset_tools.findings import Rule
 
@@ -90,13 +90,13 @@ def read_header(source: Path | str | bytes) -> Header:
         return _header(image, stream)
 
 
-def load_photo(path: Path) -> Image.Image:
-    """The photo in RGB as it is shown.
+def load_photo(source: Path | bytes) -> Image.Image:
+    """The photo in RGB as it is shown, from its path or its bytes.
 
     Raises:
         OSError, ImageError: there is no such file, or it is no picture that can be used.
     """
-    with _opened(path) as (image, stream):
+    with _opened(source) as (image, stream):
         orientation = _header(image, stream).orientation
         return turned(image.convert("RGB"), orientation)
 
@@ -150,6 +150,8 @@ def _opened(source: Path | str | bytes) -> Iterator[tuple[Image.Image, io.IOBase
             raise
         except Image.DecompressionBombError as error:
             raise ImageError(Rule.PHOTO_TOO_LARGE, f"{error}; the limit is {MAX_PIXELS:,} pixels") from error
+        except UnidentifiedImageError as error:  # its message names an object in memory
+            raise ImageError(Rule.PHOTO_UNREADABLE, "it is no picture of a known format") from error
         except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
             raise ImageError(Rule.PHOTO_UNREADABLE, f"{error or type(error).__name__}") from error
 

@@ -85,7 +85,7 @@ class _Object(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def place(self) -> str:
-        return ", ".join(item.part.place for item in self.group)
+        return _places(self.group)
 
 
 class _Seen(msgspec.Struct, frozen=True, gc=False):
@@ -122,9 +122,12 @@ def _framed(part: Part, sheet: Sheet) -> list[Polygon]:
 
 def _pixels(part: Part, sheet: Sheet, drawn: list[dict]) -> dict | None:
     """The pixels of a part, given those of its polygons, as RLE; None if it has none."""
-    if part.mask is None:
+    if part.encoded is not None and sheet.frame == sheet.size:
+        return part.encoded
+    mask = part.mask if part.encoded is None else geometry.decode(part.encoded)
+    if mask is None:
         return geometry.union(drawn) if drawn else None
-    return geometry.encode(part.mask if sheet.frame == sheet.size else geometry.resized(part.mask, sheet.frame))
+    return geometry.encode(mask if sheet.frame == sheet.size else geometry.resized(mask, sheet.frame))
 
 
 def _objects(file: str, drawn: Sequence[_Drawn], options: ShapeOptions, findings: list[Finding]) -> Iterator[_Object]:
@@ -171,9 +174,12 @@ def _with_holes(group: Sequence[_Drawn], depths: Sequence[int]) -> dict:
     return geometry.encode(mask)
 
 
+def _places(group: Sequence[_Drawn]) -> str:
+    return ", ".join(dict.fromkeys(item.part.place for item in group))  # parts of one annotation have one place
+
+
 def _without_pixels(file: str, group: Sequence[_Drawn]) -> Finding:
-    places = ", ".join(item.part.place for item in group)
-    return Finding(Rule.NO_PIXELS, file, places, f"label {group[0].part.label!r}")
+    return Finding(Rule.NO_PIXELS, file, _places(group), f"label {group[0].part.label!r}")
 
 
 def _overlaps(file: str, seen: Sequence[_Seen]) -> Iterator[Finding]:

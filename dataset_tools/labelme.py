@@ -53,7 +53,6 @@ class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
     image_height: int | None = msgspec.field(default=None, name="imageHeight")
     image_width: int | None = msgspec.field(default=None, name="imageWidth")
 
-
     @property
     def picture(self) -> bytes | None:
         """The photo itself as a picture file, already turned as its EXIF orientation says; empty if it is no base64."""

@@ -45,11 +45,14 @@ class LabelmeFolder:
 
     Attributes:
         keys: what ``read`` takes: the annotation files and, with ``negatives``, the photos without one.
+        classes: None: a LabelMe folder has no list of them.
         split_folders: the sub-folders train, val and test, where the folder is split already.
 
     Raises:
         UserError: there is no such folder, there is nothing in it, or its sub-folders make no split.
     """
+
+    classes: None = None
 
     def __init__(
         self,
@@ -60,8 +63,8 @@ class LabelmeFolder:
         exclude: Path | None = None,
     ):
         for folder in (root, photos or root):
-            _check_folder(folder)
-        _check_encoding(encoding)
+            check_folder(folder)
+        check_encoding(encoding)
         self.root, self.photo_root = root, photos or root
         self._encoding = encoding
         self._files, names = list_folder(root, exclude)
@@ -159,14 +162,24 @@ class LabelmeFolder:
         return _top_folder(key) if self.split_folders else None
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path, remedy: str = _NAME_THE_FOLDER) -> None:
+    """Refuse what is no folder, or one whose name cannot be written into JSON.
+
+    Raises:
+        UserError: as said.
+    """
     if not folder.is_dir():
-        raise UserError("there is no such folder", file=folder, remedy=_NAME_THE_FOLDER)
+        raise UserError("there is no such folder", file=folder, remedy=remedy)
     if not is_text(str(folder.resolve())):
         raise UserError("the name of this folder is no Unicode text", file=ascii(str(folder)), remedy="Rename it")
 
 
-def _check_encoding(encoding: str) -> None:
+def check_encoding(encoding: str) -> None:
+    """Refuse the name of an encoding that there is not.
+
+    Raises:
+        UserError: as said.
+    """
     try:
         "a".encode(encoding)
     except LookupError as error:
@@ -183,7 +196,7 @@ def is_text(path: str) -> bool:
     return True
 
 
-def list_folder(root: Path, exclude: Path | None) -> tuple[list[str], set[str]]:
+def list_folder(root: Path, exclude: Path | None = None) -> tuple[list[str], set[str]]:
     """The JSON files, sorted, and the photos under a folder, relative to it with POSIX slashes.
 
     Links to folders are followed, each folder once; hidden files and folders, where systems keep thumbnails and other

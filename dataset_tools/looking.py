@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset_tools import doubts, geometry, images
-from dataset_tools.card import CARD_NAME
+from dataset_tools import doubts, geometry, images, rle
 from dataset_tools.coco import Rle
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding, Rule
 from dataset_tools.geometry import Mask
+from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.records import Instance
 from dataset_tools.survey import Entry, Source, Survey
 
@@ -55,13 +55,13 @@ def is_split(entries: Sequence[Entry]) -> bool:
     return any(entry.split for entry in entries)
 
 
-def class_names(source: Source, survey: Survey, wanted: Sequence[str] | None) -> list[str]:
-    """The classes in order: as asked for, else as the card says, else the labels, sorted."""
-    return list(wanted or source.classes or doubts.labels_of(survey.entries))
+def class_names(survey: Survey, wanted: Sequence[str] | None) -> list[str]:
+    """The classes in order: as asked for, else as the source lists them, else the labels, sorted."""
+    return list(dict.fromkeys([*(wanted or survey.source.classes or ()), *doubts.labels_of(survey.entries)]))
 
 
 class WithInstances(Sequence):
-    """Entries with their instances, which are fetched when their turn comes."""
+    """Entries with their instances, which are fetched when their turn comes; a part of them is as lazy."""
 
     def __init__(self, survey: Survey, entries: Sequence[Entry]):
         self._survey, self._entries = survey, entries
@@ -69,9 +69,15 @@ class WithInstances(Sequence):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, index: int) -> tuple[Entry, list[Instance]]:
+    def __getitem__(self, index: int | slice) -> tuple[Entry, list[Instance]] | WithInstances:
+        if isinstance(index, slice):
+            return WithInstances(self._survey, self._entries[index])
         entry = self._entries[index]
         return entry, self._survey.instances(entry)
+
+    def __reduce__(self) -> tuple:
+        # Another process gets them as a list. That is made when it is about to work on them: never all at once.
+        return list, (list(self),)
 
 
 class BadPhoto(Exception):
@@ -107,7 +113,7 @@ def mask_of(instance: Instance, size: tuple[int, int]) -> Mask:
     """The pixels (height, width) of an instance in a photo of a (width, height)."""
     segmentation = instance.segmentation
     if isinstance(segmentation, Rle):
-        return geometry.decode({"size": list(segmentation.size), "counts": segmentation.counts})
+        return rle.decode(segmentation)
     polygons = [np.reshape(polygon, (-1, 2)) for polygon in segmentation]
     return geometry.decode(geometry.union(geometry.rasterise(polygons, size)))
 
@@ -117,7 +123,7 @@ def check_output(output: Path, source: Source, sign: str, suffixes: Collection[s
 
     Args:
         output: the folder to make.
-        source: what it is made of: its own folder is no place for more pictures and JSON files, if it is LabelMe's.
+        source: what it is made of.
         sign: the file that every folder of the command has.
         suffixes: what the names of the others end with, in sub-folders, too.
         what: in words, what the command makes.
@@ -139,8 +145,7 @@ def check_place(output: Path, source: Source) -> None:
         UserError: as said.
     """
     folders = {source.root.resolve(), source.photo_root.resolve()}
-    inside = any(folder in output.resolve().parents for folder in folders)
-    if inside and not (source.root / CARD_NAME).is_file():
+    if isinstance(source, LabelmeFolder) and not folders.isdisjoint(output.resolve().parents):
         reason = "this is inside the LabelMe folder, where it would be taken for photos and annotations"
         raise UserError(reason, file=output, remedy="Choose another --output")
 

@@ -28,13 +28,15 @@ class NamedPhotos:
 
     Args:
         root: the folder.
-        strict: a name is a path from the folder, nothing else, and may lead out of it.
+        exclude: a folder under it that is passed over.
+        is_exact: a name is a path from the folder as Detectron2 takes it, and nothing else; it may lead out of it.
     """
 
-    def __init__(self, root: Path, strict: bool = False):
+    def __init__(self, root: Path, exclude: Path | None = None, is_exact: bool = False):
         self.root = root
+        self._exclude = exclude
+        self._is_exact = is_exact
         self._folder = os.path.abspath(root)
-        self._strict = strict
 
     def find(self, name: str, folders: Sequence[str] = ()) -> Found:
         """The photo of a name.
@@ -43,40 +45,45 @@ class NamedPhotos:
         photo; its base name alone.
 
         Args:
-            name: with slashes of any system; absolute paths are cut where the folder begins, else to the base name.
+            name: with slashes of any system. Of an absolute path that leads elsewhere, only the base name counts.
             folders: sub-folders to look into first.
 
         Raises:
             ImageError: there is none, there are several, or the name leads out of the folder.
         """
-        name = with_slashes(name)
-        if is_absolute(name):
-            inside = name.startswith(f"{self._folder}/")
-            name = name[len(self._folder) + 1 :] if inside else posixpath.basename(name)
-            return self._found(name, folders, is_guess=not inside)
-        return self._found(posixpath.normpath(name), folders, is_guess=False)
+        if self._is_exact:
+            return self._exact(name)
+        path = posixpath.normpath(with_slashes(name))
+        is_elsewhere = False
+        if is_absolute(path):
+            is_elsewhere = not path.startswith(f"{self._folder}/")
+            path = posixpath.basename(path) if is_elsewhere else path[len(self._folder) + 1 :]
+        if path.split("/")[0] == "..":
+            raise ImageError(Rule.PHOTO_LEAVES_ROOT, repr(name))
+        for candidate in (path, *(posixpath.join(folder, path) for folder in folders)):
+            if os.path.isfile(f"{self._folder}/{candidate}"):
+                return Found(candidate, is_elsewhere)
+        return self._anywhere(name, path, is_elsewhere)
 
     @cached_property
     def all(self) -> list[str]:
         """All photos, sorted."""
-        return sorted(list_folder(self.root)[1])
+        return sorted(list_folder(self.root, self._exclude)[1])
 
-    def _found(self, name: str, folders: Sequence[str], is_guess: bool) -> Found:
-        if not self._strict and name.split("/")[0] == "..":
-            raise ImageError(Rule.PHOTO_LEAVES_ROOT, f"'{name}'")
-        for path in (name, *(posixpath.join(folder, name) for folder in folders)):
-            if os.path.isfile(f"{self._folder}/{path}"):
-                return Found(path, is_guess)
-        if self._strict:
-            raise ImageError(Rule.PHOTO_MISSING, f"'{name}'")
-        alike = self._by_name.get(posixpath.basename(name), ())
-        ends = [photo for photo in alike if photo.endswith(f"/{name}")]
+    def _exact(self, name: str) -> Found:
+        if not os.path.isfile(os.path.join(self._folder, name)):
+            raise ImageError(Rule.PHOTO_MISSING, repr(name))
+        return Found(name)
+
+    def _anywhere(self, name: str, path: str, is_elsewhere: bool) -> Found:
+        alike = self._by_name.get(posixpath.basename(path), [])
+        ends = [photo for photo in alike if photo.endswith(f"/{path}")]
+        if not alike:
+            raise ImageError(Rule.PHOTO_MISSING, repr(name))
         if len(ends or alike) > 1:
             several = ", ".join(f"'{photo}'" for photo in ends or alike)
-            raise ImageError(Rule.PHOTO_AMBIGUOUS, f"'{name}': {several}")
-        if not alike:
-            raise ImageError(Rule.PHOTO_MISSING, f"'{name}'")
-        return Found(*(ends or alike), is_guess=is_guess or not ends)
+            raise ImageError(Rule.PHOTO_AMBIGUOUS, f"{name!r}: {several}")
+        return Found(*(ends or alike), is_guess=is_elsewhere or not ends)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:

@@ -47,4 +47,4 @@ def _simplified(piece: shapely.Polygon, tolerance: float) -> list[Polygon]:
     corners = shapely.simplify(piece, 0)
     # As lines, since of a polygon's ring GEOS may drop the first vertex, too, and be off by twice the tolerance then.
     simple = shapely.build_area(shapely.simplify(corners.boundary, tolerance))
-    return [polygon for polygon in map(geometry.rounded, geometry._pieces(simple)) if len(polygon) >= 3]
+    return [polygon for polygon in map(geometry.rounded, geometry.pieces(simple)) if len(polygon) >= 3]

@@ -5,6 +5,8 @@ Sizes are (width, height) in pixels as a photo is shown, EXIF orientation applie
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from dataset_tools.coco import Rle
@@ -48,11 +50,17 @@ class Sheet(msgspec.Struct, frozen=True, gc=False):
         file: the annotation file, for findings.
         size: of the photo.
         frame: the size to which photo and instances are scaled; the same, if they are not.
+        places: what the shapes are called in findings; none for ``shapes[0]``, ``shapes[1]``, ...
     """
 
     file: str
     size: tuple[int, int]
     frame: tuple[int, int]
+    places: Sequence[str] = ()
+
+    def place(self, index: int) -> str:
+        """What a shape is called in findings."""
+        return self.places[index] if self.places else f"shapes[{index}]"
 
 
 class AnnotatedPhoto(msgspec.Struct, frozen=True, gc=False):

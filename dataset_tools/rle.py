@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_tools.coco import Rle
 from dataset_tools.geometry import Mask
+
+if TYPE_CHECKING:
+    from dataset_tools.coco import Rle
 
 # The code is that of pycocotools' rleToString: five bits of a number in each character, the lowest first; a bit that
 # says that more follow; in the last character, the highest of the five is the sign.
@@ -30,11 +35,29 @@ def decode(rle: Rle) -> Mask:
         BadRle: it holds other characters than such a code has, or its runs do not add up to its size.
     """
     height, width = rle.size
-    runs = _runs(rle.counts)
-    if min(height, width) < 0 or (runs < 0).any() or int(runs.sum()) != height * width:
-        raise BadRle(f"its runs do not add up to its size of {height} x {width} pixels")
+    runs = checked_runs(rle.size, rle.counts)
     on_object = np.arange(len(runs)) % 2 == 1
     return np.repeat(on_object, runs).reshape(width, height).T
+
+
+def checked_runs(size: tuple[int, int], counts: str | Sequence[int]) -> NDArray[np.int64]:
+    """Lengths in pixels of the runs, column by column, outside and inside the object by turns.
+
+    Args:
+        size: (height, width).
+        counts: the compressed code, or the runs themselves.
+
+    Raises:
+        BadRle: as ``decode``.
+    """
+    height, width = size
+    wrong = BadRle(f"its runs do not add up to its size of {height} x {width} pixels")
+    if not isinstance(counts, str) and not all(0 <= run <= height * width for run in counts):  # of any length
+        raise wrong
+    runs = _runs(counts) if isinstance(counts, str) else np.array(counts, dtype=np.int64)
+    if min(height, width) < 0 or (runs < 0).any() or int(runs.sum()) != height * width:
+        raise wrong
+    return runs
 
 
 def _runs(counts: str) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from itertools import chain
 import msgspec
 import numpy as np
 import pybase64
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from dataset_tools import geometry
 from dataset_tools.classes import LabelRules, Note, Resolved
@@ -57,13 +57,13 @@ class ShapeOptions:
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
-    """What one shape covers: polygons inside the photo, or a mask of the photo's size.
+    """What one shape covers: polygons inside the photo, or a mask of the photo's size, maybe as pycocotools' RLE.
 
     Attributes:
         place: of the shape in its file.
         label: its class.
         group: parts of one label and group are one instance.
-        polygons, mask: one of them.
+        polygons, mask, encoded: one of them.
         is_rounded: the polygons are rounded already.
     """
 
@@ -72,6 +72,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     group: object
     polygons: Sequence[Polygon] = ()
     mask: Mask | None = None
+    encoded: dict | None = None
     is_rounded: bool = False
 
 
@@ -107,12 +108,12 @@ def _parts_of(
         notes: list[Note] = []
         try:
             if index in repeated:
-                _judge_repeated(shape, repeated[index], options, notes)
-            parts.append(_part(f"shapes[{index}]", shape, plain.get(id(shape)), sheet.size, options, notes))
+                judge_repeated(shape.label, sheet.place(repeated[index]), options, notes)
+            parts.append(_part(sheet.place(index), shape, plain.get(id(shape)), sheet.size, options, notes))
         except Unusable as reason:
             notes.append((reason.rule, str(reason)))
         if notes:
-            findings += [Finding(rule, sheet.file, f"shapes[{index}]", message) for rule, message in notes]
+            findings += [Finding(rule, sheet.file, sheet.place(index), message) for rule, message in notes]
     findings += _shared_groups(sheet.file, parts)
     return parts, findings
 
@@ -138,8 +139,8 @@ def _part(
     place: str, shape: Shape, plain: Polygon | None, size: tuple[int, int], options: ShapeOptions, notes: list[Note]
 ) -> Part:
     """What a shape covers of the photo; what is to be said about it is added to ``notes``."""
-    resolved = _resolved(shape.label, options.labels, notes)
-    label, group = resolved.name, _group(place, shape, resolved)
+    found = resolved(shape.label, options.labels, notes)
+    label, group = found.name, _group(place, shape, found)
     if plain is not None:
         return Part(place, label, group, polygons=[plain], is_rounded=True)
     points = _points(shape, options.line_width is not None)
@@ -166,13 +167,18 @@ def clipped(outlines: Sequence[Polygon], what: str, size: tuple[int, int], notes
     return inside
 
 
-def _resolved(raw: str, labels: LabelRules, notes: list[Note]) -> Resolved:
-    resolved = labels.resolve(raw)
-    if resolved.name is None:
-        notes += resolved.notes[:-1]
-        raise Unusable(*resolved.notes[-1])
-    notes += resolved.notes
-    return resolved
+def resolved(raw: str, labels: LabelRules, notes: list[Note]) -> Resolved:
+    """What becomes of a label, with a name for sure.
+
+    Raises:
+        Unusable: it has none.
+    """
+    found = labels.resolve(raw)
+    if found.name is None:
+        notes += found.notes[:-1]
+        raise Unusable(*found.notes[-1])
+    notes += found.notes
+    return found
 
 
 def _group(place: str, shape: Shape, resolved: Resolved) -> object:
@@ -210,8 +216,9 @@ def _outlines(kind: str, points: Polygon, options: ShapeOptions, notes: list[Not
     outline = geometry.without_repeats(outline)
     if not geometry.has_area(outline) or not (crossing := geometry.crossing(outline)):
         return [outline]
-    notes.append((Rule.REPAIRED if options.repair else Rule.SELF_CROSSING, crossing))
-    return geometry.repaired(outline) if options.repair else [outline]
+    repaired = geometry.repaired(outline) if options.repair else None
+    notes.append((Rule.REPAIRED if repaired else Rule.SELF_CROSSING, crossing))
+    return repaired or [outline]
 
 
 def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[Note]) -> Mask:
@@ -242,6 +249,8 @@ def _decode_mask(text: str | None) -> Mask:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it claims {image.width} x {image.height} pixels")
             pixels = np.asarray(image)
+    except UnidentifiedImageError as error:  # its message names an object in memory
+        raise Unusable(Rule.MASK_UNREADABLE, "it is no PNG") from error
     except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
         raise Unusable(Rule.MASK_UNREADABLE, str(error) or type(error).__name__) from error
     if pixels.ndim != 2:
@@ -265,8 +274,13 @@ def _repeated(shapes: Sequence[Shape]) -> dict[int, int]:
     return repeated
 
 
-def _judge_repeated(shape: Shape, earlier: int, options: ShapeOptions, notes: list[Note]) -> None:
-    message = f"{shape.label.strip()!r}, as shapes[{earlier}]"
+def judge_repeated(label: str, earlier: str, options: ShapeOptions, notes: list[Note]) -> None:
+    """A note that a shape is the same as an earlier one.
+
+    Raises:
+        Unusable: it is to be dropped.
+    """
+    message = f"{label.strip()!r}, as {earlier}"
     if options.drop_duplicates:
         raise Unusable(Rule.DUPLICATE_DROPPED, message)
     notes.append((Rule.DUPLICATE_SHAPE, message))

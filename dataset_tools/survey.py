@@ -26,11 +26,13 @@ class Source(Protocol):
         root: the folder that the files in findings are relative to.
         photo_root: the folder that the photos' paths are relative to.
         keys: what ``read`` takes, in order: annotation files, or photos.
+        classes: in order, if the source has a list of them.
     """
 
     root: Path
     photo_root: Path
     keys: Sequence[str]
+    classes: tuple[str, ...] | None
 
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
         """What comes of each of some keys: a photo with its instances, and what there is to say about it."""

@@ -40,15 +40,17 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_shapes(parser: argparse.ArgumentParser) -> None:
-    """What becomes of shapes."""
+def add_shapes(parser: argparse.ArgumentParser, with_lines: bool = True) -> None:
+    """What becomes of shapes; lines and points are LabelMe's alone."""
     shapes = parser.add_argument_group("shapes")
-    shapes.add_argument(
-        "--line-width",
-        metavar="PX",
-        type=float,
-        help="give lines and points a surface: strips and discs so many pixels wide (default: they are left out)",
-    )
+    parser.set_defaults(line_width=None)
+    if with_lines:
+        shapes.add_argument(
+            "--line-width",
+            metavar="PX",
+            type=float,
+            help="give lines and points a surface: strips and discs so many pixels wide (default: they are left out)",
+        )
     shapes.add_argument(
         "--repair", action="store_true", help="take outlines that cross themselves apart (default: kept as drawn)"
     )

@@ -106,3 +106,23 @@ def test_coco_file_that_contradicts_the_card(folder, square, change):
 def test_no_dataset_folder(tmp_path):
     with pytest.raises(UserError, match="no dataset folder"):
         register(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "words"),
+    [
+        ({"size": [48, 64], "counts": "5"}, "do not add up"),
+        ({"size": [48, 64], "counts": ""}, "do not add up"),
+        ({"size": [64, 48], "counts": "00`0"}, "64 x 48|48 x 64"),
+    ],
+)
+def test_a_mask_that_pycocotools_would_make_up_is_refused(folder, square, segmentation, words):
+    """pycocotools decodes runs that are too few to whatever is in memory."""
+    folder.pair("a", [square()])
+    folder.convert(fractions=(1.0, 0.0, 0.0))
+    content = folder.split()
+    content["annotations"][0]["segmentation"] = segmentation
+    (folder.dataset / "train.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=words) as caught:
+        register(folder.dataset)
+    assert caught.value.place == "annotations[0].segmentation"

@@ -149,6 +149,32 @@ def test_a_pentagram_keeps_its_hollow_middle_wherever_it_is_cut(shift):
     assert_same_but_for_the_edge(mask, in_polygon(centres(), star), distance_to_outline(centres(), star), 0.5)
 
 
+@settings(deadline=None, max_examples=80)
+@given(st.lists(points, min_size=3, max_size=12).map(np.array))
+def test_any_outline_covers_inside_what_it_covers(outline):
+    """Scribbles that cross themselves and the border, by the even-odd rule."""
+    mask = pixels([polygon for polygon in geometry.clip(outline, SIZE) if len(polygon) >= 3])
+    assert_same_but_for_the_edge(mask, in_polygon(centres(), outline), distance_to_outline(centres(), outline), 0.5)
+
+
+@pytest.mark.parametrize("count", [12, 100])
+def test_a_repaired_outline_covers_what_it_covered(count):
+    outline = np.random.default_rng(count).uniform(5, 75, (count, 2))
+    repaired = geometry.repaired(outline)
+    if count == 100:
+        assert repaired is None  # more than a thousand crossings: not a slip of the hand
+        return
+    assert all(shapely.is_valid(shapely.Polygon(polygon)) for polygon in repaired)
+    masks = [geometry.decode(encoded) for encoded in geometry.rasterise(repaired, SIZE)]
+    mask = np.any(masks, axis=0)
+    assert_same_but_for_the_edge(mask, in_polygon(centres(), outline), distance_to_outline(centres(), outline), 0.5)
+
+
+def test_more_masks_than_pycocotools_can_count():
+    areas, boxes = geometry.measure(geometry.rasterise([np.array([(0.0, 0), (9, 0), (9, 9), (0, 9)])] * 600, SIZE))
+    assert areas == [81] * 600 and len(boxes) == 600
+
+
 def test_hole_is_cut_through():
     """A figure that winds around a hole, which COCO polygons cannot have."""
     ring = np.array(

@@ -358,20 +358,12 @@ def content_of(dataset: Path) -> dict:
                 (image["width"], image["height"]),
                 [
                     {key: value for key, value in annotation.items() if key not in ("id", "image_id")}
-                    | {"segmentation": without_slivers(annotation["segmentation"])}
                     for annotation in coco["annotations"]
                     if annotation["image_id"] == image["id"]
                 ],
             )
         content[split] = coco["categories"], photos
     return content
-
-
-def without_slivers(segmentation):
-    """Without polygons that lie on one line, which clipping and rounding can leave: they cover nothing."""
-    if isinstance(segmentation, dict):
-        return segmentation
-    return [polygon for polygon in segmentation if geometry.has_area(np.reshape(polygon, (-1, 2)))]
 
 
 PHOTOS = {"train/a": "a.jpg", "train/sub/a": "a.jpg", "train/sub/odd": "../b.png", "val/c": "c.jpg", "test/d": "d.jpg"}

@@ -1,0 +1,100 @@
+"""From an existing COCO dataset to a dataset folder: everything checked, ids, boxes and areas made anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from dataset_tools.card import CARD_NAME, SPLITS, read_card
+from dataset_tools.coco_files import CocoFiles, Files
+from dataset_tools.convert import Converted, DatasetOptions, check_options, make_dataset
+from dataset_tools.errors import UserError
+
+# What the files of a split are called, in the order in which they are taken: by hand, by COCO itself, by Roboflow.
+_NAMES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
+_PATTERNS = ("{}.json", "annotations/instances_{}*.json", "{}/_annotations.coco.json")
+
+# A file for all photos: by CVAT and others, by Label Studio and others.
+_PATTERNS_OF_ONE = ("annotations/*.json", "*.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptOptions(DatasetOptions):
+    """What the user asked for of COCO files.
+
+    Attributes:
+        file: a COCO file for all photos, or a folder with COCO files in it.
+        train, val, test: COCO files of each split, in its place.
+        images_root: the folder of the photos; None for ``file`` if it is a folder, else for the folder of the first
+            file.
+    """
+
+    command: ClassVar[str] = "adopt"
+
+    file: Path | None = None
+    train: Path | None = None
+    val: Path | None = None
+    test: Path | None = None
+    images_root: Path | None = None
+
+
+def adopt(options: AdoptOptions) -> Converted:
+    """Turn an existing COCO dataset into a dataset folder.
+
+    Raises:
+        UserError: the options are wrong, or a file is no COCO file.
+        BadData: photos have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
+    """
+    files = _files(options)
+    if isinstance(files, dict) and (options.fractions is not None or options.group is not None):
+        flag = "--split" if options.fractions is not None else "--group"
+        raise UserError("there is a file for each split already", remedy=f"Leave {flag} out, or name one file")
+    photos = options.images_root or _photos(options, files)
+    for path in (photos, *(files.values() if isinstance(files, dict) else [files])):
+        check_options(options, path)
+    return make_dataset(CocoFiles(files, photos, exclude=options.output), options)
+
+
+def find_files(folder: Path) -> Files:
+    """The COCO files in a folder as usual tools lay them out.
+
+    Raises:
+        UserError: there are none, or several and nothing says what is what.
+    """
+    if (folder / CARD_NAME).is_file():
+        return {split: folder / summary.annotations for split, summary in read_card(folder).splits.items()}
+    found = {split: path for split, names in _NAMES.items() if (path := _first(folder, names))}
+    if "train" in found:
+        return found
+    alone = [path for pattern in _PATTERNS_OF_ONE for path in sorted(folder.glob(pattern))]
+    if len(alone) != 1:
+        reason = f"{len(alone) or 'no'} JSON files are here, and none of them is named after 'train'"
+        raise UserError(reason, file=folder, remedy="Name the files with --train, --val and --test")
+    return alone[0]
+
+
+def _files(options: AdoptOptions) -> Files:
+    by_split = {split: path for split in SPLITS if (path := getattr(options, split))}
+    if (options.file is None) == (not by_split):
+        raise UserError("name either FILE, or the files of the splits", remedy="Pass FILE, or --train FILE, --val FILE")
+    if by_split:
+        if "train" not in by_split:
+            raise UserError("there is no file to train on", remedy="Pass --train FILE")
+        return by_split
+    return find_files(options.file) if options.file.is_dir() else options.file
+
+
+def _photos(options: AdoptOptions, files: Files) -> Path:
+    if options.file is None:
+        return options.train.parent
+    if not options.file.is_dir():
+        return options.file.parent
+    if (options.file / CARD_NAME).is_file():
+        return options.file / read_card(options.file).image_root
+    return options.file
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    paths = (path for name in names for pattern in _PATTERNS for path in sorted(folder.glob(pattern.format(name))))
+    return next(paths, None)

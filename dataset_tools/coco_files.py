@@ -1,0 +1,278 @@
+"""COCO files as a source: those of anyone, one for each split or one for all; and those of a dataset folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from dataset_tools import coco_shapes, images
+from dataset_tools.card import Card, read_card
+from dataset_tools.coco import read_split
+from dataset_tools.coco_shapes import Drawing
+from dataset_tools.errors import UserError
+from dataset_tools.findings import Finding, Rule
+from dataset_tools.foreign_coco import ForeignAnnotation, ForeignCoco, ForeignImage, read_foreign
+from dataset_tools.images import ImageError
+from dataset_tools.instances import assemble
+from dataset_tools.labelme_folder import check_folder
+from dataset_tools.named_photos import NamedPhotos
+from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read, Sheet
+from dataset_tools.shapes import Part, ShapeOptions
+
+# A polygon is filled by whole pixels, which moves an edge by one at most; some tools count the last pixel, some do not.
+_BOX_TOLERANCE = 2.0
+
+Files = Path | Mapping[str, Path]
+
+
+class _Listed(msgspec.Struct, frozen=True, gc=False):
+    """A photo as a COCO file lists it.
+
+    Attributes:
+        path: relative to the folder of the photos; as listed, if it is not there.
+        place: of the record.
+        split: of its file.
+        image: the record.
+        drawings: its annotations.
+        problem: why it cannot be used, if it cannot.
+        doubt: what there is to say about it otherwise.
+    """
+
+    path: str
+    place: str
+    split: str | None
+    image: ForeignImage
+    drawings: list[Drawing]
+    problem: Finding | None
+    doubt: Finding | None
+
+
+class CocoFiles:
+    """Photos and annotations of COCO files, with ids, boxes and areas of any kind: all are made anew.
+
+    Args:
+        files: by split, ``train``, ``val`` or ``test``; or one file for all, which is yet to be split.
+        photos: the folder of the photos.
+        card: that of the dataset folder that the files belong to, where they are to be judged as training takes them:
+            ids, boxes and areas as they are, and photos under their names and no others.
+        exclude: a folder under ``photos`` that is passed over.
+
+    Attributes:
+        keys: the photos, each once; every finding about a photo has its key for a file.
+        classes: in the order of the category ids, or the card's.
+
+    Raises:
+        UserError: a file is no COCO file, or there is no such folder.
+    """
+
+    def __init__(self, files: Files, photos: Path, card: Card | None = None, exclude: Path | None = None):
+        check_folder(photos, "Name the folder of the photos")
+        paths: dict[str | None, Path] = dict(files) if isinstance(files, Mapping) else {None: files}
+        self.root, self.photo_root = next(iter(paths.values())).parent, photos
+        self._card = card
+        self._finder = NamedPhotos(photos, exclude, is_exact=card is not None)
+        self._about_files: list[Finding] = []
+        self._listed: dict[str, list[_Listed]] = {}
+        contents = {split: read_foreign(path) for split, path in paths.items()}
+        for split, content in contents.items():
+            self._list(split, paths[split], content, is_alone=len(paths) == 1)
+        self.keys = list(self._listed)
+        self.classes = tuple(card.classes) if card else self._classes_of(list(contents.values()))
+
+    @classmethod
+    def of_dataset(cls, folder: Path, photos: Path | None = None) -> CocoFiles:
+        """The files of a dataset folder, to be judged as training takes them.
+
+        Args:
+            folder: it has a card.
+            photos: the folder of the photos, where it is not the card's ``image_root``.
+
+        Raises:
+            UserError: the card or a COCO file cannot be read, or there is no such folder of photos.
+        """
+        card = read_card(folder)
+        files = {split: folder / summary.annotations for split, summary in card.splits.items()}
+        return cls(files, photos or folder / card.image_root, card)
+
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
+        """Some photos with their instances, and everything there is to say about each.
+
+        Args:
+            keys: some of ``keys``.
+            options: what becomes of annotations.
+            max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
+        """
+        read: dict[str, Read] = {}
+        sheets, drawings = [], []
+        for key in keys:
+            size, found = self._judged(key)
+            read[key] = None, found
+            if size is not None:
+                sheets.append(Sheet(key, size, images.fitted(size, max_size)))
+                drawings.append(self._listed[key][0].drawings)
+        covered = coco_shapes.parts_of(sheets, drawings, options)
+        made = assemble(sheets, [parts for parts, _ in covered], options)
+        for sheet, (parts, found), (instances, further) in zip(sheets, covered, made):
+            found = [*read[sheet.file][1], *found, *further]
+            if self._card:
+                found += self._about_annotations(sheet, parts, instances, further)
+            read[sheet.file] = self._annotated(sheet, instances), found
+        return [read[key] for key in keys]
+
+    def embedded(self, file: str) -> NoReturn:
+        """A COCO file holds no photo.
+
+        Raises:
+            LookupError: as said.
+        """
+        raise LookupError(f"no photo is embedded for {file}")
+
+    def unread(self, used: set[str]) -> Iterator[Finding]:
+        """What there is to say about the files as a whole; photos that they do not list are none of theirs."""
+        yield from self._about_files
+        for split, summary in self._card.splits.items() if self._card else ():
+            try:
+                read_split(self.root, self._card, split)
+            except UserError as error:
+                yield Finding(Rule.NOT_TRAINABLE, summary.annotations, error.place or "", error.reason)
+
+    def _list(self, split: str | None, path: Path, content: ForeignCoco, is_alone: bool) -> None:
+        """Take a file in: its images with their annotations, and what is wrong with those that have no image."""
+        labels = {category.id: category.name for category in content.categories}
+        drawings: dict[int, list[Drawing]] = {image.id: [] for image in content.images}
+        origin = "" if is_alone else f" of {path.name}"
+        for index, annotation in enumerate(content.annotations):
+            place = f"annotations[{index}]{origin}"
+            if annotation.image_id in drawings:
+                label = labels.get(annotation.category_id)
+                drawings[annotation.image_id].append(Drawing(place, label, annotation))
+            else:
+                message = f"image_id {annotation.image_id}"
+                self._about_files.append(Finding(Rule.IMAGE_UNKNOWN, path.name, f"annotations[{index}]", message))
+        if self._card:
+            self._about_files += _about_ids(path.name, content.annotations)
+        ids = _repeated(image.id for image in content.images)
+        folders = [folder for folder in (self._beside(path), split) if folder]
+        for index, image in enumerate(content.images):
+            listed = self._located(image, split, f"images[{index}]{origin}", folders, drawings[image.id], ids)
+            self._listed.setdefault(listed.path, []).append(listed)
+
+    def _beside(self, path: Path) -> str | None:
+        """The folder of a COCO file, relative to that of the photos, where it is in there."""
+        folder, root = path.resolve().parent, self.photo_root.resolve()
+        return folder.relative_to(root).as_posix() if root in folder.parents else None
+
+    def _located(
+        self,
+        image: ForeignImage,
+        split: str | None,
+        place: str,
+        folders: Sequence[str],
+        drawings: list[Drawing],
+        repeated: set[int],
+    ) -> _Listed:
+        problem = doubt = None
+        try:
+            found = self._finder.find(image.file_name, folders)
+            path = found.path
+            if found.is_guess:
+                message = f"file_name is {image.file_name!r}, '{path}' was taken"
+                doubt = Finding(Rule.PHOTO_ELSEWHERE, path, place, message)
+        except ImageError as error:
+            path = image.file_name
+            problem = Finding(error.rule, path, place, str(error))
+        if image.id in repeated:
+            problem = Finding(Rule.IMAGE_ID_TWICE, path, place, f"id {image.id}")
+        return _Listed(path, place, split, image, drawings, problem, doubt)
+
+    def _judged(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:
+        """The size of a photo, if it can be used, and what there is to say about it."""
+        listed = self._listed[key]
+        if len(listed) > 1:
+            return None, [Finding(Rule.PHOTO_LISTED_TWICE, key, ", ".join(item.place for item in listed))]
+        (only,) = listed
+        if only.problem:
+            return None, [only.problem]
+        findings = [only.doubt] if only.doubt else []
+        expected = only.image.width, only.image.height
+        try:
+            header = images.read_header(f"{self.photo_root}/{key}")
+            if not images.agrees(header.size, expected):
+                raise ImageError(Rule.SIZE_MISMATCH, images.mismatch(key, header, expected))
+        except ImageError as error:
+            return None, [*findings, Finding(error.rule, key, message=str(error))]
+        except OSError as error:
+            return None, [*findings, Finding(Rule.PHOTO_UNREADABLE, key, message=error.strerror or str(error))]
+        if not only.drawings:
+            findings.append(Finding(Rule.NO_SHAPES, key))
+        return header.size, findings
+
+    def _annotated(self, sheet: Sheet, instances: list[Instance]) -> AnnotatedPhoto:
+        (listed,) = self._listed[sheet.file]
+        labels = frozenset(drawing.label for drawing in listed.drawings if drawing.label is not None)
+        photo = Photo(sheet.file, sheet.size)
+        return AnnotatedPhoto(sheet.file, photo, sheet.frame, instances, listed.split, labels)
+
+    def _about_annotations(
+        self, sheet: Sheet, parts: Sequence[Part], instances: Sequence[Instance], findings: Sequence[Finding]
+    ) -> Iterator[Finding]:
+        """Boxes and areas in the file that are not those of the masks; Detectron2 takes them as they are."""
+        (listed,) = self._listed[sheet.file]
+        lost = {finding.place for finding in findings if finding.rule is Rule.NO_PIXELS}
+        numbers = dict.fromkeys(part.group for part in parts if part.place not in lost)
+        for number, instance in zip(numbers, instances):
+            drawing = listed.drawings[number]
+            for difference in _differences(drawing.annotation, instance):
+                yield Finding(Rule.MEASURES_DIFFER, sheet.file, drawing.place, difference)
+
+    def _classes_of(self, contents: Sequence[ForeignCoco]) -> tuple[str, ...]:
+        """The categories in the order of their ids, without those that only group others.
+
+        A category that no annotation has, and that another names as its ``supercategory``, is the root that Roboflow
+        puts before the classes.
+        """
+        categories = [item for content in contents for item in sorted(content.categories, key=lambda item: item.id)]
+        used = {drawing.label for listed in self._listed.values() for item in listed for drawing in item.drawings}
+        parents = {item.supercategory for item in categories if item.supercategory != item.name}
+        classes = []
+        for name in dict.fromkeys(item.name for item in categories):
+            if name not in used and name in parents:
+                self._about_files.append(Finding(Rule.GROUP_OF_CATEGORIES, message=repr(name)))
+                continue
+            if name not in used:
+                self._about_files.append(Finding(Rule.CATEGORY_UNUSED, message=repr(name)))
+            classes.append(name)
+        return tuple(classes)
+
+
+def _repeated(ids: Iterator[int | None]) -> set[int | None]:
+    seen: set[int | None] = set()
+    return {item for item in ids if item in seen or seen.add(item)}
+
+
+def _about_ids(file: str, annotations: Sequence[ForeignAnnotation]) -> Iterator[Finding]:
+    repeated = _repeated(annotation.id for annotation in annotations)
+    for index, annotation in enumerate(annotations):
+        if annotation.id in repeated or (annotation.id or 0) < 1:
+            yield Finding(Rule.ANNOTATION_ID, file, f"annotations[{index}]", f"id {annotation.id}")
+
+
+def _differences(annotation: ForeignAnnotation, instance: Instance) -> Iterator[str]:
+    """In words, how the box and the area in a file are not those of the mask."""
+    left, top, width, height = instance.bbox
+    if annotation.bbox is not None and not _is_near(annotation.bbox, instance.bbox):
+        said = ", ".join("?" if value is None else f"{value:g}" for value in annotation.bbox)
+        yield f"bbox {said}; that of the mask is {left:g}, {top:g}, {width:g}, {height:g}"
+    # The pixels of an outline's rim, which belong to the mask or not, are about as many as its box has around it.
+    if annotation.area is not None and abs(annotation.area - instance.area) > 2 * (width + height):
+        yield f"area {annotation.area:g}; that of the mask is {instance.area:g}"
+
+
+def _is_near(box: Sequence[float | None], other: Sequence[float]) -> bool:
+    if len(box) != 4 or None in box:
+        return False
+    edges, others = ((x, y, x + width, y + height) for x, y, width, height in (box, other))
+    return all(abs(one - two) <= _BOX_TOLERANCE for one, two in zip(edges, others))

@@ -1,0 +1,153 @@
+"""From the annotations of any COCO file to what each covers of its photo; what cannot be used becomes a finding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from pycocotools import mask as coco_mask
+
+from dataset_tools import rle, shapes
+from dataset_tools.findings import Finding, Rule
+from dataset_tools.foreign_coco import ForeignAnnotation, ForeignRle, decode_segmentation
+from dataset_tools.labelme import Shape
+from dataset_tools.records import Sheet
+from dataset_tools.shapes import Part, ShapeOptions, Unusable
+
+# A polygon as COCO has it: x, y, x, y, ..., None for what is no number.
+_Values = Sequence[float | None]
+
+
+class Drawing(msgspec.Struct, frozen=True, gc=False):
+    """An annotation with what it is called in findings, and its label; None where its category does not exist."""
+
+    place: str
+    label: str | None
+    annotation: ForeignAnnotation
+
+
+class _Sorted(msgspec.Struct, frozen=True, gc=False):
+    """The annotations of one photo as figures: shapes of polygons and boxes, RLEs as parts.
+
+    The group of each is the annotation's number in the photo.
+    """
+
+    sheet: Sheet
+    shapes: list[Shape]
+    masks: list[Part]
+    findings: list[Finding]
+
+
+def parts_of(
+    sheets: Sequence[Sheet], drawings: Sequence[Sequence[Drawing]], options: ShapeOptions
+) -> list[tuple[list[Part], list[Finding]]]:
+    """For each photo, what each of its annotations covers, in their order, and what was found on the way.
+
+    Args:
+        sheets: of some photos.
+        drawings: the annotations of each.
+        options: what becomes of them.
+    """
+    figures = [_sorted(sheet, drawn, options) for sheet, drawn in zip(sheets, drawings)]
+    covered = shapes.parts_of([item.sheet for item in figures], [item.shapes for item in figures], options)
+    made = []
+    for item, (parts, found) in zip(figures, covered):
+        parts = sorted([*parts, *item.masks], key=lambda part: part.group)
+        # What is wrong with a label would be said once for each polygon.
+        made.append((parts, list(dict.fromkeys(item.findings + found))))
+    return made
+
+
+def _sorted(sheet: Sheet, drawings: Sequence[Drawing], options: ShapeOptions) -> _Sorted:
+    figures, places, masks, findings = [], [], [], []
+    first: dict[tuple[str, bytes], str] = {}
+    for number, drawing in enumerate(drawings):
+        notes: list[shapes.Note] = []
+        try:
+            drawn = _drawn(drawing, sheet, notes)
+            if isinstance(drawn, dict):
+                masks.append(_mask(number, drawing, drawn, first, options, notes))
+            else:
+                figures += [_shape(number, drawing.label, *figure) for figure in drawn]
+                places += [drawing.place] * len(drawn)
+        except Unusable as reason:
+            notes.append((reason.rule, str(reason)))
+        findings += [Finding(rule, sheet.file, drawing.place, message) for rule, message in notes]
+    sheet = Sheet(sheet.file, sheet.size, sheet.frame, places)
+    return _Sorted(sheet, figures, masks, findings)
+
+
+def _drawn(drawing: Drawing, sheet: Sheet, notes: list[shapes.Note]) -> dict | list[tuple[str, _Values]]:
+    """A mask as pycocotools' RLE; or polygons and boxes, each with LabelMe's word for what it is."""
+    annotation = drawing.annotation
+    if drawing.label is None:
+        raise Unusable(Rule.CATEGORY_UNKNOWN, f"category_id {annotation.category_id}")
+    if annotation.iscrowd:
+        raise Unusable(Rule.CROWD, repr(drawing.label))
+    try:
+        segmentation = decode_segmentation(annotation)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Unusable(Rule.BAD_SEGMENTATION, str(error).replace("`$", "`segmentation")) from error
+    if isinstance(segmentation, ForeignRle):
+        return _encoded(segmentation, drawing.label, sheet.size)
+    if segmentation is not None:
+        return list(_polygons(segmentation, drawing.label, notes))
+    if annotation.bbox is None or len(annotation.bbox) != 4:
+        raise Unusable(Rule.NOTHING_DRAWN, repr(drawing.label))
+    notes.append((Rule.BOX_FOR_MASK, repr(drawing.label)))
+    left, top, width, height = map(_number, annotation.bbox)
+    if min(width, height) < 0:
+        raise Unusable(Rule.ZERO_AREA, f"box {drawing.label!r}, {width:g} x {height:g}")
+    return [("rectangle", (left, top, left + width, top + height))]
+
+
+def _polygons(polygons: Sequence[_Values], label: str, notes: list[shapes.Note]) -> Iterator[tuple[str, _Values]]:
+    for polygon in polygons:
+        if len(polygon) % 2:
+            notes.append((Rule.ODD_POLYGON, f"{label!r}, {len(polygon)} values"))
+        else:
+            yield "polygon", polygon
+
+
+def _shape(number: int, label: str, kind: str, values: _Values) -> Shape:
+    if None in values:
+        values = list(map(_number, values))
+    return Shape(label, tuple(zip(values[::2], values[1::2])), kind, number)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _encoded(mask: ForeignRle, label: str, size: tuple[int, int]) -> dict:
+    """A run-length code in pycocotools' form, once it is sure that it is one of the photo's size."""
+    height, width = mask.size
+    if (width, height) != size:
+        sizes = f"the mask is {width} x {height}, the photo {size[0]} x {size[1]}"
+        raise Unusable(Rule.MASK_OF_ANOTHER_SIZE, f"{label!r}: {sizes}")
+    try:
+        runs = rle.checked_runs(mask.size, mask.counts)
+    except rle.BadRle as error:
+        raise Unusable(Rule.MASK_UNREADABLE, f"{label!r}: {error}") from error
+    if not runs[1::2].any():
+        raise Unusable(Rule.MASK_EMPTY, repr(label))
+    if isinstance(mask.counts, str):
+        return {"size": [height, width], "counts": mask.counts.encode()}
+    return coco_mask.frPyObjects({"size": [height, width], "counts": mask.counts}, height, width)
+
+
+def _mask(
+    number: int,
+    drawing: Drawing,
+    encoded: dict,
+    first: dict[tuple[str, bytes], str],
+    options: ShapeOptions,
+    notes: list[shapes.Note],
+) -> Part:
+    """A mask as a part; ``first`` holds the masks before it in its photo, to find it a second time."""
+    label = shapes.resolved(drawing.label, options.labels, notes).name
+    earlier = first.setdefault((label, encoded["counts"]), drawing.place)
+    if earlier != drawing.place:
+        shapes.judge_repeated(drawing.label, earlier, options, notes)
+    return Part(drawing.place, label, number, encoded=encoded)

@@ -1,0 +1,50 @@
+"""``adopt``: an existing COCO dataset to a dataset folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dataset_tools.commands.convert import make
+from dataset_tools.commands.options import add_labels, add_output, add_shapes, dataset_options
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "adopt",
+        help="turn an existing COCO dataset into a dataset folder",
+        description="Check an existing COCO dataset of instances, and make a dataset folder of it: with ids, boxes and "
+        "areas made anew, and the card dataset.json. Everything odd is reported; photos with errors stop the command "
+        "before anything is written.",
+        epilog="Exit code 0: done; 1: the data have errors; 2: the command is wrong.",
+    )
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        help="a COCO file, whose photos are split as --split says; or a folder with files like train.json, "
+        "annotations/instances_train.json or train/_annotations.coco.json",
+    )
+    for split in ("train", "val", "test"):
+        parser.add_argument(f"--{split}", metavar="FILE", type=Path, help=f"in place of FILE: the file of {split}")
+    parser.add_argument(
+        "--images-root",
+        metavar="DIR",
+        type=Path,
+        help="the folder of the photos, which is searched with its sub-folders (default: the folder of the file)",
+    )
+    parser.add_argument("--jobs", metavar="N", type=int, help="processes that work at a time (default: one a core)")
+    add_output(parser)
+    add_labels(parser)
+    add_shapes(parser, with_lines=False)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from dataset_tools.adopt import AdoptOptions, adopt
+
+    names = ("file", "train", "val", "test", "images_root")
+    wanted = AdoptOptions(**{name: getattr(options, name) for name in names}, **dataset_options(options))
+    return make(lambda: adopt(wanted), options.output)

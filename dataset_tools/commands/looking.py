@@ -1,0 +1,73 @@
+"""Options and habits of the commands that look at annotations: ``preview``, ``stats`` and ``masks``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset_tools.commands.options import add_labels, add_reading, add_shapes, label_options, shape_options
+
+if TYPE_CHECKING:
+    from dataset_tools.findings import Finding
+    from dataset_tools.survey import Source, Wishes
+
+EPILOG = (
+    "Photos with errors are reported and left out. Exit code 0: done; 1: done, but photos were left out, or nothing is "
+    "left; 2: the command is wrong."
+)
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """What is looked at."""
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="the LabelMe folder or the dataset folder")
+
+
+def add_split(parser: argparse.ArgumentParser, default: str) -> None:
+    """Which photos are looked at; ``default`` says in words what no option means."""
+    parser.add_argument(
+        "--split",
+        choices=("train", "val", "test"),
+        help=f"which photos, where there are splits (default: {default})",
+    )
+
+
+def add_how(parser: argparse.ArgumentParser) -> None:
+    """How the folder is read: what ``convert`` makes of it with the same options is what one sees."""
+    add_labels(parser)
+    add_shapes(parser)
+    add_reading(parser, "FOLDER")
+
+
+def opened(options: argparse.Namespace) -> tuple[Source, Wishes]:
+    """The folder, and how it is to be read.
+
+    Raises:
+        UserError: there is no such folder, or the options are wrong.
+    """
+    from dataset_tools.classes import LabelRules
+    from dataset_tools.parallel import all_cores
+    from dataset_tools.shapes import ShapeOptions
+    from dataset_tools.sources import open_source
+    from dataset_tools.survey import Wishes
+
+    source = open_source(options.folder, options.photos, options.encoding)
+    labels = LabelRules(**label_options(options))
+    if labels.classes is None:
+        labels = replace(labels, classes=source.classes)
+    labels.check()
+    jobs = options.jobs if options.jobs is not None else all_cores()
+    return source, Wishes(ShapeOptions(labels, **shape_options(options)), jobs=jobs)
+
+
+def told(findings: Sequence[Finding]) -> int:
+    """Say on standard error what was found; the result is the exit code."""
+    from dataset_tools.errors import EXIT_DATA
+    from dataset_tools.terminal import report
+
+    if findings:
+        print(report(findings), file=sys.stderr)
+    return EXIT_DATA if any(finding.is_error for finding in findings) else 0

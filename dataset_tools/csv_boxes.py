@@ -1,0 +1,241 @@
+"""A table of boxes as makesense.ai exports it, a CSV file, as a source."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from dataset_tools import images
+from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.findings import Finding, Rule
+from dataset_tools.images import ImageError
+from dataset_tools.instances import build
+from dataset_tools.labelme import UTF8_BOM, Shape
+from dataset_tools.labelme_folder import check_encoding, check_folder
+from dataset_tools.named_photos import NamedPhotos
+from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
+from dataset_tools.shapes import ShapeOptions
+
+# What makesense.ai exports, in this order and without this line; spreadsheets and scripts put it at the top.
+COLUMNS = (
+    "label_name",
+    "bbox_x",
+    "bbox_y",
+    "bbox_width",
+    "bbox_height",
+    "image_name",
+    "image_width",
+    "image_height",
+)
+
+
+class _Row(msgspec.Struct, frozen=True, gc=False):
+    """One box: its line in the file (from 1), the shape, and the size of the photo as the line has it."""
+
+    line: int
+    shape: Shape
+    size: tuple[float, float]
+
+
+class _BadLine(ValueError):
+    """A line that describes no box, and why."""
+
+
+class CsvBoxes:
+    """Boxes and photos of a CSV file.
+
+    Args:
+        path: the file.
+        photos: the folder of the photos; None for that of the file.
+        encoding: of the file.
+        negatives: photos under the folder that no line names are photos with nothing in them.
+        exclude: a folder under it that is passed over.
+
+    Attributes:
+        keys: the photos, each once; every finding about a photo has its key for a file.
+        classes: None: the table has no list of them.
+
+    Raises:
+        UserError: there is no such file or folder, or the file is no text or empty.
+    """
+
+    classes: None = None
+
+    def __init__(
+        self,
+        path: Path,
+        photos: Path | None = None,
+        encoding: str = "utf-8",
+        negatives: bool = False,
+        exclude: Path | None = None,
+    ):
+        self.root, self.photo_root = path.parent, photos or path.parent
+        check_encoding(encoding)
+        text = _text(path, encoding)
+        check_folder(self.photo_root, "Name the folder of the photos")
+        self._name = path.name
+        self._finder = NamedPhotos(self.photo_root, exclude)
+        self._about_lines: list[Finding] = []
+        self._rows: dict[str, list[_Row]] = {}
+        self._about_photos: dict[str, list[Finding]] = {}
+        self._unusable: set[str] = set()
+        self._read_lines(text)
+        if not self._rows and not self._about_lines:
+            remedy = f"Export it again; a line is {','.join(COLUMNS)}"
+            raise UserError("there is no box in this file", file=path, remedy=remedy, exit_code=EXIT_DATA)
+        self._negatives = set(self._finder.all) - set(self._rows) if negatives else set()
+        self.keys = [*self._rows, *sorted(self._negatives)]
+
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
+        """Some photos with their boxes, and everything there is to say about each.
+
+        Args:
+            keys: some of ``keys``.
+            options: what becomes of boxes.
+            max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
+        """
+        read: dict[str, Read] = {}
+        sheets = []
+        for key in keys:
+            size, found = self._judged(key)
+            read[key] = None, found
+            if size is not None:
+                places = [f"line {row.line}" for row in self._rows.get(key, ())]
+                sheets.append(Sheet(key, size, images.fitted(size, max_size), places))
+        shapes = [[row.shape for row in self._rows.get(sheet.file, ())] for sheet in sheets]
+        for sheet, drawn, (instances, found) in zip(sheets, shapes, build(sheets, shapes, options)):
+            labels = frozenset(shape.label for shape in drawn)
+            photo = Photo(sheet.file, sheet.size)
+            item = AnnotatedPhoto(sheet.file, photo, sheet.frame, instances, labels=labels)
+            read[sheet.file] = item, read[sheet.file][1] + found
+        return [read[key] for key in keys]
+
+    def embedded(self, file: str) -> NoReturn:
+        """A table holds no photo.
+
+        Raises:
+            LookupError: as said.
+        """
+        raise LookupError(f"no photo is embedded for {file}")
+
+    def unread(self, used: set[str]) -> Iterator[Finding]:
+        """What there is to say about lines of no photo, and about photos that no line names."""
+        yield from self._about_lines
+        for photo in self._finder.all:
+            if photo not in self._rows and photo not in self._negatives:
+                yield Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=f"no line of {self._name} names it")
+
+    def _read_lines(self, text: str) -> None:
+        """Take in the lines, each to its photo."""
+        columns: Sequence[str] = COLUMNS
+        located: dict[str, str] = {}
+        for line, fields in _lines(text):
+            if set(COLUMNS) <= set(fields):
+                columns = fields
+                continue
+            try:
+                name, row = _row(line, fields, columns)
+            except _BadLine as error:
+                self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line}", str(error)))
+                continue
+            if name not in located:
+                located[name] = self._locate(name, line)
+            self._rows.setdefault(located[name], []).append(row)
+
+    def _locate(self, name: str, line: int) -> str:
+        """The photo of a name; the name itself, if there is none."""
+        try:
+            found = self._finder.find(name)
+        except ImageError as error:
+            self._unusable.add(name)
+            self._about_photos[name] = [Finding(error.rule, name, f"line {line}", str(error))]
+            return name
+        if found.is_guess:
+            message = f"image_name is {name!r}, '{found.path}' was taken"
+            self._about_photos[found.path] = [Finding(Rule.PHOTO_ELSEWHERE, found.path, f"line {line}", message)]
+        return found.path
+
+    def _judged(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:
+        """The size of a photo, if it can be used, and what there is to say about it."""
+        findings = list(self._about_photos.get(key, ()))
+        if key in self._unusable:
+            return None, findings
+        place = ""
+        try:
+            header = images.read_header(f"{self.photo_root}/{key}")
+            for row in self._rows.get(key, ()):
+                if not images.agrees(header.size, row.size):
+                    place = f"line {row.line}"
+                    raise ImageError(Rule.SIZE_MISMATCH, images.mismatch(key, header, row.size))
+        except ImageError as error:
+            return None, [*findings, Finding(error.rule, key, place, str(error))]
+        except OSError as error:
+            return None, [*findings, Finding(Rule.PHOTO_UNREADABLE, key, message=error.strerror or str(error))]
+        if key in self._negatives:
+            findings.append(Finding(Rule.TAKEN_AS_NEGATIVE, key))
+        return header.size, findings
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path names a CSV file."""
+    return path.suffix.lower() == ".csv"
+
+
+def _text(path: Path, encoding: str) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        remedy = "Name a CSV file as makesense.ai exports it"
+        raise UserError(f"the table cannot be read: {error.strerror}", file=path, remedy=remedy) from error
+    if content.startswith(UTF8_BOM):  # it says its encoding itself
+        content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
+    try:
+        return content.decode(encoding).replace("\0", "")
+    except UnicodeDecodeError as error:
+        reason = f"this is not {encoding} text: {error.reason} at byte {error.start}"
+        remedy = "Pass --encoding, for example --encoding gbk, or save the file as UTF-8"
+        raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA) from error
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines that are not empty, with their numbers, as fields."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    for fields in reader:
+        fields = [field.strip() for field in fields]
+        if any(fields):
+            yield reader.line_num, fields
+
+
+def _row(line: int, fields: Sequence[str], columns: Sequence[str]) -> tuple[str, _Row]:
+    """The photo's name and the box of a line.
+
+    Raises:
+        _BadLine: it has too few or too many fields, or a number that is none.
+    """
+    if len(fields) != len(columns):
+        raise _BadLine(f"{len(fields)} fields, not {len(columns)}")
+    values = dict(zip(columns, fields))
+    if not values["image_name"]:
+        raise _BadLine("no image_name")
+    left, top, width, height = (_number(values, column) for column in COLUMNS[1:5])
+    if min(width, height) < 0:
+        raise _BadLine(f"a box of {width:g} x {height:g}")
+    corners = (left, top), (left + width, top + height)
+    size = _number(values, "image_width"), _number(values, "image_height")
+    return values["image_name"], _Row(line, Shape(values["label_name"], corners, "rectangle"), size)
+
+
+def _number(values: dict[str, str], column: str) -> float:
+    try:
+        number = float(values[column])
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise _BadLine(f"{column} is {values[column]!r}, which is no number")
+    return number
