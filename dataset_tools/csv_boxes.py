@@ -85,9 +85,12 @@ class CsvBoxes:
         self._rows: dict[str, list[_Row]] = {}
         self._about_photos: dict[str, list[Finding]] = {}
         self._unusable: set[str] = set()
-        self._read_lines(text)
+        remedy = f"Export it again; a line is {','.join(COLUMNS)}"
+        try:
+            self._read_lines(text)
+        except csv.Error as error:
+            raise UserError(f"this is no CSV file: {error}", file=path, remedy=remedy, exit_code=EXIT_DATA) from error
         if not self._rows and not self._about_lines:
-            remedy = f"Export it again; a line is {','.join(COLUMNS)}"
             raise UserError("there is no box in this file", file=path, remedy=remedy, exit_code=EXIT_DATA)
         self._negatives = set(self._finder.all) - set(self._rows) if negatives else set()
         self.keys = [*self._rows, *sorted(self._negatives)]

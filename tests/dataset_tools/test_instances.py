@@ -1,12 +1,16 @@
 """Shapes to instances: what an instance covers, and where a finding points."""
 
+import base64
+import io
 import math
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelme.utils import shape_to_mask
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from dataset_tools import geometry, instances
@@ -27,12 +31,12 @@ def build(*shapes, classes=None, frame=None, **options):
     return built
 
 
-def pixels(instance):
+def pixels(instance, size=SIZE):
     if isinstance(instance.segmentation, Rle):
         encoded = {"size": list(instance.segmentation.size), "counts": instance.segmentation.counts}
     else:
         polygons = [np.reshape(polygon, (-1, 2)) for polygon in instance.segmentation]
-        encoded = geometry.union(geometry.rasterise(polygons, SIZE))
+        encoded = geometry.union(geometry.rasterise(polygons, size))
     return coco_mask.decode(encoded).astype(bool)
 
 
@@ -121,3 +125,73 @@ def test_a_part_without_pixels_does_not_take_its_group_with_it():
 def test_unknown_labels_are_helped(label, hint):
     _, (finding,) = build(Shape(label, SQUARE), classes=("car", "bus"))
     assert finding.rule is Rule.UNKNOWN_LABEL and hint in finding.message
+
+
+LARGE = (800, 700)
+
+
+@st.composite
+def large_shapes(draw):
+    """A shape of any type, 200 px wide or 128 px in radius at least and wholly on the photo, and labelme's mask."""
+    kind = draw(st.sampled_from(["polygon", "rectangle", "circle", "oriented_rectangle", "mask"]))
+    angle = draw(st.floats(0, 2 * math.pi))
+    centre = np.array([draw(st.floats(310, LARGE[0] - 310)), draw(st.floats(310, LARGE[1] - 310))])
+    mask = None
+    if kind == "rectangle":
+        half = np.array([draw(st.floats(100, 300)), draw(st.floats(100, 300))])
+        points = [centre - half, centre + half]
+    elif kind == "circle":
+        points = [centre, centre + draw(st.floats(128, 300)) * np.array([math.cos(angle), math.sin(angle)])]
+    elif kind == "mask":
+        side = draw(st.integers(260, 300))
+        rows, columns = np.mgrid[:side, :side]
+        mask = (rows - side / 2) ** 2 + (columns - side / 2) ** 2 < draw(st.integers(128, 130)) ** 2
+        points = [np.floor(centre - side / 2), np.floor(centre - side / 2) + side - 1]
+    else:
+        count = 4 if kind == "oriented_rectangle" else draw(st.integers(5, 40))
+        angles = angle + np.arange(count) * 2 * math.pi / count
+        radii = (
+            300.0
+            if kind == "oriented_rectangle"
+            else np.array(draw(st.lists(st.floats(180, 300), min_size=count, max_size=count)))
+        )
+        points = centre + np.reshape(radii, (-1, 1)) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points = [tuple(map(float, point)) for point in points]
+    encoded = base64_png(mask) if mask is not None else None
+    expected = shape_to_mask(LARGE[::-1], [list(point) for point in points], kind) if mask is None else None
+    if mask is not None:  # labelme pastes it
+        expected = np.zeros(LARGE[::-1], dtype=bool)
+        (x, y), _ = points
+        expected[int(y) : int(y) + side, int(x) : int(x) + side] = mask
+    return Shape("car", tuple(points), kind, mask=encoded), expected
+
+
+def base64_png(mask):
+    stream = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def edge_of(shape):
+    """The line that the user drew."""
+    points = shape.points
+    if shape.kind == "circle":
+        return shapely.Point(points[0]).buffer(math.dist(*points), quad_segs=256).exterior
+    if shape.kind == "rectangle":
+        return shapely.box(*points[0], *points[1]).exterior
+    return shapely.LinearRing(points)
+
+
+@settings(deadline=None, max_examples=60)
+@given(large_shapes())
+def test_large_shapes_agree_with_labelme(drawn):
+    """They differ in pixels that are within 1 px of the line only, and in few of them. A mask is the same."""
+    shape, expected = drawn
+    (((found,), _),) = instances.build([Sheet("a.json", LARGE, LARGE)], [[shape]], ShapeOptions())
+    mask = pixels(found, LARGE)
+    rows, columns = np.nonzero(mask != expected)
+    if shape.kind == "mask":
+        assert len(rows) == 0
+    else:
+        assert shapely.distance(shapely.box(columns, rows, columns + 1, rows + 1), edge_of(shape)).max(initial=0) <= 1
+    assert (mask & expected).sum() / (mask | expected).sum() > 0.97
