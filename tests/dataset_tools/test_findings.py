@@ -1,6 +1,7 @@
 """The table of rules."""
 
 import re
+from pathlib import Path
 
 from dataset_tools.findings import BadData, Rule
 
@@ -18,3 +19,17 @@ def test_every_rule_says_what_to_do():
 
 def test_bad_data_is_exit_code_1():
     assert BadData("one file has errors", [], remedy="Correct it").exit_code == 1
+
+
+def test_the_list_in_the_docs_is_the_code():
+    """One row each: code, severity, title, remedy, in the order of the codes."""
+    text = (Path(__file__).parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (LM\d{3}) \| (\w+) \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    assert rows == [(rule.code, rule.severity.value, rule.title, rule.remedy) for rule in Rule]
+
+
+def test_every_rule_is_used():
+    """A code that nothing finds any more must go from the table, too."""
+    room = Path(__file__).parents[2] / "dataset_tools"
+    source = "".join(path.read_text(encoding="utf-8") for path in room.rglob("*.py") if path.name != "findings.py")
+    assert [rule.name for rule in Rule if not re.search(rf"Rule\.{rule.name}\b", source)] == []
