@@ -236,7 +236,8 @@ class CocoFiles:
         """
         categories = [item for content in contents for item in sorted(content.categories, key=lambda item: item.id)]
         used = {drawing.label for listed in self._listed.values() for item in listed for drawing in item.drawings}
-        parents = {item.supercategory for item in categories if item.supercategory != item.name}
+        named = [item for item in categories if isinstance(item.supercategory, str)]
+        parents = {item.supercategory for item in named if item.supercategory != item.name}
         classes = []
         for name in dict.fromkeys(item.name for item in categories):
             if name not in used and name in parents:

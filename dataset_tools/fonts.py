@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from PIL import ImageFont
@@ -42,7 +42,7 @@ def _caption(label: str, number: int) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-@lru_cache(maxsize=None)
+@cache
 def path_for(text: str) -> str | None:
     """The file of a font that has every letter of a text; None if there is none."""
     for path in _FONTS:
@@ -56,7 +56,7 @@ def path_for(text: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def font_for(text: str, size: int) -> ImageFont.FreeTypeFont:
     """A font for a text, so many pixels high."""
     return ImageFont.truetype(path_for(text) or _FONTS[0], size)

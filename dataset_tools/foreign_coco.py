@@ -16,7 +16,7 @@ _REMEDY = "Export it again as COCO instances, or correct what is named"
 
 
 class ForeignCategory(msgspec.Struct, frozen=True, gc=False):
-    """A class, under any id; ``supercategory`` may name another one."""
+    """A class, under any id; ``supercategory`` may be the name of another one, or anything."""
 
     id: int
     name: str
@@ -61,7 +61,7 @@ class ForeignAnnotation(msgspec.Struct, frozen=True, gc=False):
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
     bbox: list[float | None] | None = None
     area: float | None = None
-    iscrowd: bool | int | None = 0
+    iscrowd: bool | float | None = 0
 
 
 class ForeignCoco(msgspec.Struct, frozen=True, gc=False):

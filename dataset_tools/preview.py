@@ -1,54 +1,39 @@
-"""Pictures of annotations: masks, labels and boxes drawn onto the photos, one by one and on one sheet."""
+"""``preview``: photos with what is annotated on them, one by one and on one sheet."""
 
 from __future__ import annotations
 
-import colorsys
+import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageOps, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
-from dataset_tools import fonts, geometry, looking, parallel
+from dataset_tools import drawing, looking, parallel
+from dataset_tools.drawing import Style
 from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder, write_atomically
 from dataset_tools.findings import BadData, Finding
-from dataset_tools.geometry import Mask
-from dataset_tools.records import Instance
+from dataset_tools.looking import BadPhoto, WithInstances
 from dataset_tools.survey import Entry, Source, Survey, Wishes
 
 SHEET_NAME = "preview.png"
 
-# Where splits are, the photos that training is about; test is looked at on purpose only.
-DEFAULT_SPLIT = "train"
+# Where there are splits, the photos that are trained on.
+_DEFAULT_SPLIT = "train"
 
 # A dataset of thousands of photos must not make a sheet that no program opens: it shows this many, evenly spread.
 _MOST_ON_SHEET = 100
-_TILE = 320  # pixels: large enough to see a mask, small enough for five in a row on a screen
-_TILES_IN_ROW = 5
 
-# Smaller photos are enlarged by a whole factor: words would cover them, and pixels can be told apart.
+# The longer side in pixels up to which photos are enlarged, by a whole factor: words would cover them.
 _LEAST_SIDE = 320
 
-# A mask lets its photo through, so that an outline that is off by a few pixels shows; its rim tells it from others.
-_OPACITY = 0.4
-
-# Sizes of letters in pixels: they have to be legible, also on a photo that is shown on a whole screen.
-_SMALLEST_LETTERS = 12
-_LETTERS_SHARE = 1 / 40
-
-# Neighbouring hues are this far apart on the colour circle; the golden ratio keeps any number of classes apart. Light
-# and dark ones take turns, since greens and blues look alike over a wide range.
-_GOLDEN_RATIO = 0.618033988749895
-_SATURATION_AND_VALUE = ((0.8, 1.0), (0.45, 1.0), (1.0, 0.65))
-
-# Stands in the sheet's file: a picture without it is somebody else's, and is not replaced.
+# Stands in the file of a sheet: a picture without it is somebody else's, and is not replaced.
 _MADE_BY = "polymask preview"
 
-_FAST = 1  # zlib's level: half the time of its default, for files a tenth larger
+# zlib's level for photos: against its default, a third of the time, and files a tenth larger.
+FAST = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +41,8 @@ class PreviewOptions:
     """What the user asked for.
 
     Attributes:
-        output: the folder to make, or a PNG file for the sheet alone.
-        split: ``train``, ``val`` or ``test``; None takes DEFAULT_SPLIT, or everything where nothing is split.
+        output: the folder to make; or a name that ends with .png, for the sheet alone.
+        split: ``train``, ``val`` or ``test``; None for train, or for everything where there are no splits.
         most: at most so many photos, evenly spread; None for all.
     """
 
@@ -66,7 +51,7 @@ class PreviewOptions:
     most: int | None = None
 
     @property
-    def sheet_only(self) -> bool:
+    def is_sheet(self) -> bool:
         return self.output.suffix.lower() == ".png"
 
 
@@ -76,19 +61,19 @@ class Drawn:
 
     Attributes:
         photos: how many were drawn.
-        sheet: the file with all of them, or with some, evenly spread.
+        split: of which they are, where there are splits.
         numbered: labels that no font here can show, by the number that stands for each in the pictures.
-        findings: of the whole folder, and of the photos that could not be drawn.
+        findings: about the whole folder, and about photos that could not be drawn.
     """
 
     photos: int
-    sheet: Path
+    split: str | None
     numbered: dict[str, str]
     findings: list[Finding]
 
 
 def preview(source: Source, wishes: Wishes, options: PreviewOptions) -> Drawn:
-    """Draw photos with what is annotated on them, a PNG for each, and a sheet. Photos with errors are left out.
+    """Draw photos with masks, labels and boxes on them: a PNG for each, and a sheet. Those with errors are left out.
 
     Raises:
         UserError: the options are wrong, or other things are where the pictures are to go.
@@ -96,29 +81,131 @@ def preview(source: Source, wishes: Wishes, options: PreviewOptions) -> Drawn:
     """
     if options.most is not None and options.most < 1:
         raise UserError(f"--max is {options.most}", remedy="Pass a number from 1 up, or leave it out")
-    _check_output(options, source)
+    _check_output(source, options)
     with Survey(source, wishes) as survey:
-        entries = looking.usable(survey)
-        default = DEFAULT_SPLIT if looking.is_split(entries) else None
-        entries = looking.of_split(entries, options.split or default, source.root)
-        names = _file_names(entries)
-        entries = _evenly(entries, options.most)
-        style = _Style.of(looking.class_names(survey, wishes.shapes.labels.classes))
-        with _place(options) as folder:
-            tiles, seen = [], set()
-            for tile in _draw_all(survey, entries, names, style, folder, wishes.jobs):
-                if isinstance(tile, Finding):
-                    survey.findings.append(tile)
-                    continue
-                seen.add(tile.name)
-                if tile.picture is not None:
-                    tiles.append(tile)
-            if not seen:
-                remedy = "Correct what is listed above"
-                raise BadData("no photo can be drawn", survey.findings, file=source.root, remedy=remedy)
-            present = {label for entry in entries if names[entry.file] in seen for label in entry.counts}
-            _save_sheet(tiles, style, present, options, folder)
-    sheet = options.output if options.sheet_only else options.output / SHEET_NAME
-    numbered = {style.captions[label]: label for label in style.captions if style.captions[label] != label}
-    numbered = {text: label for text, label in numbered.items() if label in present and text.startswith("#")}
-    return Drawn(len(seen), sheet, numbered, survey.findings)
+        usable = looking.usable(survey)
+        split = options.split or (_DEFAULT_SPLIT if looking.is_split(usable) else None)
+        entries = looking.of_split(usable, split, source.root)
+        style = Style.of(looking.class_names(survey, wishes.shapes.labels.classes))
+        names = _names(entries)
+        chosen = _evenly(entries, options.most)
+        if options.is_sheet:
+            chosen = _evenly(chosen, _MOST_ON_SHEET)
+            drawn, sheet = _draw(survey, chosen, names, style, None, wishes.jobs)
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(options.output, sheet)
+        else:
+            with replaced_folder(options.output) as part:
+                drawn, sheet = _draw(survey, chosen, names, style, part, wishes.jobs)
+                (part / SHEET_NAME).write_bytes(sheet)
+        return Drawn(len(drawn), split, _numbered(style, drawn), survey.findings)
+
+
+def _check_output(source: Source, options: PreviewOptions) -> None:
+    if not options.is_sheet:
+        looking.check_output(options.output, source, SHEET_NAME, (".png",), "previews")
+        return
+    looking.check_place(options.output, source)
+    if options.output.exists() and not _is_sheet(options.output):
+        remedy = "Choose another --output"
+        raise UserError("this exists and is no sheet of previews", file=options.output, remedy=remedy)
+
+
+def _is_sheet(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            return picture.info.get("Software") == _MADE_BY
+    except (OSError, SyntaxError, ValueError):  # a folder, no PNG, a broken one
+        return False
+
+
+def _evenly(items: Sequence, most: int | None) -> list:
+    if most is None or len(items) <= most:
+        return list(items)
+    return [items[index * len(items) // most] for index in range(most)]
+
+
+def _names(entries: Sequence[Entry]) -> dict[str, str]:
+    """A name for each picture, by file: the photo's place in the split, and its stem, which alone may not be unique."""
+    digits = len(str(len(entries)))
+    return {
+        entry.file: f"{number:0{digits}}_{PurePosixPath(entry.photo.path).stem}"
+        for number, entry in enumerate(entries, start=1)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a process has to know: ``folder`` takes the pictures, unless it is None; the rest is by file."""
+
+    source: Source
+    style: Style
+    names: dict[str, str]
+    on_sheet: set[str]
+    folder: Path | None
+
+
+def _draw(
+    survey: Survey, entries: list[Entry], names: dict[str, str], style: Style, folder: Path | None, jobs: int
+) -> tuple[list[Entry], bytes]:
+    """The photos that could be drawn, and the sheet as a file."""
+    on_sheet = {entry.file for entry in _evenly(entries, _MOST_ON_SHEET)}
+    task = _Task(survey.source, style, names, on_sheet, folder)
+    results = parallel.in_order(_draw_some, task, WithInstances(survey, entries), jobs, "Drawing", "photo")
+    drawn, tiles = [], []
+    for entry, result in zip(entries, results):
+        if isinstance(result, Finding):
+            survey.findings.append(result)
+            continue
+        drawn.append(entry)
+        if result is not None:
+            tiles.append((names[entry.file], result))
+    if not drawn:
+        remedy = "Correct what is listed above"
+        raise BadData("no photo can be drawn", survey.findings, file=survey.source.root, remedy=remedy)
+    present = {label for entry in drawn for label in entry.counts}
+    sheet = drawing.sheet(tiles, style, [name for name in style.colours if name in present])
+    return drawn, _as_file(sheet)
+
+
+def _draw_some(task: _Task, items: WithInstances) -> list[Image.Image | Finding | None]:
+    """Draw some photos: each yields its tile on the sheet, None if it is not there, or why it cannot be drawn."""
+    return [_draw_one(task, entry, instances) for entry, instances in items]
+
+
+def _draw_one(task: _Task, entry: Entry, instances: Sequence) -> Image.Image | Finding | None:
+    try:
+        photo = looking.photo_of(task.source, entry)
+    except BadPhoto as error:
+        return error.finding
+    sizes = {}
+    if task.folder is not None:
+        sizes["picture"] = _picture_size(photo.size)
+    if entry.file in task.on_sheet:
+        sizes["tile"] = drawing.tile_size(photo.size)
+    pictures = dict(zip(sizes, drawing.draw(photo, instances, task.style, list(sizes.values()))))
+    if "picture" in pictures:
+        pictures["picture"].save(task.folder / f"{task.names[entry.file]}.png", compress_level=FAST)
+    return pictures.get("tile")
+
+
+def _picture_size(size: tuple[int, int]) -> tuple[int, int]:
+    factor = math.ceil(_LEAST_SIDE / max(size))
+    return size[0] * factor, size[1] * factor
+
+
+def _as_file(sheet: Image.Image) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", _MADE_BY)
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG", pnginfo=info)
+    return stream.getvalue()
+
+
+def _numbered(style: Style, entries: Sequence[Entry]) -> dict[str, str]:
+    present = {label for entry in entries for label in entry.counts}
+    return {
+        caption: label
+        for number, (label, caption) in enumerate(style.captions.items(), start=1)
+        if label in present and caption == f"#{number}" != label
+    }

@@ -152,7 +152,8 @@ class Survey:
             self.labels |= labels
             if fields is not None:
                 self._spool.write(payload)
-                self.entries.append(Entry(*fields, start, len(payload)))
+                file, photo, *others = fields
+                self.entries.append(Entry(file, Photo(*photo), *others, start, len(payload)))
                 start += len(payload)
         self.findings += self.source.unread({entry.photo.path for entry in self.entries})
 
@@ -177,7 +178,8 @@ def _packed(item: AnnotatedPhoto | None, findings: list[Finding], look: int | No
         return None, frozenset(), b"", findings
     counts = dict(Counter(instance.label for instance in item.instances))
     needs_rle = any(not isinstance(instance.segmentation, list) for instance in item.instances)
-    fields = item.file, item.photo, item.size, item.split, counts, needs_rle, look
+    photo = item.photo.path, item.photo.size, item.photo.embedded  # Python's own types are pickled faster
+    fields = item.file, photo, item.size, item.split, counts, needs_rle, look
     return fields, item.labels, msgspec.json.encode(item.instances), findings
 
 

@@ -5,32 +5,43 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, look, opened
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "preview",
-        help="draw the masks, labels and boxes of a dataset folder onto its photos",
-        description="Draw the masks, labels and boxes of a dataset folder onto its photos: a PNG per photo, and all of "
-        "them on one sheet, preview.png.",
+        help="draw masks, labels and boxes onto the photos",
+        description="Draw the masks, labels and boxes of a LabelMe folder or a dataset folder onto its photos: a PNG "
+        "per photo, and all of them on one sheet, preview.png, or a hundred of them, evenly spread.",
+        epilog=EPILOG,
     )
-    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the dataset folder")
+    add_folder(parser)
     parser.add_argument(
         "--output",
-        metavar="DIR",
+        metavar="DIR|FILE.png",
         type=Path,
         required=True,
-        help="the folder to make; previews that are there are replaced",
+        help="the folder to make, or a PNG file for the sheet alone; previews that are there are replaced",
     )
-    parser.add_argument(
-        "--split", choices=("train", "val", "test"), default="train", help="which photos (default: train)"
-    )
+    add_split(parser, "train")
     parser.add_argument("--max", metavar="N", type=int, help="at most so many photos, evenly spread (default: all)")
+    add_how(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.preview import preview
+    from dataset_tools.preview import SHEET_NAME, PreviewOptions, preview
+    from dataset_tools.terminal import visible
 
-    count = preview(options.dataset, options.output, split=options.split, most=options.max)
-    print(f"{count} photos of {options.split} in {options.output}; all on one sheet: {options.output / 'preview.png'}")
-    return 0
+    wanted = PreviewOptions(output=options.output, split=options.split, most=options.max)
+    drawn, code = look(lambda: preview(*opened(options), wanted))
+    photos = f"{drawn.photos} photo{'' if drawn.photos == 1 else 's'}" + (f" of {drawn.split}" if drawn.split else "")
+    if wanted.is_sheet:
+        print(visible(f"{photos} on one sheet: {options.output}"))
+    else:
+        print(visible(f"{photos} in {options.output}; on one sheet: {options.output / SHEET_NAME}"))
+    for caption, label in drawn.numbered.items():
+        print(visible(f"{caption} is {label!r}, which no font here can show"))
+    return code

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
 from dataset_tools.convert import Converted, ConvertOptions, convert
@@ -94,6 +95,16 @@ def _base64_png(picture: Image.Image, **options) -> str:
     stream = io.BytesIO()
     picture.save(stream, "PNG", **options)
     return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+@pytest.fixture(autouse=True)
+def clean_catalogs():
+    """Detectron2's catalogs are the whole process's: what a test registers is gone after it."""
+    before = set(DatasetCatalog.list())
+    yield
+    for name in set(DatasetCatalog.list()) - before:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
 
 
 @pytest.fixture

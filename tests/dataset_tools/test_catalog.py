@@ -12,15 +12,6 @@ from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
 
 
-@pytest.fixture(autouse=True)
-def clean_catalogs():
-    before = set(DatasetCatalog.list())
-    yield
-    for name in set(DatasetCatalog.list()) - before:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
-
-
 def test_round_trip(folder, square, mask_shape):
     folder.pair("train/a", [square("car"), mask_shape("bus", np.eye(9), corner=(30, 20))])
     folder.pair("val/b", [square("car")], seed=1)

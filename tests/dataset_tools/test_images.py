@@ -192,3 +192,39 @@ def test_text_in_an_embedded_png_is_no_flag():
     info = PngImagePlugin.PngInfo()
     info.add_text("Comment", "a")
     assert images.standalone(bytes_of(marked(), "PNG", pnginfo=info)).suffix == ".png"
+
+
+PLAIN = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "grey": {},
+    "comment": {"comment": b"made by nobody"},
+    "long comment": {"comment": b"x" * 9000},
+    "EXIF": {"exif": exif(6)},
+    "ICC": {"icc_profile": b"profile" * 100},
+    "XMP": {"xmp": b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="1"/>'},
+    "restarts": {"restart_marker_blocks": 4},
+    "CMYK": {},
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_quick_way_to_a_jpegs_header_is_pillows(name, tmp_path):
+    picture = noise((97, 51)).convert({"grey": "L", "CMYK": "CMYK"}.get(name, "RGB"))
+    content = bytes_of(picture, "JPEG", **PLAIN[name])
+    (tmp_path / "a.jpg").write_bytes(content)
+    with images._opened(content) as (image, stream):
+        expected = images._header(image, stream)
+    assert images.read_header(content) == images.read_header(tmp_path / "a.jpg") == expected
+    plain = name not in ("long comment", "EXIF", "ICC", "XMP", "CMYK")
+    assert images._plain_jpeg(content) == (expected if plain else None)
+
+
+def test_a_spoiled_jpeg_is_left_to_pillow():
+    content = bytes_of(noise(), "JPEG")
+    scan = content.index(b"\xff\xda")
+    for end in range(scan):
+        assert images._plain_jpeg(content[:end]) is None
+    frame = content.index(b"\xff\xc0")
+    for change in (b"\x0c", b"\x08\xff\xff\xff\xff", b"\x08\0\0\0\x40"):  # 12 bits; too large; no height
+        assert images._plain_jpeg(content[: frame + 4] + change + content[frame + 4 + len(change) :]) is None

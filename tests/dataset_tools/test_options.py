@@ -212,7 +212,7 @@ def test_photos_are_copied_byte_by_byte(folder, square, base64_png):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_resized_photos_are_upright_and_their_masks_lie_where_they_lay(folder, square, mask_shape, orientation):
-    """Against Detectron2's reader of the original: the same picture, half as wide, and every mask half as wide on it."""
+    """Against Detectron2's reader of the original: the same picture at half the width, and every mask with it."""
     stored = (128, 96) if orientation < 5 else (96, 128)
     path = folder.photo("a.jpg", size=stored, orientation=orientation)
     blob = np.zeros((96, 128), dtype=bool)

@@ -5,7 +5,11 @@ import pytest
 from PIL import Image
 
 from dataset_tools.errors import UserError
-from dataset_tools.preview import preview
+from dataset_tools.findings import BadData
+from dataset_tools.preview import PreviewOptions, preview
+from dataset_tools.shapes import ShapeOptions
+from dataset_tools.sources import open_source
+from dataset_tools.survey import Wishes
 
 
 @pytest.fixture
@@ -18,61 +22,83 @@ def dataset(folder, square, mask_shape):
     return folder
 
 
+def draw(folder, output, **options):
+    return preview(open_source(folder), Wishes(ShapeOptions()), PreviewOptions(output=output, **options))
+
+
 def pictures(output):
     return sorted(path.name for path in output.iterdir())
 
 
-def test_a_picture_a_photo_and_a_sheet(dataset, tmp_path):
-    assert preview(dataset.dataset, tmp_path / "out") == 3
+@pytest.mark.parametrize("kind", ["dataset", "root"])
+def test_a_picture_a_photo_and_a_sheet(dataset, tmp_path, kind):
+    """Small photos are enlarged five times; of a LabelMe folder that is split one sees the same."""
+    drawn = draw(getattr(dataset, kind), tmp_path / "out")
+    assert (drawn.photos, drawn.split) == (3, "train")
     assert pictures(tmp_path / "out") == ["1_a.png", "2_b.png", "3_a.png", "preview.png"]
-    drawn = np.asarray(Image.open(tmp_path / "out" / "1_a.png")).astype(int)
-    photo = np.asarray(Image.open(dataset.root / "train" / "a.jpg")).astype(int)
-    changed = np.abs(drawn - photo).max(axis=-1) > 0
-    assert changed[20:24, 8:24].all() and changed[30:39, 40:49].all()  # the masks, away from the words
-    assert not changed[44:, :30].any()  # nothing where nothing is annotated
+    picture = np.asarray(Image.open(tmp_path / "out" / "1_a.png")).astype(int)
+    photo = np.asarray(Image.open(dataset.root / "train" / "a.jpg")).astype(int).repeat(5, axis=0).repeat(5, axis=1)
+    changed = np.abs(picture - photo).max(axis=-1) > 0
+    assert changed[5 * 20 : 5 * 24, 5 * 8 : 5 * 24].all() and changed[5 * 36 : 5 * 39, 5 * 40 : 5 * 49].all()
+    assert not changed[5 * 44 :, : 5 * 30].any()  # nothing where nothing is annotated
     negative = np.asarray(Image.open(tmp_path / "out" / "2_b.png"))
-    assert np.array_equal(negative, np.asarray(Image.open(dataset.root / "train" / "b.jpg")))
+    original = np.asarray(Image.open(dataset.root / "train" / "b.jpg"))
+    assert np.array_equal(negative, original.repeat(5, axis=0).repeat(5, axis=1))
 
 
 def test_turned_photo_is_drawn_turned(folder, square, tmp_path):
-    folder.photo("a.jpg", orientation=6)
-    folder.json("a.json", [square()], size=(48, 64))
-    folder.convert()
-    preview(folder.dataset, tmp_path / "out")
-    assert Image.open(tmp_path / "out" / "1_a.png").size == (48, 64)
+    folder.photo("a.jpg", size=(480, 360), orientation=6)
+    folder.json("a.json", [square()], size=(360, 480))
+    draw(folder.root, tmp_path / "out")
+    assert Image.open(tmp_path / "out" / "1_a.png").size == (360, 480)
+
+
+def test_a_sheet_alone(dataset, tmp_path):
+    draw(dataset.dataset, tmp_path / "grid.png")
+    draw(dataset.dataset, tmp_path / "grid.png", split="val")  # replaces its own sheet
+    Image.new("RGB", (9, 9)).save(tmp_path / "other.png")
+    with pytest.raises(UserError, match="no sheet"):
+        draw(dataset.dataset, tmp_path / "other.png")
+    assert Image.open(tmp_path / "other.png").size == (9, 9)
 
 
 def test_some_of_them(dataset, tmp_path):
-    assert preview(dataset.dataset, tmp_path / "out", most=2) == 2
-    assert preview(dataset.dataset, tmp_path / "out", split="val") == 1  # replaces the previews
+    assert draw(dataset.dataset, tmp_path / "out", most=2).photos == 2
+    assert draw(dataset.dataset, tmp_path / "out", split="val").photos == 1  # replaces the previews
     assert pictures(tmp_path / "out") == ["1_c.png", "preview.png"]
 
 
 def test_other_peoples_folders_are_left_alone(dataset, tmp_path):
     output = tmp_path / "out"
     output.mkdir()
-    preview(dataset.dataset, output)
+    draw(dataset.dataset, output)
     (output / "notes.txt").write_text("precious")
     for folder in (output, dataset.root, dataset.dataset):
         before = pictures(folder)
         with pytest.raises(UserError, match="previews only"):
-            preview(dataset.dataset, folder)
+            draw(dataset.dataset, folder)
         assert pictures(folder) == before
 
 
 @pytest.mark.parametrize("options", [{"split": "test"}, {"most": 0}])
 def test_nothing_to_draw(dataset, tmp_path, options):
     with pytest.raises(UserError):
-        preview(dataset.dataset, tmp_path / "out", **options)
+        draw(dataset.dataset, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
 def test_photo_that_has_gone_or_changed(dataset, tmp_path):
+    """It is left out and said; the others are drawn."""
     path = dataset.root / "train" / "a.jpg"
     Image.new("RGB", (10, 10)).save(path)
-    with pytest.raises(UserError, match="10 x 10"):
-        preview(dataset.dataset, tmp_path / "out")
-    path.unlink()
-    with pytest.raises(UserError, match="a.jpg"):
-        preview(dataset.dataset, tmp_path / "out")
+    for _ in range(2):
+        drawn = draw(dataset.dataset, tmp_path / "out")
+        assert drawn.photos == 2 and [finding.file for finding in drawn.findings if finding.is_error]
+        path.unlink(missing_ok=True)
+
+
+def test_no_photo_is_left(folder, square, tmp_path):
+    folder.json("a.json", [square()], "gone.jpg")
+    with pytest.raises(BadData):
+        draw(folder.root, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,35 @@
+"""``masks``: objects on black, and index pictures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, look, opened
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "masks",
+        help="write photos with everything but the objects black, and pictures that number the instances",
+        description="Write, for each photo of a LabelMe folder or a dataset folder, the photo with everything but the "
+        "objects black (black/), a picture whose levels number the instances (index/), and a table, masks.json.",
+        epilog=EPILOG,
+    )
+    add_folder(parser)
+    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="the folder to make")
+    parser.add_argument("--kind", choices=("black", "index", "both"), default="both", help="(default: both)")
+    add_split(parser, "all")
+    add_how(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from dataset_tools.masks import TABLE_NAME, masks
+    from dataset_tools.terminal import visible
+
+    done, code = look(lambda: masks(*opened(options), options.output, options.kind, options.split))
+    photos = f"{done.photos} photo{'' if done.photos == 1 else 's'}"
+    print(visible(f"{photos} in {options.output}; their instances in {options.output / TABLE_NAME}"))
+    return code

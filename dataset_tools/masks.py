@@ -1,0 +1,133 @@
+"""``masks``: photos with everything but the objects black, and pictures whose levels number the instances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from dataset_tools import looking, parallel
+from dataset_tools.files import replaced_folder
+from dataset_tools.findings import Finding
+from dataset_tools.looking import BadPhoto, WithInstances
+from dataset_tools.records import Instance
+from dataset_tools.survey import Entry, Source, Survey, Wishes
+
+TABLE_NAME = "masks.json"
+
+# What is written for each photo: objects on black, the numbers of the instances, or both.
+KINDS = ("black", "index", "both")
+
+_LEVELS = 255  # of an 8-bit picture; more instances take 16 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """How many photos were written, and what was found."""
+
+    photos: int
+    findings: list[Finding]
+
+
+def masks(source: Source, wishes: Wishes, output: Path, kind: str = "both", split: str | None = None) -> Masked:
+    """Write masked photos and index pictures into folders ``black`` and ``index``, and a table of the instances.
+
+    The index is 0 where nothing is annotated, then 1, 2, ... for the instances in order; a later one lies on top.
+
+    Args:
+        source: a LabelMe folder or a dataset folder.
+        wishes: how it is read.
+        output: the folder to make. One that holds nothing but earlier masks is replaced.
+        kind: one of ``KINDS``.
+        split: ``train``, ``val`` or ``test``; None for all photos.
+
+    Raises:
+        UserError: output holds other things, or there is no such split.
+        BadData: no photo can be used. Nothing is made or changed then.
+    """
+    looking.check_output(output, source, TABLE_NAME, (".png",), "masks")
+    with Survey(source, wishes) as survey:
+        entries = looking.of_split(looking.usable(survey), split, source.root)
+        names = _names(entries)
+        with replaced_folder(output) as part:
+            for folder in {(part / each / names[entry.file]).parent for entry in entries for each in _folders(kind)}:
+                folder.mkdir(parents=True, exist_ok=True)
+            task = _Task(source, kind, names, part)
+            items = WithInstances(survey, entries)
+            table = {}
+            for entry, result in zip(
+                entries, parallel.in_order(_write_some, task, items, wishes.jobs, "Writing masks", "photo")
+            ):
+                if isinstance(result, Finding):
+                    survey.findings.append(result)
+                else:
+                    table[names[entry.file]] = {"photo": entry.photo.path, "instances": result}
+            (part / TABLE_NAME).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return Masked(len(table), survey.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a process has to know; names are by annotation file."""
+
+    source: Source
+    kind: str
+    names: dict[str, str]
+    folder: Path
+
+
+def _folders(kind: str) -> tuple[str, ...]:
+    return ("black", "index") if kind == "both" else (kind,)
+
+
+def _names(entries: Sequence[Entry]) -> dict[str, str]:
+    """The path of each picture: its split, where there is one, and the photo's path; a.jpg and a.png do not meet."""
+    names, taken = {}, set()
+    for entry in entries:
+        parts = PurePosixPath(entry.photo.path).with_suffix("").parts
+        stem = "/".join(part for part in parts if part not in ("/", ".."))
+        if entry.split and not stem.startswith(f"{entry.split}/"):
+            stem = f"{entry.split}/{stem}"
+        name, number = f"{stem}.png", 2
+        while name.casefold() in taken:
+            name, number = f"{stem}_{number}.png", number + 1
+        taken.add(name.casefold())
+        names[entry.file] = name
+    return names
+
+
+def _write_some(task: _Task, items: WithInstances) -> list[list[dict] | Finding]:
+    """Write the pictures of some photos: each yields its rows of the table, or why it cannot be written."""
+    results: list[list[dict] | Finding] = []
+    for entry, instances in items:
+        try:
+            photo = looking.photo_of(task.source, entry) if task.kind != "index" else None
+        except BadPhoto as error:
+            results.append(error.finding)
+            continue
+        index = index_of(instances, entry.size)
+        name = task.names[entry.file]
+        if photo is not None:
+            black = np.where((index > 0)[..., None], np.asarray(photo), 0).astype(np.uint8)
+            Image.fromarray(black).save(task.folder / "black" / name)
+        if task.kind != "black":
+            Image.fromarray(index).save(task.folder / "index" / name)
+        results.append(
+            [
+                {"index": number, "label": instance.label, "area": instance.area, "bbox": instance.bbox}
+                for number, instance in enumerate(instances, start=1)
+            ]
+        )
+    return results
+
+
+def index_of(instances: Sequence[Instance], size: tuple[int, int]) -> np.ndarray:
+    """The index picture (height, width) of the instances in a photo of a (width, height); 8 bits, or 16 for many."""
+    index = np.zeros(size[::-1], dtype=np.uint8 if len(instances) <= _LEVELS else np.uint16)
+    for number, instance in enumerate(instances, start=1):
+        index[looking.mask_of(instance, size)] = number
+    return index

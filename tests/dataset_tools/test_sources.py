@@ -1,0 +1,42 @@
+"""Which door a path leads to."""
+
+import pytest
+
+from dataset_tools.coco_files import CocoFiles
+from dataset_tools.csv_boxes import CsvBoxes
+from dataset_tools.errors import UserError
+from dataset_tools.labelme_folder import LabelmeFolder
+from dataset_tools.shapes import ShapeOptions
+from dataset_tools.sources import open_source
+from dataset_tools.survey import Survey, Wishes
+
+
+def test_doors(folder, square):
+    folder.pair("a", [square()])
+    folder.convert(fractions=(1, 0, 0))
+    (folder.root / "boxes.CSV").write_text("car,8,8,16,16,a.jpg,64,48\n")
+    sources = [open_source(path) for path in (folder.root, folder.dataset, folder.root / "boxes.CSV")]
+    assert list(map(type, sources)) == [LabelmeFolder, CocoFiles, CsvBoxes]
+    assert [source.classes for source in sources] == [None, ("car",), None]
+    read = []
+    for source in sources:
+        with Survey(source, Wishes(ShapeOptions(training_size=10_000))) as survey:
+            (entry,) = survey.entries
+            read.append((entry.photo, survey.instances(entry), survey.findings))
+    assert read[0] == read[1] == read[2]  # the same photo with the same square, however it is written down
+
+
+def test_photos_elsewhere(folder, square, tmp_path):
+    folder.pair("a", [square()])
+    folder.convert(fractions=(1, 0, 0))
+    photos = folder.root.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="no such folder"):
+        open_source(folder.dataset)
+    with Survey(open_source(folder.dataset, photos), Wishes(ShapeOptions())) as survey:
+        assert [entry.photo.path for entry in survey.entries] == ["a.jpg"]
+
+
+def test_nothing_there(tmp_path):
+    for name in ("gone", "gone.csv"):
+        with pytest.raises(UserError):
+            open_source(tmp_path / name)
