@@ -10,7 +10,7 @@ from dataset_tools import images, instances, labelme
 from dataset_tools.card import SPLITS
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.labelme import AnnotationFile
+from dataset_tools.labelme import AnnotationFile, Shape
 from dataset_tools.photos import PhotoFinder
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
@@ -95,25 +95,24 @@ class LabelmeFolder:
             max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
         """
         read: dict[str, Read] = {}
-        records: dict[str, AnnotationFile] = {}
+        shapes: dict[str, Sequence[Shape]] = {}
+        photos: dict[str, Photo | None] = {}
         for key in keys:
             try:
                 self._refuse(key)
                 if key not in self._negatives:
-                    records[key] = self._decode(key)
+                    record = self._decode(key)
+                    photos[key], found = self._finder.find(key, record)
+                    read[key], shapes[key] = (None, found), record.shapes
             except _Unreadable as error:
                 read[key] = None, [error.finding]
-        photos = {}
-        for key, record in records.items():
-            photos[key], found = self._finder.find(key, record)
-            read[key] = None, found
         sheets = [Sheet(key, photo.size, images.fitted(photo.size, max_size)) for key, photo in photos.items() if photo]
-        made = instances.build(sheets, [records[sheet.file].shapes for sheet in sheets], options)
+        made = instances.build(sheets, [shapes[sheet.file] for sheet in sheets], options)
         for sheet, (built, further) in zip(sheets, made):
             key, found = sheet.file, read[sheet.file][1]
-            labels = frozenset(shape.label for shape in records[key].shapes)
+            labels = frozenset(shape.label for shape in shapes[key])
             item = AnnotatedPhoto(key, photos[key], sheet.frame, built, self._split(key), labels)
-            if not records[key].shapes:
+            if not shapes[key]:
                 further = [*further, Finding(Rule.NO_SHAPES, key)]
             read[key] = item, found + further
         return [read[key] if key in read else self._read_negative(key, max_size) for key in keys]
