@@ -1,0 +1,75 @@
+"""Numbers counted by hand on a folder that is small enough for it."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from dataset_tools import stats
+from dataset_tools.__main__ import main
+from dataset_tools.errors import UserError
+from dataset_tools.shapes import ShapeOptions
+from dataset_tools.sources import open_source
+from dataset_tools.survey import Wishes
+
+
+@pytest.fixture
+def many(folder, square):
+    folder.pair("train/a", [square("car"), square("bus", left=30, side=12)])
+    folder.pair("train/b", [], seed=1)
+    folder.photo("val/c.jpg", size=(400, 200))
+    shapes = [square("car", side=32), square("car", left=100, top=50, side=96), square("car", left=250, side=100)]
+    folder.json("val/c.json", shapes, "c.jpg", size=(400, 200))
+    folder.convert()
+    return folder
+
+
+def count(path):
+    return stats.count(open_source(path), Wishes(ShapeOptions()))
+
+
+@pytest.mark.parametrize("kind", ["root", "dataset"])
+def test_numbers(many, kind):
+    counted = count(getattr(many, kind)).stats
+    assert counted.splits == {
+        "train": stats.SplitStats(2, 1, {"bus": 1, "car": 1}, small=2, medium=0, large=0),
+        "val": stats.SplitStats(1, 0, {"bus": 0, "car": 3}, small=0, medium=1, large=2),
+    }
+    assert counted.photo_sizes == [((64, 48), 2), ((400, 200), 1)]
+    assert counted.instances_per_photo == [0, 1, 2, 2.5, 3]
+    assert counted.sides == [12, 16, 32, 96, 100]
+    assert counted.relative_sides[-1] == pytest.approx((100 * 100 / (400 * 200)) ** 0.5, abs=1e-4)
+
+
+def test_centres(folder, square):
+    folder.pair("a", [square(left=16, top=16, side=16)])
+    assert count(folder.root).centres.tolist() == [[24 / 64, 24 / 48]]
+
+
+def test_a_folder_without_splits_has_one_column(folder, square):
+    folder.pair("a", [square()])
+    assert list(count(folder.root).stats.splits) == ["all"]
+
+
+def test_command(many, tmp_path, capsys):
+    assert main(["stats", str(many.root), "--output", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["train", "val"] and lines[1].split() == ["images", "2", "1"]
+    assert lines[4].split() == ["bus", "1", "0"] and lines[5].split() == ["car", "1", "3"]
+    plots = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert plots == ["centres.png", "classes.png", "instance_sizes.png", "instances_per_photo.png", "photo_sizes.png"]
+    assert all(Image.open(tmp_path / "out" / name).width >= 600 for name in plots)
+    assert main(["stats", str(many.root), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "out" / "stats.json").read_text())
+
+
+def test_other_peoples_folders_are_left_alone(many, tmp_path):
+    (tmp_path / "notes.txt").write_text("precious")
+    with pytest.raises(UserError, match="statistics only"):
+        stats.write(count(many.root), open_source(many.root), tmp_path)
+
+
+def test_a_label_that_looks_like_a_formula(folder, square, tmp_path):
+    folder.pair("a", [square(r"$\frac{$"), square("车", left=30)])
+    stats.write(count(folder.root), open_source(folder.root), tmp_path / "out")
+    assert (tmp_path / "out" / "classes.png").is_file()
