@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dataset_tools import fonts, geometry
+from dataset_tools import fonts
 from dataset_tools.geometry import Mask
 from dataset_tools.looking import mask_of
 from dataset_tools.records import Instance
@@ -66,8 +66,8 @@ def draw(
     for instance in instances:
         mask = mask_of(instance, photo.size)
         for pixels, size in zip(canvases, sizes):
-            fitting = mask if size == photo.size else geometry.resized(mask, size)
-            _paint(pixels, fitting, _box(instance, photo.size, size), style.colours[instance.label])
+            box = _box(instance, photo.size, size)
+            _paint(pixels, _sampled(mask, box, size), box, style.colours[instance.label])
     pictures = [Image.fromarray(pixels) for pixels in canvases]
     for picture in pictures:
         _draw_boxes(picture, instances, photo.size, style)
@@ -89,10 +89,19 @@ def _box(instance: Instance, old: tuple[int, int], new: tuple[int, int]) -> Rect
     return left, top, max(left, min(right, new[0] - 1)), max(top, min(bottom, new[1] - 1))
 
 
+def _sampled(mask: Mask, box: Rectangle, size: tuple[int, int]) -> Mask:
+    """A mask scaled to a (width, height), but only what is in a box there: each pixel has the value of the nearest."""
+    left, top, right, bottom = box
+    height, width = mask.shape
+    rows = ((np.arange(top, bottom + 1) + 0.5) * (height / size[1])).astype(int)
+    columns = ((np.arange(left, right + 1) + 0.5) * (width / size[0])).astype(int)
+    return mask[np.ix_(rows, columns)]
+
+
 def _paint(pixels: NDArray[np.uint8], mask: Mask, box: Rectangle, colour: Colour) -> None:
+    """Paint what of a mask is in a box there."""
     left, top, right, bottom = box
     region = pixels[top : bottom + 1, left : right + 1]
-    mask = mask[top : bottom + 1, left : right + 1]
     region[mask] = (1 - _OPACITY) * region[mask] + _OPACITY * np.array(colour)
     region[mask & ~_inside(mask, _line_width(pixels.shape))] = colour
 

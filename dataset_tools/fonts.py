@@ -27,7 +27,7 @@ _FONTS = (
 _IN_NO_FONT = "\uffff"
 
 # A label that is longer is cut: it would cover the picture.
-_LONGEST = 40
+_LONGEST = 30
 
 
 def captions(labels: Sequence[str]) -> dict[str, str]:
