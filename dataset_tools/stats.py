@@ -1,20 +1,15 @@
-"""Facts about annotations: how many, how large, where. No advice, and no photo is decoded.
-
-``measure`` takes the numbers in one pass, ``summarise`` makes the facts of them, ``plots`` the pictures.
-"""
+"""``stats``: how many photos and instances there are, of which classes, where and how large. Facts, no advice."""
 
 from __future__ import annotations
 
-from array import array
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from dataset_tools import looking
 from dataset_tools.card import SPLITS
@@ -22,283 +17,221 @@ from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding
 from dataset_tools.survey import Source, Survey, Wishes
 
-FACTS_NAME = "stats.json"
+TABLE_NAME = "stats.json"
 
-# The sides in pixels of the squares at which COCO's evaluation parts small, medium and large (COCOeval.areaRng).
-COCO_SIDES = (32, 96)
+# The name of the only column where nothing is split.
+ALL = "all"
 
-_SIZES_SHOWN = 5
+# COCO's own borders between small, medium and large instances: sides of a square in pixels (COCOeval's areaRng).
+SMALL, LARGE = 32, 96
 
-
-class Measured(Protocol):
-    """What is read of an instance: label, area in pixels, box as x, y, width, height in pixels."""
-
-    label: str
-    area: float
-    bbox: tuple[float, float, float, float]
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-class Annotated(NamedTuple):
-    """A photo: (width, height) in pixels; ``train``, ``val``, ``test`` or None; its instances."""
-
-    size: tuple[int, int]
-    split: str | None
-    instances: Sequence[Measured]
-
-
-@dataclass(frozen=True, slots=True)
-class Measures:
-    """The numbers of all photos and of all instances: some 50 bytes for each.
+class SplitStats(msgspec.Struct, frozen=True):
+    """One split.
 
     Attributes:
-        classes: names, in order.
-        split_of: of each photo, its place in SPLITS; -1 for none.
-        sizes: (N, 2): width and height of each photo in pixels.
-        counts: instances of each photo.
-        photo_of, class_of: of each instance, the places of its photo and of its class.
-        areas: of each instance in pixels.
-        centres: (N, 2): the x and y of each box's centre, as shares of the photo's width and height.
+        images: how many photos.
+        negatives: how many of them have nothing in them.
+        instances: how many of each class.
+        small, medium, large: how many instances, by COCO's areas at the photos' own size.
     """
-
-    classes: tuple[str, ...]
-    split_of: NDArray[np.int8]
-    sizes: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    photo_of: NDArray[np.int64]
-    class_of: NDArray[np.int64]
-    areas: NDArray[np.float64]
-    centres: NDArray[np.float64]
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """How some numbers are spread: the least, the three quartiles (linearly interpolated), and the most."""
-
-    least: float
-    quarter: float
-    median: float
-    three_quarters: float
-    most: float
-
-
-class Part(msgspec.Struct, frozen=True):
-    """How much there is in a split or in all: photos, photos with nothing in them, instances; and by class."""
 
     images: int
     negatives: int
-    instances: int
-    instances_per_class: dict[str, int]
-    images_per_class: dict[str, int]
-
-
-class PhotoSize(msgspec.Struct, frozen=True):
-    """A size of photos in pixels, and how many photos have it."""
-
-    width: int
-    height: int
-    images: int
+    instances: dict[str, int]
+    small: int
+    medium: int
+    large: int
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """The facts.
+    """A dataset in numbers.
 
     Attributes:
-        all: of everything together.
-        splits: of each split, in order; empty where nothing is split.
-        photo_sizes: all that there are, the commonest first.
-        coco_sizes: how many instances are ``small`` (less than 32 x 32 px of area), ``medium``, and ``large`` (96 x 96
-            px and more), at the photos' own sizes.
-        instances_per_image: photos with nothing in them included.
-        area: of instances in pixels; None where there are none.
-        relative_size: the square root of an instance's area by that of its photo: 0.1 is a tenth of a side.
-        size_per_class: the square root of the area in pixels, of each class that has instances.
+        splits: those that there are; one called ``all`` where nothing is split.
+        photo_sizes: (width, height) in pixels as shown and how many photos have it, the commonest first.
+        instances_per_photo, sides, relative_sides: least, quartiles and greatest; a side is the square root of an
+            instance's area in pixels, relative to that of its photo.
     """
 
-    all: Part
-    splits: dict[str, Part]
-    photo_sizes: list[PhotoSize]
-    coco_sizes: dict[str, int]
-    instances_per_image: Spread
-    area: Spread | None
-    relative_size: Spread | None
-    size_per_class: dict[str, Spread]
+    splits: dict[str, SplitStats]
+    photo_sizes: list[tuple[tuple[int, int], int]]
+    instances_per_photo: list[float]
+    sides: list[float]
+    relative_sides: list[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The facts, and what was found on the way."""
+    """The numbers, what they were made of for plots, and what was found.
+
+    Attributes:
+        stats: the numbers.
+        instances_per_photo: of each photo.
+        sides: of each instance, in pixels.
+        centres: (N, 2): of each instance's box, as a share of the photo's width and height.
+        findings: about the whole folder.
+    """
 
     stats: Stats
+    instances_per_photo: np.ndarray
+    sides: np.ndarray
+    centres: np.ndarray
     findings: list[Finding]
 
 
-def stats(source: Source, wishes: Wishes, split: str | None = None, output: Path | None = None) -> Counted:
-    """The facts about the photos without errors, and plots if there is a folder for them.
-
-    Args:
-        source: what is counted.
-        wishes: how it is read.
-        split: ``train``, ``val`` or ``test``; None for everything.
-        output: the folder to make, with the facts as JSON and a PNG file for each plot; None for none.
+def count(source: Source, wishes: Wishes) -> Counted:
+    """Count a LabelMe folder or a dataset folder; photos with errors are left out.
 
     Raises:
-        UserError: there is no such split, or other things are where the plots are to go.
         BadData: no photo is left.
     """
-    if output is not None:
-        looking.check_output(output, source, FACTS_NAME, (".png",), "statistics")
     with Survey(source, wishes) as survey:
-        entries = looking.of_split(looking.usable(survey), split, source.root)
-        photos = (Annotated(entry.size, entry.split, survey.stored(entry)) for entry in entries)
-        measures = measure(photos, looking.class_names(survey, wishes.shapes.labels.classes))
-        facts = summarise(measures)
-        if output is not None:
-            from dataset_tools import plots
-
-            with replaced_folder(output) as part:
-                plots.save(measures, part)
-                (part / FACTS_NAME).write_bytes(as_json(facts))
-        return Counted(facts, survey.findings)
-
-
-def measure(photos: Iterable[Annotated], classes: Sequence[str]) -> Measures:
-    """The numbers of photos, which are taken one by one. ``classes`` holds every label."""
-    places = {name: index for index, name in enumerate(classes)}
-    splits, sizes, counts = array("b"), array("q"), array("q")
-    photo_of, class_of, areas, centres = array("q"), array("q"), array("d"), array("d")
-    for number, photo in enumerate(photos):
-        splits.append(SPLITS.index(photo.split) if photo.split else -1)
-        sizes.extend(photo.size)
-        counts.append(len(photo.instances))
-        for instance in photo.instances:
-            x, y, width, height = instance.bbox
-            photo_of.append(number)
-            class_of.append(places[instance.label])
-            areas.append(instance.area)
-            centres.extend(((x + width / 2) / photo.size[0], (y + height / 2) / photo.size[1]))
-    return Measures(
-        tuple(classes),
-        np.array(splits, dtype=np.int8),
-        np.array(sizes, dtype=np.int64).reshape(-1, 2),
-        np.array(counts, dtype=np.int64),
-        np.array(photo_of, dtype=np.int64),
-        np.array(class_of, dtype=np.int64),
-        np.array(areas, dtype=np.float64),
-        np.array(centres, dtype=np.float64).reshape(-1, 2),
-    )
-
-
-def summarise(measures: Measures) -> Stats:
-    """The facts that the numbers of at least one photo say."""
-    is_split = bool(np.any(measures.split_of >= 0))
-    splits = {name: _part(measures, measures.split_of == index) for index, name in enumerate(SPLITS) if is_split}
-    sides = np.sqrt(measures.areas)
-    small, large = (side * side for side in COCO_SIDES)
-    return Stats(
-        all=_part(measures, np.ones(len(measures.counts), dtype=bool)),
-        splits=splits,
-        photo_sizes=_photo_sizes(measures.sizes),
-        coco_sizes={
-            "small": int(np.count_nonzero(measures.areas < small)),
-            "medium": int(np.count_nonzero((measures.areas >= small) & (measures.areas < large))),
-            "large": int(np.count_nonzero(measures.areas >= large)),
-        },
-        instances_per_image=_spread(measures.counts),
-        area=_spread(measures.areas),
-        relative_size=_spread(sides / np.sqrt(measures.sizes.prod(axis=1)[measures.photo_of])),
-        size_per_class={
-            name: _spread(sides[measures.class_of == index])
-            for index, name in enumerate(measures.classes)
-            if np.any(measures.class_of == index)
-        },
-    )
-
-
-def _part(measures: Measures, chosen: NDArray[np.bool_]) -> Part:
-    """How much there is on the chosen photos."""
-    counts = measures.counts[chosen]
-    on_chosen = chosen[measures.photo_of]
-    class_of, photo_of = measures.class_of[on_chosen], measures.photo_of[on_chosen]
-    # A photo and a class as one number, each once: on how many photos a class is.
-    on_photos = np.unique(photo_of * len(measures.classes) + class_of) % max(1, len(measures.classes))
-    return Part(
-        len(counts),
-        int(np.count_nonzero(counts == 0)),
-        int(counts.sum()),
-        _by_class(measures.classes, class_of),
-        _by_class(measures.classes, on_photos),
-    )
-
-
-def _by_class(classes: Sequence[str], class_of: NDArray[np.int64]) -> dict[str, int]:
-    return dict(zip(classes, np.bincount(class_of, minlength=len(classes)).tolist()))
-
-
-def _photo_sizes(sizes: NDArray[np.int64]) -> list[PhotoSize]:
-    counted = Counter(map(tuple, sizes.tolist()))
-    ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    return [PhotoSize(width, height, count) for (width, height), count in ranked]
-
-
-def _spread(values: NDArray) -> Spread | None:
-    return Spread(*np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist()) if len(values) else None
-
-
-def as_json(facts: Stats) -> bytes:
-    """The facts as readable JSON, the same bytes for the same facts."""
-    return msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n"
-
-
-def as_text(facts: Stats) -> str:
-    """The facts as tables."""
-    return "\n".join([*_count_table(facts), "", *_spread_table(facts), "", *_sizes_of_photos(facts)])
-
-
-def _count_table(facts: Stats) -> list[str]:
-    parts = [*facts.splits.values(), facts.all]
-    rows = [
-        ["", *facts.splits, "all"],
-        ["images", *(part.images for part in parts)],
-        ["  without instances", *(part.negatives for part in parts)],
-        ["instances", *(part.instances for part in parts)],
-    ]
-    rows += [[f"  {name}", *(part.instances_per_class[name] for part in parts)] for name in facts.all.images_per_class]
-    rows += [["images with"]]
-    rows += [[f"  {name}", *(part.images_per_class[name] for part in parts)] for name in facts.all.images_per_class]
-    return _table(rows)
-
-
-def _spread_table(facts: Stats) -> list[str]:
-    rows = [["", "least", "25 %", "median", "75 %", "most"]]
-    rows += _row("instances an image", facts.instances_per_image)
-    rows += _row("area of instances, px", facts.area)
-    rows += _row("its root by that of the image's, %", facts.relative_size, 100)
-    rows += [["its root, px"]] if facts.size_per_class else []
-    for name, spread in facts.size_per_class.items():
-        rows += _row(f"  {name}", spread)
-    return _table(rows)
-
-
-def _row(title: str, spread: Spread | None, factor: int = 1) -> list[list[str]]:
-    return [[title, *(f"{value * factor:.5g}" for value in msgspec.structs.astuple(spread))]] if spread else []
-
-
-def _sizes_of_photos(facts: Stats) -> Iterator[str]:
-    small, large = COCO_SIDES
-    counts = facts.coco_sizes
-    if facts.area:
-        yield (
-            f"COCO's sizes: {counts['small']} small (area under {small} x {small} px), {counts['medium']} medium, "
-            f"{counts['large']} large (from {large} x {large} px)"
+        entries = looking.usable(survey)
+        classes = looking.class_names(survey, wishes.shapes.labels.classes)
+        splits = [split for split in SPLITS if any(entry.split == split for entry in entries)] or [ALL]
+        groups = {split: [entry for entry in entries if split in (ALL, entry.split)] for split in splits}
+        tallies = {split: Counter() for split in splits}
+        areas, relative, centres = [], [], []
+        sides_of: dict[str, list[float]] = {split: [] for split in splits}
+        for split, members in groups.items():
+            for entry in members:
+                width, height = entry.size
+                for instance in survey.stored(entry):
+                    x, y, box_width, box_height = instance.bbox
+                    areas.append(instance.area)
+                    relative.append(instance.area / (width * height))
+                    centres.append(((x + box_width / 2) / width, (y + box_height / 2) / height))
+                    tallies[split][instance.label] += 1
+                    sides_of[split].append(instance.area**0.5)
+        per_photo = np.array([sum(entry.counts.values()) for entry in entries])
+        sizes = Counter(tuple(entry.size) for entry in entries)
+        stats = Stats(
+            splits={
+                split: _split(members, {name: tallies[split][name] for name in classes}, np.array(sides_of[split]))
+                for split, members in groups.items()
+            },
+            photo_sizes=sorted(sizes.items(), key=lambda item: (-item[1], item[0])),
+            instances_per_photo=_quantiles(per_photo),
+            sides=_quantiles(np.sqrt(areas)),
+            relative_sides=_quantiles(np.sqrt(relative)),
         )
-    shown = [f"{size.width} x {size.height} ({size.images})" for size in facts.photo_sizes[:_SIZES_SHOWN]]
-    further = len(facts.photo_sizes) - len(shown)
-    yield "image sizes: " + ", ".join(shown) + (f", and {further} more" if further else "")
-    if further:
-        by_pixels = sorted(facts.photo_sizes, key=lambda size: (size.width * size.height, size.width))
-        least, most = (f"{size.width} x {size.height}" for size in (by_pixels[0], by_pixels[-1]))
-        yield f"             from {least} to {most}"
+        return Counted(stats, per_photo, np.sqrt(areas), np.reshape(centres, (-1, 2)), survey.findings)
 
 
-def _table(rows: Sequence[Sequence[object]]) -> list[str]:
+def _split(members: Sequence, instances: dict[str, int], sides: np.ndarray) -> SplitStats:
+    small, large = int((sides < SMALL).sum()), int((sides >= LARGE).sum())
+    negatives = sum(not entry.counts for entry in members)
+    return SplitStats(len(members), negatives, instances, small, len(sides) - small - large, large)
+
+
+def _quantiles(values: Sequence[float] | np.ndarray) -> list[float]:
+    return np.quantile(values, _QUANTILES).round(4).tolist() if len(values) else []
+
+
+def table(stats: Stats) -> str:
+    """The numbers for people."""
+    columns = list(stats.splits)
+    rows = [["", *columns]]
+    rows += [[name, *(str(getattr(stats.splits[c], name)) for c in columns)] for name in ("images", "negatives")]
+    rows.append(["instances", *(str(sum(stats.splits[c].instances.values())) for c in columns)])
+    rows += [
+        [f"  {name}", *(str(stats.splits[c].instances[name]) for c in columns)]
+        for name in stats.splits[columns[0]].instances
+    ]
+    for name, text in (
+        ("small", f"  small, under {SMALL} x {SMALL} px"),
+        ("medium", "  medium"),
+        ("large", f"  large, from {LARGE} x {LARGE} px"),
+    ):
+        rows.append([text, *(str(getattr(stats.splits[c], name)) for c in columns)])
     first = max(len(row[0]) for row in rows)
-    return [row[0].ljust(first) + "".join(str(cell).rjust(10) for cell in row[1:]) for row in rows]
+    lines = [row[0].ljust(first) + "".join(cell.rjust(9) for cell in row[1:]) for row in rows]
+    lines += ["", " " * 33 + "".join(word.rjust(9) for word in ("least", "quarter", "median", "3/4", "most"))]
+    for name, values, digits in (
+        ("instances in a photo", stats.instances_per_photo, 0),
+        ("side of an instance, px", stats.sides, 0),
+        ("side of an instance, of its photo", stats.relative_sides, 3),
+    ):
+        lines.append(name.ljust(33) + "".join(f"{value:.{digits}f}".rjust(9) for value in values))
+    (width, height), many = stats.photo_sizes[0]
+    others = len(stats.photo_sizes) - 1
+    lines += [
+        "",
+        f"photos: {width} x {height} px ({many})"
+        + (f", and {others} other size{'s' if others > 1 else ''}" if others else ""),
+    ]
+    return "\n".join(lines)
+
+
+def write(counted: Counted, source: Source, output: Path) -> None:
+    """Write the numbers as JSON, and plots of them as PNG files, into a folder.
+
+    Raises:
+        UserError: the folder holds other things than statistics.
+    """
+    looking.check_output(output, source, TABLE_NAME, (".png",), "statistics")
+    with replaced_folder(output) as part:
+        (part / TABLE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2) + b"\n")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # matplotlib's font lacks some scripts: a box stands in
+            _plot(counted, part)
+
+
+def _plot(counted: Counted, folder: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import ScalarFormatter
+
+    stats = counted.stats
+    classes = list(next(iter(stats.splits.values())).instances)
+
+    figure, axes = pyplot.subplots(figsize=(8, 1.5 + 0.35 * len(classes)), layout="constrained")
+    left = np.zeros(len(classes))
+    for split, numbers in stats.splits.items():
+        values = np.array([numbers.instances[name] for name in classes])
+        axes.barh(range(len(classes)), values, left=left, label=split)
+        left += values
+    # The dollar sign would begin a formula.
+    axes.set_yticks(range(len(classes)), [name.replace("$", r"\$") for name in classes])
+    axes.invert_yaxis()
+    axes.set(xlabel="instances", title="Instances of each class")
+    axes.legend()
+    figure.savefig(folder / "classes.png", dpi=100)
+
+    figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
+    most = int(counted.instances_per_photo.max(initial=0))
+    axes.hist(counted.instances_per_photo, bins=np.linspace(-0.5, most + 0.5, min(most + 2, 41)), edgecolor="white")
+    axes.set(xlabel="instances in a photo", ylabel="photos", title="Instances in a photo")
+    figure.savefig(folder / "instances_per_photo.png", dpi=100)
+
+    if len(counted.sides):
+        figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
+        axes.hist(counted.sides, bins=np.geomspace(counted.sides.min() * 0.95, counted.sides.max() * 1.05, 40))
+        for side in (SMALL, LARGE):
+            axes.axvline(side, color="black", linestyle=":")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(ScalarFormatter())
+        axes.set(xlabel="square root of the area in pixels; dotted: COCO's small and large")
+        axes.set(ylabel="instances", title="Size of the instances")
+        figure.savefig(folder / "instance_sizes.png", dpi=100)
+
+        figure, axes = pyplot.subplots(figsize=(6, 5), layout="constrained")
+        heat = axes.hist2d(*counted.centres.T, bins=24, range=[(0, 1), (0, 1)], cmap="viridis")
+        figure.colorbar(heat[3], label="instances")
+        axes.invert_yaxis()
+        axes.set(xlabel="share of the width", ylabel="share of the height", title="Centres of the instances")
+        figure.savefig(folder / "centres.png", dpi=100)
+
+    figure, axes = pyplot.subplots(figsize=(6, 5), layout="constrained")
+    sides = np.array([size for size, _ in stats.photo_sizes])
+    axes.scatter(*sides.T, s=[20 + 200 * many / stats.photo_sizes[0][1] for _, many in stats.photo_sizes], alpha=0.6)
+    axes.set(xlabel="width in pixels", ylabel="height in pixels", title="Size of the photos; larger dots, more photos")
+    axes.set(xlim=(0, sides[:, 0].max() * 1.1), ylim=(0, sides[:, 1].max() * 1.1))
+    figure.savefig(folder / "photo_sizes.png", dpi=100)
+    pyplot.close("all")
