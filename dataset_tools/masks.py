@@ -12,7 +12,7 @@ from PIL import Image
 
 from dataset_tools import looking, parallel
 from dataset_tools.files import replaced_folder
-from dataset_tools.findings import Finding
+from dataset_tools.findings import BadData, Finding
 from dataset_tools.looking import BadPhoto, WithInstances
 from dataset_tools.records import Instance
 from dataset_tools.survey import Entry, Source, Survey, Wishes
@@ -66,6 +66,9 @@ def masks(source: Source, wishes: Wishes, output: Path, kind: str = "both", spli
                     survey.findings.append(result)
                 else:
                     table[names[entry.file]] = {"photo": entry.photo.path, "instances": result}
+            if not table:
+                remedy = "Correct what is listed above"
+                raise BadData("no photo can be read", survey.findings, file=source.root, remedy=remedy)
             (part / TABLE_NAME).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return Masked(len(table), survey.findings)
 

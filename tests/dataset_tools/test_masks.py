@@ -9,6 +9,7 @@ from pycocotools.coco import COCO
 
 from dataset_tools.__main__ import main
 from dataset_tools.errors import UserError
+from dataset_tools.findings import BadData
 from dataset_tools.masks import masks
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.sources import open_source
@@ -77,6 +78,16 @@ def test_other_peoples_folders_are_left_alone(many, tmp_path):
         write(many.root, tmp_path / "out")
     with pytest.raises(UserError, match="inside the LabelMe folder"):
         write(many.root, many.root / "out")
+
+
+def test_earlier_masks_stay_where_no_photo_can_be_read(folder, square, tmp_path):
+    folder.pair("a", [square()])
+    write(folder.root, tmp_path / "out")
+    photo = folder.root / "a.jpg"
+    photo.write_bytes(photo.read_bytes()[:-200])  # its header is whole
+    with pytest.raises(BadData):
+        write(folder.root, tmp_path / "out")
+    assert (tmp_path / "out" / "index" / "a.png").is_file()
 
 
 def test_command(many, tmp_path, capsys):
