@@ -19,6 +19,7 @@ from dataset_tools.images import ImageError
 from dataset_tools.instances import assemble
 from dataset_tools.labelme_folder import check_folder
 from dataset_tools.named_photos import NamedPhotos
+from dataset_tools.photos import size_of
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read, Sheet
 from dataset_tools.shapes import Part, ShapeOptions
 
@@ -197,18 +198,12 @@ class CocoFiles:
         if only.problem:
             return None, [only.problem]
         findings = [only.doubt] if only.doubt else []
-        expected = only.image.width, only.image.height
-        try:
-            header = images.read_header(f"{self.photo_root}/{key}")
-            if not images.agrees(header.size, expected):
-                raise ImageError(Rule.SIZE_MISMATCH, images.mismatch(key, header, expected))
-        except ImageError as error:
-            return None, [*findings, Finding(error.rule, key, message=str(error))]
-        except OSError as error:
-            return None, [*findings, Finding(Rule.PHOTO_UNREADABLE, key, message=error.strerror or str(error))]
+        size, problem = size_of(self.photo_root, key, [("", (only.image.width, only.image.height))])
+        if problem:
+            return None, [*findings, problem]
         if not only.drawings:
             findings.append(Finding(Rule.NO_SHAPES, key))
-        return header.size, findings
+        return size, findings
 
     def _annotated(self, sheet: Sheet, instances: list[Instance]) -> AnnotatedPhoto:
         (listed,) = self._listed[sheet.file]

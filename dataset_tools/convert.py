@@ -13,7 +13,7 @@ from dataset_tools.card import CARD_NAME, SPLITS, Card
 from dataset_tools.classes import LabelRules
 from dataset_tools.csv_boxes import CsvBoxes, is_table
 from dataset_tools.errors import UserError
-from dataset_tools.findings import BadData, Finding
+from dataset_tools.findings import BadData, Finding, refusal
 from dataset_tools.labelme_folder import LabelmeFolder, is_text
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.splits import DEFAULT_FRACTIONS, check_fractions, group_names, split
@@ -77,7 +77,8 @@ class DatasetOptions:
     @property
     def wishes(self) -> Wishes:
         shapes = ShapeOptions(self.labels, self.line_width, self.repair, self.holes, self.drop_duplicates)
-        max_size = (self.max_size or MAX_SIZE) if self.images == "resize" else None
+        max_size = MAX_SIZE if self.max_size is None else self.max_size
+        max_size = max_size if self.images == "resize" else None
         return Wishes(shapes, max_size, jobs=parallel.all_cores() if self.jobs is None else self.jobs)
 
 
@@ -140,9 +141,9 @@ def make_dataset(source: Source, options: DatasetOptions) -> Converted:
         splits = _assign_splits(usable, options, source.root)
         findings += doubts.about_classes(usable, survey.labels, options.labels)
         findings += doubts.about_splits(splits, classes)
-        dataset = Dataset(_name(options), classes, splits, options.images, _made_by(options))
-        card = write(survey, dataset, options.output, options.wishes.jobs)
-        return Converted(card, findings, skipped)
+        dataset = Dataset(_name(options), classes, splits, options.images, options.skip_bad, _made_by(options))
+        card, unwritten = write(survey, dataset, options.output, options.wishes.jobs)
+        return Converted(card, findings, skipped + unwritten)
 
 
 def check_options(options: DatasetOptions, source: Path) -> None:
@@ -153,17 +154,13 @@ def check_options(options: DatasetOptions, source: Path) -> None:
     """
     _check_output(source, options.output, options.overwrite)
     _name(options)
-    options.labels.check()
-    parallel.check_jobs(options.wishes.jobs)
+    options.wishes.check()
     if options.fractions is not None:
         check_fractions(options.fractions)
     if options.images not in IMAGE_MODES:
         raise UserError(f"--images is {options.images!r}", remedy=f"Pass one of {', '.join(IMAGE_MODES)}")
     if options.max_size is not None and options.images != "resize":
         raise UserError("--max-size does nothing without --images resize", remedy="Pass both, or neither")
-    for flag, value in (("--max-size", options.max_size), ("--line-width", options.line_width)):
-        if value is not None and not 0 < value < float("inf"):
-            raise UserError(f"{flag} is {value}", remedy="Pass a number of pixels above 0, or leave it out")
 
 
 def _classes(options: DatasetOptions, source: Source, labels: Sequence[str]) -> list[str]:
@@ -204,12 +201,7 @@ def _without_errors(
     """The files without errors, and the number of the others; BadData if the others are not to be skipped."""
     bad = {finding.file for finding in findings if finding.is_error}
     if bad and not options.skip_bad:
-        raise BadData(
-            f"{len(bad)} {'file has' if len(bad) == 1 else 'files have'} errors; nothing was written",
-            findings,
-            file=root,
-            remedy="Correct what is listed above, or pass --skip-bad to leave these files out",
-        )
+        raise refusal(findings, root)
     usable = [entry for entry in entries if entry.file not in bad]
     if not usable:
         remedy = "Correct what is listed above"

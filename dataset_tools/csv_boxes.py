@@ -19,6 +19,7 @@ from dataset_tools.instances import build
 from dataset_tools.labelme import UTF8_BOM, Shape
 from dataset_tools.labelme_folder import check_encoding, check_folder
 from dataset_tools.named_photos import NamedPhotos
+from dataset_tools.photos import size_of
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
 
@@ -169,20 +170,13 @@ class CsvBoxes:
         findings = list(self._about_photos.get(key, ()))
         if key in self._unusable:
             return None, findings
-        place = ""
-        try:
-            header = images.read_header(f"{self.photo_root}/{key}")
-            for row in self._rows.get(key, ()):
-                if not images.agrees(header.size, row.size):
-                    place = f"line {row.line}"
-                    raise ImageError(Rule.SIZE_MISMATCH, images.mismatch(key, header, row.size))
-        except ImageError as error:
-            return None, [*findings, Finding(error.rule, key, place, str(error))]
-        except OSError as error:
-            return None, [*findings, Finding(Rule.PHOTO_UNREADABLE, key, message=error.strerror or str(error))]
+        claims = [(f"line {row.line}", row.size) for row in self._rows.get(key, ())]
+        size, problem = size_of(self.photo_root, key, claims)
+        if problem:
+            return None, [*findings, problem]
         if key in self._negatives:
             findings.append(Finding(Rule.TAKEN_AS_NEGATIVE, key))
-        return header.size, findings
+        return size, findings
 
 
 def is_table(path: Path) -> bool:

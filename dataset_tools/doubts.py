@@ -6,7 +6,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from dataset_tools.card import SPLITS
@@ -15,8 +15,8 @@ from dataset_tools.findings import Finding, Rule
 from dataset_tools.lookalikes import pairs
 from dataset_tools.survey import Entry
 
-# LVIS (Gupta, Dollar, Girshick 2019) calls a class rare that no more than 10 training images hold: its AP is a third of
-# that of frequent ones there. Counted here are instances.
+# LVIS (Gupta, Dollar, Girshick 2019) calls a class rare that no more than 10 training images hold. Counted here are
+# instances.
 _FEW = 10
 
 Splits = Mapping[str, Sequence[Entry]]
@@ -41,7 +41,7 @@ def by_split(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 def photos_named_twice(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:
     """An error for every file whose photo belongs to another file, too: which is right cannot be told."""
-    real_folder = lru_cache(maxsize=None)(os.path.realpath)
+    real_folder = cache(os.path.realpath)
     owners: dict[str, list[str]] = {}
     for entry in entries:
         if not entry.photo.embedded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 # or its configuration is wrong. argparse uses 2 for the same purpose.
 EXIT_DATA = 1
 EXIT_USAGE = 2
+EXIT_BROKEN_PIPE = 141  # likewise: 128 + SIGPIPE
 EXIT_INTERRUPTED = 130  # the shell's own number for Ctrl-C: 128 + SIGINT
 
 
@@ -66,6 +68,9 @@ def run_command(command: Callable[[], int | None]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever read the output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails once more when it ends
+        return EXIT_BROKEN_PIPE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(

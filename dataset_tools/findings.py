@@ -208,6 +208,17 @@ class Finding:
         return ": ".join(part for part in (where, self.message) if part)
 
 
+def refusal(findings: list[Finding], folder: object) -> BadData:
+    """That files have errors and are not to be skipped; everything that was found goes with it."""
+    count = len({finding.file for finding in findings if finding.is_error})
+    return BadData(
+        f"{count} {'file has' if count == 1 else 'files have'} errors; nothing was written",
+        findings,
+        file=folder,
+        remedy="Correct what is listed above, or pass --skip-bad to leave these files out",
+    )
+
+
 class BadData(UserError):
     """The data have errors; ``findings`` holds them and everything else that was found."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.labelme import UTF8_BOM
+from dataset_tools.labelme import UTF8_BOM, parse_integer
 
 _REMEDY = "Export it again as COCO instances, or correct what is named"
 
@@ -117,13 +117,8 @@ def _decode(content: bytes) -> ForeignCoco:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        tree = json.loads(content, parse_int=_parse_integer)
+        tree = json.loads(content, parse_int=parse_integer)
         return _FILE.decode(msgspec.json.encode(tree))
-
-
-def _parse_integer(digits: str) -> int | float:
-    # Longer ones do not fit 64 bits.
-    return int(digits) if len(digits) <= 18 else float(digits)
 
 
 def _no_coco(path: Path, reason: str, place: str) -> UserError:

@@ -267,6 +267,13 @@ def union(encoded: Sequence[dict]) -> dict:
     return encoded[0] if len(encoded) == 1 else coco_mask.merge(list(encoded))
 
 
+def filled(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask:
+    """The pixels (height, width) of at least one polygon, by pycocotools' rule."""
+    if not polygons:
+        return np.zeros(size[::-1], dtype=bool)
+    return decode(union(rasterise(polygons, size)))
+
+
 def measure(encoded: Sequence[dict]) -> tuple[list[float], list[list[float]]]:
     """Areas in pixels and bounding boxes (x, y, width, height) of compressed RLEs."""
     encoded = list(encoded)

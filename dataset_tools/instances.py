@@ -183,12 +183,13 @@ def _without_pixels(file: str, group: Sequence[_Drawn]) -> Finding:
 
 
 def _overlaps(file: str, seen: Sequence[_Seen]) -> Iterator[Finding]:
+    # Equal shapes have a finding of their own, and a shape that is there a hundred times makes thousands of pairs.
+    seen = list({(one.item.label, one.item.encoded["counts"]): one for one in reversed(seen)}.values())[::-1]
     labels, encoded = [one.item.label for one in seen], [one.item.encoded for one in seen]
     areas, boxes = [one.area for one in seen], [one.box for one in seen]
     for first, second, value in geometry.overlaps(labels, encoded, areas, boxes, _SUSPICIOUS_OVERLAP):
         one, other = seen[first].item, seen[second].item
-        if one.encoded != other.encoded:  # equal shapes have a finding of their own
-            yield Finding(Rule.OVERLAP, file, other.place, f"{one.label!r}, IoU {value:.2f} with {one.place}")
+        yield Finding(Rule.OVERLAP, file, other.place, f"{one.label!r}, IoU {value:.2f} with {one.place}")
 
 
 def _tiny(sheet: Sheet, seen: Sequence[_Seen], training_size: int) -> Iterator[Finding]:

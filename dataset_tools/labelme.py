@@ -132,7 +132,7 @@ def _text(content: bytes, encoding: str) -> str:
 def _decode_loosely(content: str) -> AnnotationFile:
     """Second reading, by Python's own rules for JSON, which know ``NaN``, ``Infinity`` and numbers of any length."""
     try:
-        tree = json.loads(content, parse_int=_parse_integer)
+        tree = json.loads(content, parse_int=parse_integer)
     except (ValueError, RecursionError) as error:
         raise NotJson(str(error)) from error
     if not isinstance(tree, dict) or "shapes" not in tree:
@@ -149,7 +149,8 @@ def _decode_loosely(content: str) -> AnnotationFile:
         raise WrongStructure(message, re.sub(r"^\$\.?", "", place.strip("`"))) from error
 
 
-def _parse_integer(digits: str) -> int | float:
+def parse_integer(digits: str) -> int | float:
+    """A whole number of JSON for msgspec: a float, where it has too many digits for 64 bits."""
     return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
 
 

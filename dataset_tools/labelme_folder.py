@@ -11,7 +11,7 @@ from dataset_tools.card import SPLITS
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.labelme import AnnotationFile, Shape
-from dataset_tools.photos import PhotoFinder
+from dataset_tools.photos import PhotoFinder, size_of
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
 
@@ -124,12 +124,9 @@ class LabelmeFolder:
             raise _Unreadable(Finding(Rule.OUTSIDE_SPLITS, key))
 
     def _read_negative(self, photo: str, max_size: int | None) -> Read:
-        try:
-            size = images.read_header(self.photo_root / photo).size
-        except images.ImageError as error:
-            return None, [Finding(error.rule, photo, message=str(error))]
-        except OSError as error:
-            return None, [Finding(Rule.PHOTO_UNREADABLE, photo, message=str(error))]
+        size, problem = size_of(self.photo_root, photo)
+        if problem:
+            return None, [problem]
         item = AnnotatedPhoto(photo, Photo(photo, size), images.fitted(size, max_size), [], self._split(photo))
         return item, [Finding(Rule.TAKEN_AS_NEGATIVE, photo)]
 

@@ -115,7 +115,7 @@ def mask_of(instance: Instance, size: tuple[int, int]) -> Mask:
     if isinstance(segmentation, Rle):
         return rle.decode(segmentation)
     polygons = [np.reshape(polygon, (-1, 2)) for polygon in segmentation]
-    return geometry.decode(geometry.union(geometry.rasterise(polygons, size)))
+    return geometry.filled(polygons, size)
 
 
 def check_output(output: Path, source: Source, sign: str, suffixes: Collection[str], what: str) -> None:

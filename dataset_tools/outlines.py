@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import shapely
 
@@ -28,11 +26,6 @@ def outlines(mask: Mask, tolerance: float) -> list[Polygon]:
     return [polygon for piece in shapely.get_parts(covered) for polygon in _fitting(piece, tolerance, size)]
 
 
-def filled(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask:
-    """The pixels (height, width) of at least one polygon, by pycocotools' rule."""
-    return geometry.decode(geometry.union(geometry.rasterise(polygons, size)))
-
-
 def overlap(one: Mask, other: Mask) -> float:
     """Intersection over union of two masks that are not both empty."""
     return float(np.count_nonzero(one & other) / np.count_nonzero(one | other))
@@ -40,7 +33,7 @@ def overlap(one: Mask, other: Mask) -> float:
 
 def _fitting(piece: shapely.Polygon, tolerance: float, size: tuple[int, int]) -> list[Polygon]:
     exact, simple = _simplified(piece, 0), _simplified(piece, tolerance)
-    return simple if overlap(filled(simple, size), filled(exact, size)) >= _LEAST_OVERLAP else exact
+    return simple if overlap(geometry.filled(simple, size), geometry.filled(exact, size)) >= _LEAST_OVERLAP else exact
 
 
 def _simplified(piece: shapely.Polygon, tolerance: float) -> list[Polygon]:

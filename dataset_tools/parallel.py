@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from dataset_tools.errors import UserError
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -74,13 +72,3 @@ def _run(chunk: Sequence) -> Sequence:
 def all_cores() -> int:
     """How many processes this one may keep busy."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check_jobs(jobs: int) -> None:
-    """Refuse a number of processes below one.
-
-    Raises:
-        UserError: as said.
-    """
-    if jobs < 1:
-        raise UserError(f"--jobs is {jobs}", remedy="Pass a number from 1 up, or leave it out")

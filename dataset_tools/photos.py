@@ -159,6 +159,28 @@ class PhotoFinder:
         return fitting[best], differences[best]
 
 
+def size_of(
+    root: Path, photo: str, claims: Iterable[tuple[str, tuple[float | None, float | None]]] = ()
+) -> tuple[tuple[int, int] | None, Finding | None]:
+    """The size of a photo as it is shown; or else what is wrong with it.
+
+    Args:
+        root: the folder of the photos.
+        photo: relative to it; the finding is about it.
+        claims: places, and the (width, height) that each says the photo has; None for what it does not say.
+    """
+    try:
+        header = images.read_header(f"{root}/{photo}")
+    except ImageError as error:
+        return None, Finding(error.rule, photo, message=str(error))
+    except OSError as error:
+        return None, Finding(Rule.PHOTO_UNREADABLE, photo, message=error.strerror or str(error))
+    for place, said in claims:
+        if not images.agrees(header.size, said):
+            return None, Finding(Rule.SIZE_MISMATCH, photo, place, images.mismatch(photo, header, said))
+    return header.size, None
+
+
 def _rank(photo: str) -> tuple[str, int]:
     """Photos of one stem in the order in which they are preferred."""
     stem, suffix = posixpath.splitext(photo)

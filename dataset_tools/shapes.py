@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -14,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dataset_tools import geometry
 from dataset_tools.classes import LabelRules, Note, Resolved
+from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.geometry import Mask, Polygon
 from dataset_tools.images import MAX_PIXELS
@@ -54,6 +56,17 @@ class ShapeOptions:
     holes: bool = False
     drop_duplicates: bool = False
     training_size: int = TRAINING_SIZE
+
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            UserError: as said.
+        """
+        self.labels.check()
+        for flag, value in (("--line-width", self.line_width), ("--training-size", self.training_size)):
+            if value is not None and not 0 < value < math.inf:
+                raise UserError(f"{flag} is {value}", remedy="Pass a number of pixels above 0, or leave it out")
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):

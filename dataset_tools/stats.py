@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from dataset_tools import looking
+from dataset_tools import fonts, looking
 from dataset_tools.card import SPLITS
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding
@@ -24,6 +24,9 @@ ALL = "all"
 
 # COCO's own borders between small, medium and large instances: sides of a square in pixels (COCOeval's areaRng).
 SMALL, LARGE = 32, 96
+
+# Bars that one can read on one picture.
+_MOST_BARS = 50
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -157,26 +160,32 @@ def table(stats: Stats) -> str:
     ):
         lines.append(name.ljust(33) + "".join(f"{value:.{digits}f}".rjust(9) for value in values))
     (width, height), many = stats.photo_sizes[0]
-    others = len(stats.photo_sizes) - 1
-    lines += [
-        "",
-        f"photos: {width} x {height} px ({many})"
-        + (f", and {others} other size{'s' if others > 1 else ''}" if others else ""),
-    ]
+    lines += ["", f"photos: {width} x {height} px ({many})"]
+    if others := len(stats.photo_sizes) - 1:
+        sizes = sorted((size for size, _ in stats.photo_sizes), key=lambda size: size[0] * size[1])
+        (least_width, least_height), (most_width, most_height) = sizes[0], sizes[-1]
+        lines[-1] += f", and {others} other size{'s' if others > 1 else ''}: "
+        lines[-1] += f"{least_width} x {least_height} to {most_width} x {most_height} px in all"
     return "\n".join(lines)
 
 
-def write(counted: Counted, source: Source, output: Path) -> None:
-    """Write the numbers as JSON, and plots of them as PNG files, into a folder.
+def check_output(output: Path, source: Source) -> None:
+    """Refuse a folder that holds other things than statistics.
 
     Raises:
-        UserError: the folder holds other things than statistics.
+        UserError: as said.
     """
     looking.check_output(output, source, TABLE_NAME, (".png",), "statistics")
+
+
+def write(counted: Counted, output: Path) -> None:
+    """Write the numbers as JSON, and plots of them as PNG files, into a folder; ``check_output`` has been called."""
     with replaced_folder(output) as part:
         (part / TABLE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2) + b"\n")
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph")  # matplotlib's font lacks some scripts: a box stands in
+            warnings.filterwarnings(
+                "ignore", "Glyph"
+            )  # matplotlib's font lacks some scripts: words that no font here has are numbered
             _plot(counted, part)
 
 
@@ -185,10 +194,15 @@ def _plot(counted: Counted, folder: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     stats = counted.stats
-    classes = list(next(iter(stats.splits.values())).instances)
+    totals = Counter()
+    for numbers in stats.splits.values():
+        totals.update(numbers.instances)
+    frequent = {name for name, _ in totals.most_common(_MOST_BARS)}
+    classes = [name for name in totals if name in frequent]
+    words = fonts.captions(list(totals))
 
     figure, axes = pyplot.subplots(figsize=(8, 1.5 + 0.35 * len(classes)), layout="constrained")
     left = np.zeros(len(classes))
@@ -197,9 +211,12 @@ def _plot(counted: Counted, folder: Path) -> None:
         axes.barh(range(len(classes)), values, left=left, label=split)
         left += values
     # The dollar sign would begin a formula.
-    axes.set_yticks(range(len(classes)), [name.replace("$", r"\$") for name in classes])
+    axes.set_yticks(range(len(classes)), [words[name].replace("$", r"\$") for name in classes])
     axes.invert_yaxis()
-    axes.set(xlabel="instances", title="Instances of each class")
+    axes.set(
+        xlabel="instances",
+        title="Instances of each class" + (f", the {_MOST_BARS} largest" if len(totals) > _MOST_BARS else ""),
+    )
     axes.legend()
     figure.savefig(folder / "classes.png", dpi=100)
 
@@ -215,8 +232,9 @@ def _plot(counted: Counted, folder: Path) -> None:
         for side in (SMALL, LARGE):
             axes.axvline(side, color="black", linestyle=":")
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="square root of the area in pixels; dotted: COCO's small and large")
         axes.set(ylabel="instances", title="Size of the instances")
         figure.savefig(folder / "instance_sizes.png", dpi=100)

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from dataset_tools import images, parallel
+from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding
 from dataset_tools.lookalikes import look
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read
@@ -63,6 +64,18 @@ class Wishes:
     looks: bool = False
     jobs: int = 1
 
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            UserError: as said.
+        """
+        self.shapes.check()
+        if self.jobs < 1:
+            raise UserError(f"--jobs is {self.jobs}", remedy="Pass a number from 1 up, or leave it out")
+        if self.max_size is not None and self.max_size < 1:
+            raise UserError(f"--max-size is {self.max_size}", remedy="Pass a number of pixels, or leave it out")
+
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """An annotated photo without its instances, which ``Survey.instances`` fetches.
@@ -108,11 +121,11 @@ class Survey:
     memory; their entries do not.
 
     Raises:
-        UserError: the number of jobs is none.
+        UserError: the wishes make no sense.
     """
 
     def __init__(self, source: Source, wishes: Wishes):
-        parallel.check_jobs(wishes.jobs)
+        wishes.check()
         self.source = source
         self.entries: list[Entry] = []
         self.findings: list[Finding] = []

@@ -11,6 +11,7 @@ from dataset_tools.card import Card
 from dataset_tools.check import Checked
 from dataset_tools.convert import Converted
 from dataset_tools.findings import Finding, Rule, Severity
+from dataset_tools.to_labelme import CLASSES_NAME, Written
 
 # Places shown of one rule before "and N more": enough to see a pattern, few enough to keep the rules on one screen.
 PLACES_SHOWN = 5
@@ -27,15 +28,15 @@ def report(findings: Iterable[Finding], every_place: bool = False) -> str:
 def diagnosis(folder: Path, checked: Checked, every_place: bool = False) -> str:
     """What ``check`` says to people: the findings, and what they were found in."""
     severities = Counter(finding.rule.severity for finding in checked.findings)
-    counts = ", ".join(_number(severities[severity], severity.value) for severity in Severity)
-    instances = _number(sum(checked.instances.values()), "instance")
-    classes = _number(len(checked.instances), "class", "classes")
-    summary = f"{folder}: {_number(checked.photos, 'photo')}, {instances}, {classes}: {counts}"
+    counts = ", ".join(number(severities[severity], severity.value) for severity in Severity)
+    instances = number(sum(checked.instances.values()), "instance")
+    classes = number(len(checked.instances), "class", "classes")
+    summary = f"{folder}: {number(checked.photos, 'photo')}, {instances}, {classes}: {counts}"
     return "\n".join(filter(None, [report(checked.findings, every_place), visible(summary)]))
 
 
-def as_json(folder: Path, checked: Checked, every_place: bool = True) -> str:
-    """What ``check`` says to programs; every place in any case."""
+def as_json(folder: Path, checked: Checked) -> str:
+    """What ``check`` says to programs, with every place."""
     groups = [
         {
             "code": rule.code,
@@ -83,7 +84,7 @@ def summarise(converted: Converted, folder: Path) -> str:
     card = converted.card
     lines = [f"{card.name}: {_count(card)} in {folder}"]
     if converted.skipped:
-        lines.append(f"left out: {_number(converted.skipped, 'file')} with errors")
+        lines.append(f"left out: {number(converted.skipped, 'file')} with errors")
     lines += [
         "",
         *_table(card),
@@ -94,14 +95,37 @@ def summarise(converted: Converted, folder: Path) -> str:
     return visible("\n".join(lines))
 
 
+def summarise_files(written: Written, output: Path) -> str:
+    """What ``to-labelme`` has written, and what it left out or changed."""
+    lines = [
+        f"{number(written.files, 'file')} in {output}: {number(written.instances, 'instance')}, "
+        f"{number(written.shapes, 'shape')}"
+    ]
+    if written.below_score:
+        whose = "its" if written.below_score == 1 else "their"
+        lines.append(f"left out for {whose} score: {number(written.below_score, 'prediction')}")
+    if written.empty:
+        who = "it covers" if written.empty == 1 else "they cover"
+        lines.append(f"left out because {who} nothing: {number(written.empty, 'instance')}")
+    if written.changed:
+        least, where = written.least_overlap
+        lines.append(
+            f"{number(written.changed, 'mask')} became polygons of not quite the same pixels; the least alike "
+            f"({where}) has an IoU of {least:.3f} with its mask"
+        )
+    lines.append(f"the classes in order, for convert's --classes: {output / CLASSES_NAME}")
+    return visible("\n".join(lines))
+
+
 def _count(card: Card) -> str:
     images = sum(split.images for split in card.splits.values())
     instances = sum(split.instances for split in card.splits.values())
-    classes = _number(len(card.classes), "class", "classes")
-    return f"{_number(images, 'image')}, {_number(instances, 'instance')}, {classes}"
+    classes = number(len(card.classes), "class", "classes")
+    return f"{number(images, 'image')}, {number(instances, 'instance')}, {classes}"
 
 
-def _number(count: int, one: str, more: str | None = None) -> str:
+def number(count: int, one: str, more: str | None = None) -> str:
+    """A count with its noun."""
     return f"{count} {one if count == 1 else more or one + 's'}"
 
 

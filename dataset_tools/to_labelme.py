@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import os
 import shutil
@@ -13,27 +11,27 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import msgspec
-import numpy as np
-from PIL import Image as PilImage
 from tqdm import tqdm
 
-from dataset_tools import geometry, images, labelme, rle
+from dataset_tools import images, labelme
 from dataset_tools.card import CARD_NAME, SPLITS, Card, read_card
 from dataset_tools.coco import Image, Rle, read_split
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import replaced_folder
-from dataset_tools.geometry import Mask
-from dataset_tools.labelme import WrittenFile, WrittenShape
-from dataset_tools.outlines import filled, outlines, overlap
+from dataset_tools.labelme_shapes import (
+    DEFAULT_TOLERANCE,
+    BadSegmentation,
+    DrawnInstance,
+    LabelledInstance,
+    annotation_file,
+    draw,
+)
 
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
 CLASSES_NAME = "classes.txt"
 
 # As in demo.py and in Detectron2's own demo.
 DEFAULT_MIN_SCORE = 0.5
-
-# Pixels. The edge of a mask goes up and down in steps of one: from 0.71 on, a slanted one becomes a straight line.
-DEFAULT_TOLERANCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,38 +58,6 @@ class ToLabelmeOptions:
     shapes: str | None = None
     tolerance: float = DEFAULT_TOLERANCE
     copy_photos: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledInstance:
-    """One object to write: its class, where it is, and the score of a prediction.
-
-    Attributes:
-        label: its class.
-        segmentation: polygons as flat lists x, y, x, y, ... in pixels of the turned photo, or an RLE.
-        score: 0 to 1; None where a person has drawn it.
-    """
-
-    label: str
-    segmentation: list[list[float]] | Rle
-    score: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnInstance:
-    """The shapes of one object; none if it covers nothing.
-
-    Attributes:
-        shapes: without group_id, which the file gives them.
-        overlap: intersection over union of the polygons made of a mask, and the mask; 1 where nothing has changed.
-    """
-
-    shapes: list[WrittenShape]
-    overlap: float = 1.0
-
-
-class BadSegmentation(ValueError):
-    """A segmentation that cannot be drawn."""
 
 
 @dataclass(slots=True)
@@ -206,130 +172,6 @@ def to_labelme(options: ToLabelmeOptions) -> Written:
                 written.count(PurePosixPath(split.folder) / page.file, page, drawn)
         (part / CLASSES_NAME).write_text("".join(f"{name}\n" for name in card.classes), encoding="utf-8")
     return written
-
-
-def summary(written: Written, output: Path) -> str:
-    """What was written and what was left out or changed, in words."""
-    lines = [
-        f"{_number(written.files, 'file')} in {output}: {_number(written.instances, 'instance')}, "
-        f"{_number(written.shapes, 'shape')}"
-    ]
-    if written.below_score:
-        whose = "its" if written.below_score == 1 else "their"
-        lines.append(f"left out for {whose} score: {_number(written.below_score, 'prediction')}")
-    if written.empty:
-        who = "it covers" if written.empty == 1 else "they cover"
-        lines.append(f"left out because {who} nothing: {_number(written.empty, 'instance')}")
-    if written.changed:
-        least, where = written.least_overlap
-        lines.append(
-            f"{_number(written.changed, 'mask')} became polygons of not quite the same pixels; the least alike "
-            f"({where}) has an IoU of {least:.3f} with its mask"
-        )
-    lines.append(f"the classes in order, for convert's --classes: {output / CLASSES_NAME}")
-    return "\n".join(lines)
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def annotation_file(image_path: str, size: tuple[int, int], drawn: Sequence[DrawnInstance]) -> WrittenFile:
-    """The record of an annotation file; objects of several shapes get a group each, numbered from 1.
-
-    Args:
-        image_path: the photo, relative to the file, with POSIX slashes.
-        size: (width, height) of the turned photo in pixels.
-        drawn: the objects, as ``draw`` makes them.
-    """
-    shapes: list[WrittenShape] = []
-    groups = 0
-    for instance in drawn:
-        several = len(instance.shapes) > 1
-        groups += several
-        shapes += [msgspec.structs.replace(s, group_id=groups) for s in instance.shapes] if several else instance.shapes
-    return WrittenFile(shapes=shapes, image_path=image_path, image_width=size[0], image_height=size[1])
-
-
-def draw(
-    instance: LabelledInstance,
-    size: tuple[int, int],
-    shapes: str | None = None,
-    tolerance: float = DEFAULT_TOLERANCE,
-) -> DrawnInstance:
-    """The LabelMe shapes of one object.
-
-    Polygons stay exactly as they are, unless masks are wanted.
-
-    Args:
-        instance: the object.
-        size: (width, height) of the turned photo in pixels.
-        shapes: ``polygon`` or ``mask``; None keeps polygons polygons and RLEs masks.
-        tolerance: how far in pixels a polygon may be from the outline of the mask that it is made of; at 0 pycocotools
-            rasterises it to the mask itself.
-
-    Raises:
-        BadSegmentation: the segmentation cannot be drawn on a photo of this size.
-    """
-    description = f"score {instance.score:.2f}" if instance.score is not None else ""
-    if isinstance(instance.segmentation, Rle):
-        mask = _decoded(instance.segmentation, size)
-        as_mask = shapes != "polygon"
-    else:
-        polygons = [_pairs(polygon) for polygon in instance.segmentation]
-        polygons = [polygon for polygon in polygons if len(polygon) >= 3]  # others cover nothing; Detectron2 drops them
-        if shapes != "mask":
-            return DrawnInstance([WrittenShape(instance.label, polygon, None, description) for polygon in polygons])
-        mask, as_mask = _filled(polygons, size), True
-    if not mask.any():
-        return DrawnInstance([])
-    corner, mask = _cropped(mask)
-    if as_mask:
-        return DrawnInstance([_mask_shape(instance.label, description, corner, mask)])
-    polygons = outlines(mask, tolerance)
-    shifted = [[(x, y) for x, y in (polygon + corner).tolist()] for polygon in polygons]
-    same = 1.0 if tolerance == 0 else overlap(filled(polygons, mask.shape[::-1]), mask)
-    return DrawnInstance([WrittenShape(instance.label, points, None, description) for points in shifted], same)
-
-
-def _pairs(polygon: list[float]) -> list[tuple[float, float]]:
-    if len(polygon) % 2:
-        raise BadSegmentation(f"a polygon has {len(polygon)} numbers, which are no pairs of x and y")
-    return list(zip(polygon[::2], polygon[1::2]))
-
-
-def _decoded(encoded: Rle, size: tuple[int, int]) -> Mask:
-    width, height = size
-    if tuple(encoded.size) != (height, width):
-        raise BadSegmentation(f"the mask is {encoded.size[1]} x {encoded.size[0]} pixels, the photo {width} x {height}")
-    try:
-        return rle.decode(encoded)
-    except rle.BadRle as error:
-        raise BadSegmentation(f"the mask cannot be decoded: {error}") from error
-
-
-def _filled(polygons: Sequence[list[tuple[float, float]]], size: tuple[int, int]) -> Mask:
-    """The pixels of polygons, as Detectron2 trains and evaluates with them."""
-    arrays = [np.array(polygon, dtype=np.float64) for polygon in polygons]
-    if not all(map(geometry.is_sane, arrays)):
-        raise BadSegmentation("a coordinate is beyond any photo")
-    if not arrays:
-        return np.zeros((size[1], size[0]), dtype=bool)
-    return filled(arrays, size)
-
-
-def _cropped(mask: Mask) -> tuple[tuple[int, int], Mask]:
-    """The smallest part of a mask that holds all of its pixels, and the (x, y) of its first pixel."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (int(columns[0]), int(rows[0])), mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _mask_shape(label: str, description: str, corner: tuple[int, int], mask: Mask) -> WrittenShape:
-    stream = io.BytesIO()
-    PilImage.fromarray(mask.astype(np.uint8)).save(stream, "PNG")
-    (x, y), (height, width) = corner, mask.shape
-    points = [(float(x), float(y)), (float(x + width - 1), float(y + height - 1))]
-    return WrittenShape(label, points, None, description, "mask", mask=base64.b64encode(stream.getvalue()).decode())
 
 
 def _check(options: ToLabelmeOptions) -> None:

@@ -13,8 +13,8 @@ from dataset_tools import images, parallel
 from dataset_tools.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card
 from dataset_tools.coco import Annotation, Image, categories_of, write_coco
 from dataset_tools.doubts import Splits, labels_of
-from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder
+from dataset_tools.findings import Finding, refusal
 from dataset_tools.survey import Entry, Source, Survey
 
 # Where photos go that have to be in the dataset folder.
@@ -33,6 +33,7 @@ class Dataset:
         classes: in order.
         splits: the entries of each split, in order.
         image_mode: one of ``IMAGE_MODES``.
+        skip_bad: leave photos out that turn out to be broken when they are written, instead of giving up.
         made_by: for the card.
     """
 
@@ -40,11 +41,19 @@ class Dataset:
     classes: Sequence[str]
     splits: Splits
     image_mode: str
+    skip_bad: bool
     made_by: Mapping[str, object]
 
 
-def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> Card:
-    """Build the dataset folder beside its place, and move it there in one step."""
+def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> tuple[Card, int]:
+    """Build the dataset folder beside its place, and move it there in one step.
+
+    Returns:
+        The card, and how many photos were left out because they turned out to be broken; the survey's findings say so.
+
+    Raises:
+        BadData: photos are broken and not to be left out, or none is left. Nothing is made or changed then.
+    """
     entries = [entry for split in SPLITS for entry in dataset.splits[split]]
     placed = _placed(entries, dataset.image_mode)
     root = survey.source.photo_root
@@ -52,15 +61,13 @@ def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> Card:
     inside = f"{relative(output, root)}/" if in_place else ""
     names = {entry.file: inside + placed[entry.file] if entry.file in placed else entry.photo.path for entry in entries}
     with replaced_folder(output) as part:
+        copies = [_Copy(entry, part / placed[entry.file]) for entry in entries if entry.file in placed]
+        bad = _copied(copies, survey, dataset, jobs)
+        entries = [entry for entry in entries if entry.file not in bad]
         summaries = {}
         for split in SPLITS:
-            summaries[split] = _write_split(part / f"{split}.json", survey, dataset, split, names)
-        copies = [_Copy(entry, part / placed[entry.file]) for entry in entries if entry.file in placed]
-        for folder in {copy.path.parent for copy in copies}:
-            folder.mkdir(parents=True, exist_ok=True)
-        state = survey.source, dataset.image_mode
-        for _ in parallel.in_order(_write_photos, state, copies, jobs, "Writing photos", "photo"):
-            pass
+            kept = [entry for entry in dataset.splits[split] if entry.file not in bad]
+            summaries[split] = _write_split(part / f"{split}.json", survey, dataset.classes, kept, names)
         card = Card(
             name=dataset.name,
             classes=list(dataset.classes),
@@ -70,7 +77,7 @@ def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> Card:
             made_by=dict(dataset.made_by),
         )
         (part / CARD_NAME).write_bytes(encode_card(card))
-    return card
+    return card, len(bad)
 
 
 def relative(target: Path, folder: Path) -> str:
@@ -95,14 +102,28 @@ def _placed(entries: Sequence[Entry], image_mode: str) -> dict[str, str]:
     return placed
 
 
-def _write_split(path: Path, survey: Survey, dataset: Dataset, split: str, names: Mapping[str, str]) -> SplitSummary:
-    entries = dataset.splits[split]
-    categories = categories_of(list(dataset.classes))
+def _copied(copies: Sequence[_Copy], survey: Survey, dataset: Dataset, jobs: int) -> set[str]:
+    """Write photos; the annotation files of those that are broken, which only shows when a photo is decoded."""
+    for folder in {copy.path.parent for copy in copies}:
+        folder.mkdir(parents=True, exist_ok=True)
+    state = survey.source, dataset.image_mode
+    results = parallel.in_order(_write_photos, state, copies, jobs, "Writing photos", "photo")
+    failures = [finding for finding in results if finding is not None]
+    survey.findings += failures
+    if failures and (not dataset.skip_bad or len(failures) == sum(map(len, dataset.splits.values()))):
+        raise refusal(survey.findings, survey.source.root)
+    return {finding.file for finding in failures}
+
+
+def _write_split(
+    path: Path, survey: Survey, classes: Sequence[str], entries: Sequence[Entry], names: Mapping[str, str]
+) -> SplitSummary:
+    categories = categories_of(list(classes))
     photos = (Image(index, names[entry.file], *entry.size) for index, entry in enumerate(entries, start=1))
     with open(path, "wb") as file:
         write_coco(file, photos, _annotations(survey, entries, {item.name: item.id for item in categories}), categories)
     counts = labels_of(entries)
-    return SplitSummary(path.name, len(entries), counts.total(), {name: counts[name] for name in dataset.classes})
+    return SplitSummary(path.name, len(entries), counts.total(), {name: counts[name] for name in classes})
 
 
 def _annotations(survey: Survey, entries: Sequence[Entry], category_ids: Mapping[str, int]) -> Iterator[Annotation]:
@@ -121,11 +142,12 @@ class _Copy:
     path: Path
 
 
-def _write_photos(state: tuple[Source, str], copies: Sequence[_Copy]) -> list[None]:
+def _write_photos(state: tuple[Source, str], copies: Sequence[_Copy]) -> list[Finding | None]:
     return [_write_photo(*state, copy) for copy in copies]
 
 
-def _write_photo(source: Source, image_mode: str, copy: _Copy) -> None:
+def _write_photo(source: Source, image_mode: str, copy: _Copy) -> Finding | None:
+    """Write a photo; why that cannot be done, if it cannot."""
     photo = copy.entry.photo
     try:
         original = source.embedded(copy.entry.file).content if photo.embedded else source.photo_root / photo.path
@@ -136,5 +158,5 @@ def _write_photo(source: Source, image_mode: str, copy: _Copy) -> None:
         else:
             shutil.copyfile(original, copy.path)
     except images.ImageError as error:
-        remedy = "Save the photo again, or pass --skip-bad after check"
-        raise UserError(f"the photo cannot be read: {error}", file=photo.path, remedy=remedy) from error
+        return Finding(error.rule, copy.entry.file, message=f"'{photo.path}': {error}")
+    return None

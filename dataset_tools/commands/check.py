@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from dataset_tools.commands.options import add_labels, add_reading, add_shapes, label_options, shape_options
+from dataset_tools.commands.looking import add_how, opened
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -27,31 +27,21 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     parser.add_argument("--all", action="store_true", help="name every place, not the first five of each code")
-    add_labels(parser)
-    add_shapes(parser)
-    add_reading(parser, "FOLDER")
+    add_how(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     from dataset_tools import terminal
     from dataset_tools.check import check
-    from dataset_tools.classes import LabelRules
     from dataset_tools.errors import EXIT_DATA
-    from dataset_tools.parallel import all_cores
-    from dataset_tools.shapes import TRAINING_SIZE, ShapeOptions
-    from dataset_tools.sources import open_source
-    from dataset_tools.survey import Wishes
 
-    source = open_source(options.folder, options.photos, options.encoding)
-    labels = LabelRules(**label_options(options))
-    if labels.classes is None:
-        labels = replace(labels, classes=source.classes)
-    labels.check()
-    size = options.training_size if options.training_size is not None else TRAINING_SIZE
-    shapes = ShapeOptions(labels, training_size=size, **shape_options(options))
-    jobs = options.jobs if options.jobs is not None else all_cores()
-    checked = check(source, Wishes(shapes, looks=True, jobs=jobs))
-    show = terminal.as_json if options.format == "json" else terminal.diagnosis
-    print(show(options.folder, checked, options.all))
+    source, wishes = opened(options)
+    if options.training_size is not None:
+        wishes = replace(wishes, shapes=replace(wishes.shapes, training_size=options.training_size))
+    checked = check(source, replace(wishes, looks=True))
+    if options.format == "json":
+        print(terminal.as_json(options.folder, checked))
+    else:
+        print(terminal.diagnosis(options.folder, checked, options.all))
     return EXIT_DATA if any(finding.is_error for finding in checked.findings) else 0

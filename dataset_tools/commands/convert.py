@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_tools.commands.options import add_labels, add_output, add_reading, add_shapes, dataset_options
+from dataset_tools.commands.reporting import reported
 
 if TYPE_CHECKING:
     from dataset_tools.convert import Converted
@@ -55,16 +55,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def make(conversion: Callable[[], Converted], output: Path) -> int:
-    """Run a conversion, and say on standard error what was found and on standard output what came of it."""
-    from dataset_tools.findings import BadData
-    from dataset_tools.terminal import report, summarise
+    """Run a conversion, and say what was found and what came of it."""
+    from dataset_tools.terminal import summarise
 
-    try:
-        converted = conversion()
-    except BadData as error:
-        print(report(error.findings), file=sys.stderr)
-        raise
-    if converted.findings:
-        print(report(converted.findings), file=sys.stderr)
+    converted, _ = reported(conversion)  # files with errors are left out only where that was asked for
     print(summarise(converted, output))
     return 0

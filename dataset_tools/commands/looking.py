@@ -1,26 +1,17 @@
-"""Options and habits of the commands that look at annotations: ``preview``, ``stats`` and ``masks``."""
+"""Options and habits of the commands that look at annotations: ``check``, ``stats``, ``preview`` and ``masks``."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from dataset_tools.commands.options import add_labels, add_reading, add_shapes, label_options, shape_options
 
 if TYPE_CHECKING:
-    from dataset_tools.findings import Finding
     from dataset_tools.survey import Source, Wishes
 
-
-class _WithFindings(Protocol):
-    findings: list[Finding]
-
-
-Seen = TypeVar("Seen", bound=_WithFindings)
 
 EPILOG = (
     "Photos with errors are reported and left out. Exit code 0: done; 1: done, but photos were left out, or nothing is "
@@ -65,22 +56,5 @@ def opened(options: argparse.Namespace) -> tuple[Source, Wishes]:
     labels = LabelRules(**label_options(options))
     if labels.classes is None:
         labels = replace(labels, classes=source.classes)
-    labels.check()
     jobs = options.jobs if options.jobs is not None else all_cores()
     return source, Wishes(ShapeOptions(labels, **shape_options(options)), jobs=jobs)
-
-
-def look(action: Callable[[], Seen]) -> tuple[Seen, int]:
-    """Run an action and say on standard error what was found, also where that ends it; the second is the exit code."""
-    from dataset_tools.errors import EXIT_DATA
-    from dataset_tools.findings import BadData
-    from dataset_tools.terminal import report
-
-    try:
-        seen = action()
-    except BadData as error:
-        print(report(error.findings), file=sys.stderr)
-        raise
-    if seen.findings:
-        print(report(seen.findings), file=sys.stderr)
-    return seen, EXIT_DATA if any(finding.is_error for finding in seen.findings) else 0

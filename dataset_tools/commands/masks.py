@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, look, opened
+from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, opened
+from dataset_tools.commands.reporting import reported
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -27,9 +28,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from dataset_tools.masks import TABLE_NAME, masks
-    from dataset_tools.terminal import visible
+    from dataset_tools.terminal import number, visible
 
-    done, code = look(lambda: masks(*opened(options), options.output, options.kind, options.split))
-    photos = f"{done.photos} photo{'' if done.photos == 1 else 's'}"
+    done, code = reported(lambda: masks(*opened(options), options.output, options.kind, options.split))
+    photos = number(done.photos, "photo")
     print(visible(f"{photos} in {options.output}; their instances in {options.output / TABLE_NAME}"))
     return code

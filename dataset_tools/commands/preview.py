@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, look, opened
+from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, opened
+from dataset_tools.commands.reporting import reported
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -33,11 +34,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from dataset_tools.preview import SHEET_NAME, PreviewOptions, preview
-    from dataset_tools.terminal import visible
+    from dataset_tools.terminal import number, visible
 
     wanted = PreviewOptions(output=options.output, split=options.split, most=options.max)
-    drawn, code = look(lambda: preview(*opened(options), wanted))
-    photos = f"{drawn.photos} photo{'' if drawn.photos == 1 else 's'}" + (f" of {drawn.split}" if drawn.split else "")
+    drawn, code = reported(lambda: preview(*opened(options), wanted))
+    photos = number(drawn.photos, "photo") + (f" of {drawn.split}" if drawn.split else "")
     if wanted.is_sheet:
         print(visible(f"{photos} on one sheet: {options.output}"))
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dataset_tools.commands.looking import EPILOG, add_folder, add_how, look, opened
+from dataset_tools.commands.looking import EPILOG, add_folder, add_how, opened
+from dataset_tools.commands.reporting import reported
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -31,9 +32,11 @@ def _run(options: argparse.Namespace) -> int:
     from dataset_tools.terminal import visible
 
     source, wishes = opened(options)
-    counted, code = look(lambda: stats.count(source, wishes))
     if options.output is not None:
-        stats.write(counted, source, options.output)
+        stats.check_output(options.output, source)
+    counted, code = reported(lambda: stats.count(source, wishes))
+    if options.output is not None:
+        stats.write(counted, options.output)
     if options.format == "json":
         print(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2).decode())
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "to-labelme",
         help="write annotations or predictions as LabelMe files, to correct them",
@@ -53,8 +54,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.terminal import visible
-    from dataset_tools.to_labelme import ToLabelmeOptions, summary, to_labelme
+    from dataset_tools.terminal import summarise_files
+    from dataset_tools.to_labelme import ToLabelmeOptions, to_labelme
 
     written = to_labelme(
         ToLabelmeOptions(
@@ -68,5 +69,5 @@ def _run(options: argparse.Namespace) -> int:
             copy_photos=options.images == "copy",
         )
     )
-    print(visible(summary(written, options.output)))
+    print(summarise_files(written, options.output))
     return 0

@@ -92,6 +92,13 @@ def test_the_training_size_decides_what_is_too_small(folder, square, codes):
     assert "LM049" in codes(examine(folder, training_size=47).findings)
 
 
+@pytest.mark.parametrize("options", [["--training-size", "0"], ["--line-width", "-1"], ["--jobs", "0"]])
+def test_options_that_make_no_sense(folder, square, options, capsys):
+    folder.pair("a", [square()])
+    assert main(["check", str(folder.root), *options]) == 2
+    assert options[0] in capsys.readouterr().err
+
+
 def test_text(folder, square, shape, capsys):
     spoil(folder, square, shape)
     assert main(["check", str(folder.root), "--classes", "car"]) == 1

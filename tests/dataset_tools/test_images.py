@@ -11,22 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from dataset_tools import images
 from dataset_tools.findings import Rule
-
-SIZE = (64, 48)
-ORIENTATIONS = range(1, 9)
-
-
-def exif(orientation):
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    return tags
-
-
-def marked(size=SIZE):
-    """A dark picture with a bright corner at the top left, wider than it is high."""
-    pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
-    pixels[:12, :24] = 255
-    return Image.fromarray(pixels)
+from tests.dataset_tools.pictures import ORIENTATIONS, SIZE, bytes_of, exif, marked
 
 
 def noise(size=SIZE):
@@ -39,12 +24,6 @@ def corner_of(pixels):
         np.asarray(pixels.convert("L") if isinstance(pixels, Image.Image) else pixels[..., 0]) > 128
     )
     return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-
-
-def bytes_of(picture, format, **options):
-    stream = io.BytesIO()
-    picture.save(stream, format, **options)
-    return stream.getvalue()
 
 
 def chunk(kind, data):

@@ -185,8 +185,7 @@ def test_instances_that_overlap_too_much_are_said(folder, square):
 
 
 def test_what_is_too_small_at_the_training_size_is_said(folder, square):
-    """At a short side of 800 px a photo of 48 px is 16.7 times as large, and so is a square of 1 px; one of 0.2 px not
-    wide enough is no pixel at all: only a large photo can have it."""
+    """Only a large photo can have it: at a short side of 800 px, one of 48 px is 16.7 times as large."""
     folder.photo("a.jpg", size=(4000, 3000))
     folder.json("a.json", [square(side=14), square(left=100, side=16)], size=(4000, 3000))
     found = [finding for finding in folder.convert(fractions=TRAIN_ONLY).findings if finding.rule.code == "LM049"]
@@ -245,6 +244,22 @@ def test_other_formats_become_png_without_taking_anothers_name(folder, square):
     names = [image["file_name"] for image in folder.split()["images"]]
     assert sorted(names) == ["images/a.png", "images/a_2.png"]
     assert all(Image.open(folder.dataset / name).size == (64, 48) for name in names)
+
+
+def test_a_photo_that_is_broken_behind_its_header_is_a_finding(folder, square):
+    folder.photo("a.jpg", size=(128, 96))
+    folder.photo("b.jpg", size=(128, 96), seed=1)
+    for name in "ab":
+        folder.json(f"{name}.json", [square()], f"{name}.jpg", size=(128, 96))
+    (folder.root / "a.jpg").write_bytes((folder.root / "a.jpg").read_bytes()[:-300])
+    with pytest.raises(BadData) as caught:
+        folder.convert(fractions=TRAIN_ONLY, images="resize", max_size=64)
+    assert [(item.file, item.rule.code) for item in caught.value.findings if item.is_error] == [("a.json", "LM016")]
+    assert not folder.dataset.exists()
+    converted = folder.convert(fractions=TRAIN_ONLY, images="resize", max_size=64, skip_bad=True)
+    assert converted.skipped == 1 and converted.card.splits["train"].images == 1
+    assert [image["file_name"] for image in folder.split()["images"]] == ["images/b.jpg"]
+    assert not (folder.dataset / "images" / "a.jpg").exists()
 
 
 def test_photos_without_a_file_are_negatives_on_request(folder, square, codes):

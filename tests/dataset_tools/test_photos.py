@@ -1,10 +1,8 @@
 """Which photo belongs to an annotation file: names, sizes, bytes and pictures as evidence."""
 
 import base64
-import io
 import json
 
-import numpy as np
 import pytest
 from detectron2.data.detection_utils import read_image
 from PIL import Image
@@ -12,28 +10,11 @@ from PIL import Image
 from dataset_tools.findings import Rule
 from dataset_tools.labelme import decode
 from dataset_tools.photos import PhotoFinder
-
-SIZE = (64, 48)
-ORIENTATIONS = range(1, 9)
-
-
-def exif(orientation):
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    return tags
-
-
-def marked(size=SIZE):
-    """A dark picture with a bright corner at the top left, wider than it is high."""
-    pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
-    pixels[:12, :24] = 255
-    return Image.fromarray(pixels)
+from tests.dataset_tools.pictures import ORIENTATIONS, SIZE, bytes_of, marked
 
 
 def base64_of(picture, format, **options):
-    stream = io.BytesIO()
-    picture.save(stream, format, **options)
-    return base64.b64encode(stream.getvalue()).decode()
+    return base64.b64encode(bytes_of(picture, format, **options)).decode()
 
 
 def find(folder, file, record, files=(), photos=None):

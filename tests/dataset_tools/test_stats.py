@@ -66,10 +66,10 @@ def test_command(many, tmp_path, capsys):
 def test_other_peoples_folders_are_left_alone(many, tmp_path):
     (tmp_path / "notes.txt").write_text("precious")
     with pytest.raises(UserError, match="statistics only"):
-        stats.write(count(many.root), open_source(many.root), tmp_path)
+        stats.check_output(tmp_path, open_source(many.root))
 
 
 def test_a_label_that_looks_like_a_formula(folder, square, tmp_path):
     folder.pair("a", [square(r"$\frac{$"), square("车", left=30)])
-    stats.write(count(folder.root), open_source(folder.root), tmp_path / "out")
+    stats.write(count(folder.root), tmp_path / "out")
     assert (tmp_path / "out" / "classes.png").is_file()

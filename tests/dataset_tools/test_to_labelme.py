@@ -19,15 +19,8 @@ from dataset_tools import geometry, labelme
 from dataset_tools.__main__ import main
 from dataset_tools.coco import Rle
 from dataset_tools.errors import UserError
-from dataset_tools.to_labelme import (
-    BadSegmentation,
-    DrawnInstance,
-    LabelledInstance,
-    ToLabelmeOptions,
-    annotation_file,
-    draw,
-    to_labelme,
-)
+from dataset_tools.labelme_shapes import BadSegmentation, DrawnInstance, LabelledInstance, annotation_file, draw
+from dataset_tools.to_labelme import ToLabelmeOptions, to_labelme
 
 SIZE = (64, 48)
 
