@@ -53,7 +53,8 @@ def adopt(options: AdoptOptions) -> Converted:
     photos = options.images_root or _photos(options, files)
     for path in (photos, *(files.values() if isinstance(files, dict) else [files])):
         check_options(options, path)
-    return make_dataset(CocoFiles(files, photos, exclude=options.output), options)
+    dataset = options.file if options.file and _is_dataset(options.file) else None
+    return make_dataset(CocoFiles(files, photos, exclude=options.output, dataset=dataset), options)
 
 
 def find_files(folder: Path) -> Files:
@@ -62,7 +63,7 @@ def find_files(folder: Path) -> Files:
     Raises:
         UserError: there are none, or several and nothing says what is what.
     """
-    if (folder / CARD_NAME).is_file():
+    if _is_dataset(folder):
         return {split: folder / summary.annotations for split, summary in read_card(folder).splits.items()}
     found = {split: path for split, names in _NAMES.items() if (path := _first(folder, names))}
     if "train" in found:
@@ -90,9 +91,13 @@ def _photos(options: AdoptOptions, files: Files) -> Path:
         return options.train.parent
     if not options.file.is_dir():
         return options.file.parent
-    if (options.file / CARD_NAME).is_file():
+    if _is_dataset(options.file):
         return options.file / read_card(options.file).image_root
     return options.file
+
+
+def _is_dataset(folder: Path) -> bool:
+    return (folder / CARD_NAME).is_file()
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:

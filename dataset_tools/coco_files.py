@@ -60,6 +60,7 @@ class CocoFiles:
         card: that of the dataset folder that the files belong to, where they are to be judged as training takes them:
             ids, boxes and areas as they are, and photos under their names and no others.
         exclude: a folder under ``photos`` that is passed over.
+        dataset: the dataset folder of the files: photos that were written into it may be outside ``photos``.
 
     Attributes:
         keys: the photos, each once; every finding about a photo has its key for a file.
@@ -69,12 +70,19 @@ class CocoFiles:
         UserError: a file is no COCO file, or there is no such folder.
     """
 
-    def __init__(self, files: Files, photos: Path, card: Card | None = None, exclude: Path | None = None):
+    def __init__(
+        self,
+        files: Files,
+        photos: Path,
+        card: Card | None = None,
+        exclude: Path | None = None,
+        dataset: Path | None = None,
+    ):
         check_folder(photos, "Name the folder of the photos")
         paths: dict[str | None, Path] = dict(files) if isinstance(files, Mapping) else {None: files}
         self.root, self.photo_root = next(iter(paths.values())).parent, photos
         self._card = card
-        self._finder = NamedPhotos(photos, exclude, is_exact=card is not None)
+        self._finder = NamedPhotos(photos, exclude, is_exact=card is not None, beside=dataset)
         self._about_files: list[Finding] = []
         self._listed: dict[str, list[_Listed]] = {}
         contents = {split: read_foreign(path) for split, path in paths.items()}

@@ -11,15 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | memoryview, to_disk: bool = False) -> None:
     """Writes a file in one step.
 
-    Whoever reads ``path`` finds the old content or the new, also when this is interrupted.
+    Whoever reads ``path`` finds the old content or the new, also when this is interrupted; with ``to_disk`` also after
+    a loss of power, for which it waits until the disk has the content.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            if to_disk:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are private
         os.replace(temporary, path)
     except BaseException:

@@ -88,8 +88,8 @@ def plain(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) ->
     before[starts] = points[ends - 1]
     moved = points.view(np.complex128) != before.view(np.complex128)  # a point at a time
     owners = np.repeat(np.arange(len(starts)), counts)
-    inside = (points >= 0) & (points <= sizes[owners])
-    good = np.logical_and.reduceat(inside.ravel(), 2 * starts) & np.logical_and.reduceat(moved.ravel(), starts)
+    inside = (np.minimum.reduceat(points, starts) >= 0) & (np.maximum.reduceat(points, starts) <= sizes)
+    good = inside.all(axis=1) & np.logical_and.reduceat(moved.ravel(), starts)
     star = _star_shaped(points, starts, ends, owners)
     doubtful = good & ~star
     if doubtful.any():
@@ -310,21 +310,20 @@ def overlaps(
         kinds: of each mask.
         encoded: compressed RLEs.
         areas, boxes: theirs, as ``measure`` gives them.
-        at_least: the value.
+        at_least: the value, above 0.
     """
-    by_left = sorted(range(len(boxes)), key=lambda index: boxes[index][0])
-    for position, one in enumerate(by_left):
-        left, top, width, height = boxes[one]
-        for other in islice(by_left, position + 1, None):
-            other_left, other_top, other_width, other_height = boxes[other]
-            if other_left >= left + width:
+    by_left = sorted((x, index, y, x + width, y + height) for index, (x, y, width, height) in enumerate(boxes))
+    for following, (_, one, top, right, bottom) in enumerate(by_left, start=1):
+        for other_left, other, other_top, other_right, other_bottom in islice(by_left, following, None):
+            if other_left >= right:
                 break
-            if kinds[one] != kinds[other]:
+            shared_height = min(bottom, other_bottom) - max(top, other_top)
+            if shared_height <= 0 or kinds[one] != kinds[other]:
                 continue
-            # What two masks share lies in what their boxes share, and their union is no smaller than either of them.
-            shared_width = min(left + width, other_left + other_width) - other_left
-            shared_height = min(top + height, other_top + other_height) - max(top, other_top)
-            if shared_width * max(shared_height, 0) >= at_least * max(areas[one], areas[other]):
-                value = float(coco_mask.iou([encoded[one]], [encoded[other]], [0])[0, 0])
-                if value >= at_least:
+            # What two masks share is no more than what their boxes share, and no more than either of them.
+            both = areas[one] + areas[other]
+            shared = min((min(right, other_right) - other_left) * shared_height, areas[one], areas[other])
+            if shared / (both - shared) >= at_least:
+                shared = coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True))
+                if (value := float(shared / (both - shared))) >= at_least:
                     yield min(one, other), max(one, other), value

@@ -147,7 +147,7 @@ class LabelmeFolder:
 
     def _decode(self, file: str) -> AnnotationFile:
         try:
-            with open(f"{self.root}/{file}", "rb") as stream:
+            with open(f"{self.root}/{file}", "rb", buffering=0) as stream:  # it is read at once
                 return labelme.decode(stream.read(), self._encoding)
         except OSError as error:
             raise _Unreadable(Finding(Rule.NOT_JSON, file, message=error.strerror or str(error))) from error

@@ -30,12 +30,14 @@ class NamedPhotos:
         root: the folder.
         exclude: a folder under it that is passed over.
         is_exact: a name is a path from the folder as Detectron2 takes it, and nothing else; it may lead out of it.
+        beside: another folder that a name may lead to.
     """
 
-    def __init__(self, root: Path, exclude: Path | None = None, is_exact: bool = False):
+    def __init__(self, root: Path, exclude: Path | None = None, is_exact: bool = False, beside: Path | None = None):
         self.root = root
         self._exclude = exclude
         self._is_exact = is_exact
+        self._beside = beside
         self._folder = os.path.abspath(root)
 
     def find(self, name: str, folders: Sequence[str] = ()) -> Found:
@@ -59,6 +61,8 @@ class NamedPhotos:
             is_elsewhere = not path.startswith(f"{self._folder}/")
             path = posixpath.basename(path) if is_elsewhere else path[len(self._folder) + 1 :]
         if path.split("/")[0] == "..":
+            if self._is_beside(path):
+                return Found(path)
             raise ImageError(Rule.PHOTO_LEAVES_ROOT, repr(name))
         for candidate in (path, *(posixpath.join(folder, path) for folder in folders)):
             if os.path.isfile(f"{self._folder}/{candidate}"):
@@ -74,6 +78,10 @@ class NamedPhotos:
         if not os.path.isfile(os.path.join(self._folder, name)):
             raise ImageError(Rule.PHOTO_MISSING, repr(name))
         return Found(name)
+
+    def _is_beside(self, path: str) -> bool:
+        target = Path(self._folder, path).resolve()
+        return self._beside is not None and target.is_file() and target.is_relative_to(self._beside.resolve())
 
     def _anywhere(self, name: str, path: str, is_elsewhere: bool) -> Found:
         alike = self._by_name.get(posixpath.basename(path), [])

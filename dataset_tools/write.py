@@ -91,7 +91,8 @@ def _placed(entries: Sequence[Entry], image_mode: str) -> dict[str, str]:
     for entry in entries:
         if not entry.photo.embedded and image_mode == "reference":
             continue
-        stem, suffix = posixpath.splitext(entry.photo.path)
+        inside = posixpath.normpath(f"/{entry.photo.path}")[1:]  # nothing leads out of the root of a file system
+        stem, suffix = posixpath.splitext(inside)
         if image_mode == "resize" and suffix.lower() not in (".jpg", ".jpeg", ".png"):
             suffix = ".png"
         name, number = f"{stem}{suffix}", 2

@@ -1,5 +1,6 @@
 """An existing COCO dataset to a dataset folder: the same masks, new numbers, and files laid out as others do it."""
 
+import base64
 import json
 
 import numpy as np
@@ -125,6 +126,45 @@ def test_adopting_what_was_converted_changes_nothing(folder, shape, square, mask
     before = read_card(folder.dataset)
     assert converted.card.splits == before.splits
     assert (converted.card.classes, converted.card.image_root) == (before.classes, before.image_root)
+
+
+@pytest.fixture
+def partly_embedded(folder, square):
+    """A dataset folder of photos that lie beside it, and of one that was written into it from imageData."""
+    for index in range(3):
+        folder.pair(f"{index}", [square(left=4 + index)], seed=index)
+    photo = folder.photo("only.jpg", seed=3)
+    folder.json("only.json", [square("bus")], "only.jpg", imageData=base64.b64encode(photo.read_bytes()).decode())
+    photo.unlink()
+    folder.convert()
+    return folder
+
+
+@pytest.mark.parametrize("images", ["reference", "copy"])
+def test_photos_that_were_written_into_the_dataset_folder_are_its_own(partly_embedded, images):
+    dataset = partly_embedded.dataset
+    again = dataset.with_name("again")
+    converted = adopt(AdoptOptions(file=dataset, output=again, images=images))
+    assert [finding for finding in converted.findings if finding.is_error] == []
+    assert sum(split.images for split in converted.card.splits.values()) == 4
+    register(again)
+    for split in SPLITS:
+        before, after = masks_by_photo(dataset / f"{split}.json"), masks_by_photo(again / f"{split}.json")
+        assert_same(dict(zip(after, before.values())), after)
+        for name, old_name in zip(after, before):
+            path = again / converted.card.image_root / name
+            assert path.read_bytes() == (dataset / read_card(dataset).image_root / old_name).read_bytes()
+            assert images == "reference" or path.resolve().is_relative_to(again / "images")
+
+
+def test_a_dataset_folder_leads_to_no_photos_of_others(partly_embedded):
+    dataset = partly_embedded.dataset
+    (dataset / "images" / "only.jpg").rename(dataset.parent / "only.jpg")
+    for path in dataset.glob("*.json"):
+        path.write_text(path.read_text().replace("../dataset/images/only.jpg", "../only.jpg"))
+    with pytest.raises(BadData) as caught:
+        adopt(AdoptOptions(file=dataset, output=dataset.with_name("again")))
+    assert [finding.rule for finding in caught.value.findings if finding.is_error] == [Rule.PHOTO_LEAVES_ROOT]
 
 
 def test_classes_as_they_are_named_now(folder, write):

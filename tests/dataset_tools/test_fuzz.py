@@ -55,7 +55,9 @@ def _raises(options):
 
 
 def _takes_its_time(options):
-    sum(range(2 * 10**8))
+    end = time.process_time() + fuzz.TIME_LIMIT + 0.5
+    while time.process_time() < end:
+        pass
 
 
 def _refuses_without_a_reason(options):
@@ -113,8 +115,6 @@ def _hang(number, folder):
 
 @pytest.mark.parametrize(("judge", "said"), [(_crash, "Segmentation fault"), (_hang, "Timeout")])
 def test_a_crash_and_a_hang_are_pinned_on_their_case_and_the_rest_goes_on(judge, said, tmp_path):
-    start = time.monotonic()
     found = list(verdicts(range(3), tmp_path, judge, patience=1))
     assert [verdict.number for verdict in found] == [0, 1, 2]
     assert [said in verdict.fault for verdict in found] == [False, True, False]
-    assert time.monotonic() - start < 60

@@ -1,6 +1,7 @@
 """Shapes to pixels, against the rule that a pixel belongs where its centre does, and against labelme's rasteriser."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelme.utils import shape_to_mask
+from pycocotools import mask as coco_mask
 
 from dataset_tools import geometry
 
@@ -173,6 +175,27 @@ def test_a_repaired_outline_covers_what_it_covered(count):
 def test_more_masks_than_pycocotools_can_count():
     areas, boxes = geometry.measure(geometry.rasterise([np.array([(0.0, 0), (9, 0), (9, 9), (0, 9)])] * 600, SIZE))
     assert areas == [81] * 600 and len(boxes) == 600
+
+
+blocks = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(1, 12), st.integers(1, 12), st.integers(0, 1))
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(blocks, max_size=7), st.lists(st.tuples(points, points, points), max_size=3), st.floats(0.1, 1))
+def test_overlaps_are_those_that_pycocotools_finds(blocks, triangles, at_least):
+    kinds = [kind for *_, kind in blocks] + [0] * len(triangles)
+    corners = [[(x, y), (x + w, y), (x + w, y + h), (x, y + h)] for x, y, w, h, _ in blocks]
+    masks = geometry.rasterise([np.array(polygon, dtype=float) for polygon in (*corners, *triangles)], SIZE)
+    areas, boxes = geometry.measure(masks)
+    seen = [index for index, area in enumerate(areas) if area > 0]
+    kinds, masks, areas, boxes = ([values[index] for index in seen] for values in (kinds, masks, areas, boxes))
+    ious = coco_mask.iou(masks, masks, [0] * len(masks)) if masks else []
+    expected = [
+        (one, other, ious[one][other])
+        for one, other in combinations(range(len(masks)), 2)
+        if kinds[one] == kinds[other] and ious[one][other] >= at_least
+    ]
+    assert sorted(geometry.overlaps(kinds, masks, areas, boxes, at_least)) == expected
 
 
 def test_hole_is_cut_through():
