@@ -82,20 +82,22 @@ def main() -> None:
         detections += json.loads(found.read_text())
     print_outcomes(outcomes, args.output / "folds.json")
     for task in TASKS:
-        print(f"pooled {task} AP of the held-out photos: {pooled_ap(whole / 'train.json', detections, task)}")
+        judge = pooled_judge(whole / "train.json", detections, task)
+        low, high = bootstrap_interval(judge)
+        ap, photos, instances = 100 * judge.stats[0], len(judge.cocoGt.imgs), len(judge.cocoGt.anns)
+        print(f"pooled {task} AP of the held-out photos: {ap:.1f} [{low:.1f}, {high:.1f}] "
+              f"({photos} photos, {instances} instances)")  # fmt: skip
 
 
-def pooled_ap(truth: Path, detections: list[dict], task: str) -> str:
-    """AP over the held-out photos of all folds, and its 95 % interval, in percent."""
+def pooled_judge(truth: Path, detections: list[dict], task: str) -> COCOeval:
+    """The finished evaluation of the detections on the held-out photos of all folds."""
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(truth))
         judge = COCOeval(coco, coco.loadRes(detections), task)
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
-    low, high = bootstrap_interval(judge)
-    photos, instances = len(coco.imgs), len(coco.anns)
-    return f"{100 * judge.stats[0]:.1f} [{low:.1f}, {high:.1f}] ({photos} photos, {instances} instances)"
+    return judge
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from detectron2.config import CfgNode
 from tabulate import tabulate
 
 from polymask.engine.setup import setup
@@ -30,15 +31,24 @@ class Outcome:
     loss: float  # the median of the last iterations
 
 
+def train(config_file: str, overrides: list[str], folder: Path) -> None:
+    """One whole training into a folder, as ``train_net.py`` does it, in this process."""
+    trainer = Trainer(set_up(config_file, overrides, folder))
+    trainer.resume_or_load(resume=False)
+    trainer.train()
+
+
+def set_up(config_file: str, overrides: list[str], folder: Path) -> CfgNode:
+    """The resolved configuration of a training into a folder, its dataset registered."""
+    opts = [*overrides, "OUTPUT_DIR", str(folder)]
+    return setup(argparse.Namespace(config_file=config_file, opts=opts, eval_only=False, resume=False))
+
+
 def train_and_evaluate(
     name: str, config_file: str, overrides: list[str], output: Path, trainer_class: type[Trainer] = Trainer
 ) -> Outcome:
     """Trains into ``output``/``name``, then evaluates on ``DATASETS.TEST``; the evaluation is not timed."""
-    folder = str(output / name.replace(" ", "_"))
-    args = argparse.Namespace(
-        config_file=config_file, opts=[*overrides, "OUTPUT_DIR", folder], eval_only=False, resume=False
-    )
-    cfg = setup(args)
+    cfg = set_up(config_file, overrides, output / name.replace(" ", "_"))
     training = cfg.clone()
     training.defrost()
     training.DATASETS.VAL = training.DATASETS.TEST = ()
@@ -48,7 +58,7 @@ def train_and_evaluate(
     start = time.perf_counter()
     trainer.train()
     minutes = (time.perf_counter() - start) / 60
-    (metrics,) = evaluate(cfg, trainer.model, cfg.DATASETS.TEST).values()
+    (metrics,) = evaluate(cfg, trainer.evaluated_model, cfg.DATASETS.TEST).values()
     seen = cfg.SOLVER.MAX_ITER * cfg.SOLVER.IMS_PER_BATCH
     loss = float(trainer.storage.history("total_loss").median(20))
     seconds = float(np.median([value for value, _ in trainer.storage.history("time").values()]))

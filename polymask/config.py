@@ -50,9 +50,34 @@ def add_polymask_config(cfg: CfgNode) -> None:
     cfg.DATASETS.CLASSES = []
     # `auto`: bitmask where some annotation cannot be a polygon, else polygon.
     cfg.INPUT.MASK_FORMAT = AUTO
+    # Whether the layers that depend on the classes start anew: for MODEL.WEIGHTS of other classes, such as COCO's.
+    cfg.MODEL.NEW_HEADS = False
 
-    # SGD or AdamW. AdamW takes BASE_LR and WEIGHT_DECAY, and PyTorch's defaults for its momenta.
+    # Large-scale jitter (Ghiasi et al. 2021, https://arxiv.org/abs/2012.07177), in the place of MIN_SIZE_TRAIN: each
+    # photo is resized by a random factor of RANGE relative to a square of SIZE px, then cropped or padded to it.
+    cfg.INPUT.SCALE_JITTER = CfgNode()
+    cfg.INPUT.SCALE_JITTER.ENABLED = False
+    cfg.INPUT.SCALE_JITTER.RANGE = (0.1, 2.0)
+    cfg.INPUT.SCALE_JITTER.SIZE = 1024
+    # Detectron2's random crop (INPUT.CROP), placed so that it holds the centre of an object where the photo has one.
+    cfg.INPUT.CROP.KEEP_OBJECT = True
+    # Brightness, contrast and saturation are multiplied by random factors from 1 - COLOR_JITTER to 1 + COLOR_JITTER.
+    cfg.INPUT.COLOR_JITTER = 0.0
+    # Simple copy-paste (the same paper): with this probability, objects of a second photo are pasted onto a photo.
+    cfg.INPUT.COPY_PASTE = CfgNode()
+    cfg.INPUT.COPY_PASTE.PROBABILITY = 0.0
+
+    # SGD or AdamW, which takes BASE_LR, WEIGHT_DECAY and ADAM_BETAS.
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # How much of its averages of the gradient and of its square AdamW keeps at each update; PyTorch's defaults.
+    cfg.SOLVER.ADAM_BETAS = (0.9, 0.999)
+    # The batch that BASE_LR is meant for. With another IMS_PER_BATCH the rate is scaled, linearly for SGD and by the
+    # square root for AdamW. 0: never. A BASE_LR on the command line is taken as it is.
+    cfg.SOLVER.REFERENCE_IMS_PER_BATCH = 0
+    # The IMS_PER_BATCH photos of an update are processed in so many parts, one after the other, to save memory.
+    cfg.SOLVER.ACCUMULATION_STEPS = 1
+    # The decay of the moving average of the weights that is evaluated and saved, such as 0.999. 0: no average.
+    cfg.SOLVER.EMA_DECAY = 0.0
     # The length of the training in passes over the photos that remain after filtering; used while MAX_ITER is 0.
     cfg.SOLVER.EPOCHS = 50.0
     cfg.SOLVER.MAX_ITER = 0
@@ -68,6 +93,10 @@ def add_polymask_config(cfg: CfgNode) -> None:
     # Epochs between two evaluations on VAL; used while EVAL_PERIOD is negative. 0: none during training.
     cfg.TEST.EVAL_EPOCHS = 5.0
     cfg.TEST.EVAL_PERIOD = -1
+    # Whether an evaluation on VAL during training also computes the losses there.
+    cfg.TEST.VALIDATION_LOSS = True
+    # The training ends after so many evaluations on VAL in a row without a better mask AP. 0: never.
+    cfg.TEST.EARLY_STOPPING_PATIENCE = 0
 
     # Detectron2 draws a new seed for every run; a run that can be repeated is the better default.
     cfg.SEED = 17
@@ -92,7 +121,7 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
     except (KeyError, ValueError, AssertionError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
         raise _config_error(cfg, error, file=config_file) from error
     try:
-        cfg.merge_from_list(_with_sentinels(_with_floats(overrides, cfg)))
+        cfg.merge_from_list(_with_consequences(_with_floats(overrides, cfg)))
     except (KeyError, ValueError, AssertionError) as error:
         raise _config_error(cfg, error, file="command line") from error
     return cfg
@@ -150,7 +179,8 @@ def resolve_dataset(cfg: CfgNode, card: Card) -> None:
     cfg.DATASETS.CLASSES = classes
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(classes)
     if cfg.INPUT.MASK_FORMAT == AUTO:
-        cfg.INPUT.MASK_FORMAT = card.mask_format
+        # What is pasted covers parts of other objects, which then are no polygons.
+        cfg.INPUT.MASK_FORMAT = "bitmask" if cfg.INPUT.COPY_PASTE.PROBABILITY > 0 else card.mask_format
     for key, split in (("TRAIN", "train"), ("VAL", "val"), ("TEST", "test")):
         names = tuple(cfg.DATASETS[key])
         if not names and card.splits[split].images:
@@ -190,6 +220,26 @@ def resolve_schedule(cfg: CfgNode, images: int) -> None:
         cfg.TEST.EVAL_PERIOD = epochs_to_iterations(cfg.TEST.EVAL_EPOCHS, images, solver.IMS_PER_BATCH)
 
 
+def resolve_learning_rate(cfg: CfgNode) -> None:
+    """Scales ``SOLVER.BASE_LR`` from the batch it is meant for to the batch at hand.
+
+    Linearly for SGD (Goyal et al. 2017, https://arxiv.org/abs/1706.02677), by the square root for AdamW (Malladi et
+    al. 2022, https://arxiv.org/abs/2205.10287). The reference becomes the batch at hand, so that the configuration
+    resolves to itself.
+    """
+    solver = cfg.SOLVER
+    reference, batch = solver.REFERENCE_IMS_PER_BATCH, solver.IMS_PER_BATCH
+    if reference in (0, batch):
+        return
+    ratio = batch / reference
+    factor = math.sqrt(ratio) if solver.OPTIMIZER == "AdamW" else ratio
+    log.info("SOLVER.BASE_LR %g is meant for %d images a batch: for %d it becomes %g.",
+             solver.BASE_LR, reference, batch, solver.BASE_LR * factor)  # fmt: skip
+    for key in ("BASE_LR", "BASE_LR_END"):
+        solver[key] *= factor
+    solver.REFERENCE_IMS_PER_BATCH = batch
+
+
 def epochs_to_iterations(epochs: float, images: int, images_per_batch: int) -> int:
     """``ceil(epochs * images / images_per_batch)``, in exact arithmetic.
 
@@ -217,10 +267,21 @@ def _with_floats(overrides: list[str], cfg: CfgNode) -> list[str]:
     ]
 
 
-def _with_sentinels(overrides: list[str]) -> list[str]:
-    """Epochs and shares of the command line count also where the file sets iterations, as a run's config.yaml does."""
-    given = set(overrides[::2])
+def _with_consequences(overrides: list[str]) -> list[str]:
+    """What the command line says counts before what the file says of the same thing under another key.
+
+    Epochs and shares count also where the file sets iterations, as a run's config.yaml does; and a learning rate is
+    meant for the batch at hand.
+    """
+    given = dict(zip(overrides[::2], overrides[1::2]))
+    for key, (other, sentinel) in ITERATIONS_OF.items():
+        if key in given and given.get(other, sentinel) != sentinel:
+            raise UserError(
+                f"{key} and {other} say the same thing", file="command line", remedy="Leave out one of them"
+            )
     pairs = [pair for key, pair in ITERATIONS_OF.items() if key in given and pair[0] not in given]
+    if "SOLVER.BASE_LR" in given and "SOLVER.REFERENCE_IMS_PER_BATCH" not in given:
+        pairs.append(("SOLVER.REFERENCE_IMS_PER_BATCH", "0"))
     return [*overrides, *(word for pair in pairs for word in pair)]
 
 

@@ -1,8 +1,11 @@
-"""Loading and saving of weights: with their class names, and nothing loaded by half."""
+"""Loading and saving of weights and of states to resume from: whole or not at all, and with their class names."""
 
 from __future__ import annotations
 
+import io
+import logging
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +18,24 @@ from detectron2.utils.file_io import PathManager
 
 import polymask.modeling.backbone  # noqa: F401  (registers it)
 from dataset_tools.errors import UserError
+from dataset_tools.files import write_atomically
+from polymask.engine.zoo import read_zoo_file
 from polymask.modeling.weights import BOTTOM_UP, TORCHVISION_PREFIX, from_torchvision, is_torchvision_resnet
+
+log = logging.getLogger(__name__)
 
 CLASSES_KEY = "classes"
 # Says in a loaded checkpoint that it holds the backbone alone, so that the rest keeps its random start.
 BACKBONE_ONLY_KEY = "backbone_only"
+LAST_CHECKPOINT = "last_checkpoint"
+# The layers with an output for each class; a cascade numbers its box predictors.
+CLASS_LAYERS = re.compile(r"^roi_heads\.(box_predictor\.(\d+\.)?(cls_score|bbox_pred)|mask_head\.predictor)\.")
+# What Detectron2 wrote into checkpoints once, and takes from the configuration now.
+FROM_CONFIG = re.compile(r"anchor_generator\.cell_anchors|^pixel_(mean|std)$")
 
 
 class Checkpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer that also reads torchvision's files, and refuses a checkpoint that doesn't fit.
+    """Detectron2's checkpointer that saves in one step, reads nothing that can run, and refuses what doesn't fit.
 
     Detectron2 logs a warning for each tensor that it could not load and goes on with random values.
     Here every tensor of the model must be in the file (of a backbone's file: every tensor of the backbone), in its
@@ -33,15 +45,86 @@ class Checkpointer(DetectionCheckpointer):
         model: the model, bare or in DistributedDataParallel.
         save_dir: the folder that checkpoints are saved in and resumed from.
         classes: the class names in order, saved in every checkpoint.
+        new_heads: whether weights of other classes are welcome: the layers that depend on the classes then keep their
+            random start, also where the shapes agree. A state that is resumed is loaded in full all the same.
         checkpointables: see fvcore's ``Checkpointer``.
     """
 
-    def __init__(self, model: torch.nn.Module, save_dir: str = "", *, classes: Sequence[str], **checkpointables: Any):
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        save_dir: str = "",
+        *,
+        classes: Sequence[str],
+        new_heads: bool = False,
+        **checkpointables: Any,
+    ):
         super().__init__(model, save_dir, **checkpointables)
         self.classes = list(classes)
+        self.new_heads = new_heads
 
     def save(self, name: str, **extra: Any) -> None:
-        super().save(name, **{CLASSES_KEY: self.classes}, **extra)
+        """Saves the state to resume from as ``<name>.pth`` and makes it the last one.
+
+        Raises:
+            UserError: the weights are no numbers any more, or the disk refuses. The states before stay as they were.
+        """
+        states = {key: checkpointable.state_dict() for key, checkpointable in self.checkpointables.items()}
+        self._write(name, {"model": self.model.state_dict(), **states, **extra})
+        if self.save_to_disk:
+            self.tag_last_checkpoint(f"{name}.pth")
+
+    def save_weights(self, name: str, weights: dict[str, torch.Tensor] | None = None, **extra: Any) -> None:
+        """Saves the weights alone as ``<name>.pth``, for use: the model's, or others under the same names.
+
+        Raises:
+            UserError: as :meth:`save`.
+        """
+        self._write(name, {"model": weights or self.model.state_dict(), **extra})
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        if not self.save_dir or not self.save_to_disk:
+            return
+        path = Path(self.save_dir) / f"{name}.pth"
+        spoilt = [key for key, tensor in content["model"].items() if not torch.isfinite(tensor).all()]
+        if spoilt:
+            raise UserError(
+                f"the weights are spoilt: {len(spoilt)} tensors hold NaN or infinite values, such as {spoilt[0]}",
+                file=path,
+                remedy="Go on from an earlier checkpoint with a lower SOLVER.BASE_LR",
+            )
+        buffer = io.BytesIO()  # torch's own writer hides the system's reason when the disk refuses
+        torch.save({**content, CLASSES_KEY: self.classes}, buffer)
+        log.info("Saving %s", path)
+        try:
+            write_atomically(path, buffer.getbuffer(), to_disk=True)
+        except OSError as error:
+            last = Path(self.get_checkpoint_file()).name if self.has_checkpoint() else "none so far"
+            raise UserError(
+                f"this file could not be saved ({error.strerror or error}); the last whole state is {last}",
+                file=path,
+                remedy="Make room on the disk, and go on with --resume",
+            ) from error
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        write_atomically(Path(self.save_dir) / LAST_CHECKPOINT, last_filename_basename.encode(), to_disk=True)
+
+    def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
+        """See fvcore's ``Checkpointer.resume_or_load``.
+
+        Raises:
+            UserError: as :meth:`load`; of a state to resume from it names the others.
+        """
+        if not (resume and self.has_checkpoint()):
+            return super().resume_or_load(path, resume=False)
+        self.new_heads = False
+        state = Path(self.get_checkpoint_file())
+        try:
+            return super().resume_or_load(path, resume=True)
+        except UserError as error:
+            others = sorted({p.name for p in state.parent.glob("model_[0-9]*.pth")} - {state.name})
+            named = f"There is another state: write {others[-1]} into {state.parent / LAST_CHECKPOINT} to go on from it"
+            raise UserError(error.reason, file=state, remedy=named if others else error.remedy) from error
 
     def load(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """See fvcore's ``Checkpointer.load``.
@@ -49,7 +132,7 @@ class Checkpointer(DetectionCheckpointer):
         Raises:
             UserError: no such file, no checkpoint, or one of another model or other classes.
         """
-        if path and not PathManager.isfile(PathManager.get_local_path(path.partition("?")[0])):
+        if path and not PathManager.isfile(_local_path(path)):
             raise UserError("there is no such checkpoint", file=path, remedy="Correct MODEL.WEIGHTS")
         try:
             return super().load(path, *args, **kwargs)
@@ -61,25 +144,28 @@ class Checkpointer(DetectionCheckpointer):
             self._parsed_url_during_load = None  # fvcore's own reset is skipped by an exception
 
     def _load_file(self, filename: str) -> dict[str, Any]:
+        if filename.endswith(".pkl"):
+            return read_zoo_file(filename)
         loaded = super()._load_file(filename)
         if is_torchvision_resnet(loaded["model"]):
             return {"model": from_torchvision(loaded["model"]), BACKBONE_ONLY_KEY: True}
         return loaded
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:
-        classes = checkpoint.get(CLASSES_KEY, self.classes)
-        if classes != self.classes:
-            raise UserError(
-                f"the checkpoint was trained on the classes {classes}, and here they are {self.classes}",
-                file=self._path(),
-                remedy="Use the dataset that it was trained on, or other weights",
-            )
-        backbone_only = checkpoint.get(BACKBONE_ONLY_KEY, False)
+        theirs = {name: tensor for name, tensor in checkpoint["model"].items() if not FROM_CONFIG.search(name)}
+        expected = self._expected_names(checkpoint.get(BACKBONE_ONLY_KEY, False))
+        if self.new_heads:
+            theirs = {name: tensor for name, tensor in theirs.items() if not CLASS_LAYERS.search(name)}
+            expected = {name for name in expected if not CLASS_LAYERS.search(name)}
+            log.info("MODEL.NEW_HEADS: the layers that depend on the classes start anew.")
+        else:
+            self._demand_classes(checkpoint.get(CLASSES_KEY, self.classes))
+        checkpoint["model"] = theirs
         # Not fvcore's own list: FrozenBatchNorm2d puts default statistics in the place of missing ones without a word.
-        missing = sorted(self._expected_names(backbone_only) - checkpoint["model"].keys())
+        missing = sorted(expected - theirs.keys())
         incompatible = super()._load_model(checkpoint)
         self._demand_everything(missing, incompatible.unexpected_keys, incompatible.incorrect_shapes)
-        incompatible.missing_keys.clear()  # fvcore would warn of the heads, which a backbone's file cannot have
+        incompatible.missing_keys.clear()  # fvcore would warn of what starts anew
         return incompatible
 
     def _expected_names(self, backbone_only: bool) -> set[str]:
@@ -89,16 +175,25 @@ class Checkpointer(DetectionCheckpointer):
             return {n for n in names if n.startswith(BOTTOM_UP) and not n.endswith(".num_batches_tracked")}
         return set(names)
 
+    def _demand_classes(self, classes: list[str]) -> None:
+        if classes != self.classes:
+            raise UserError(
+                f"the checkpoint was trained on the classes {classes}, and here they are {self.classes}",
+                file=self._path(),
+                remedy="Use the dataset that it was trained on, or other weights; to train on from it for other "
+                "classes, add MODEL.NEW_HEADS True",
+            )
+
     def _demand_everything(self, missing: list[str], unexpected: list[str], shapes: list[tuple]) -> None:
         shape_of = [f"{key} is {tuple(there)} there and {tuple(here)} here" for key, there, here in shapes]
         misfits = {"other shapes": shape_of, "missing there": missing, "unknown here": unexpected}
         found = [f"{len(names)} tensors {what}, such as {names[0]}" for what, names in misfits.items() if names]
-        if found:
-            raise UserError(
-                "the checkpoint does not fit the model: " + "; ".join(found),
-                file=self._path(),
-                remedy="Use the config.yaml of the run that it comes from, or other weights",
-            )
+        if not found:
+            return
+        remedy = "Use the config.yaml of the run that it comes from, or other weights"
+        if not missing and not unexpected and all(CLASS_LAYERS.search(key) for key, _, _ in shapes):
+            remedy = "Its classes are others: to train on from it for yours, add MODEL.NEW_HEADS True"
+        raise UserError("the checkpoint does not fit the model: " + "; ".join(found), file=self._path(), remedy=remedy)
 
     def _path(self) -> str:
         return Path(self._parsed_url_during_load.geturl()).as_posix() if self._parsed_url_during_load else ""
@@ -122,6 +217,23 @@ def load_trained_model(cfg: CfgNode) -> torch.nn.Module:
             "these are the weights of a backbone and not of a trained model", file=cfg.MODEL.WEIGHTS, remedy=trained
         )
     return model.eval()
+
+
+def _local_path(path: str) -> str:
+    """Where a file is, after it has been downloaded where its address is not a local one.
+
+    Raises:
+        UserError: it cannot be downloaded.
+    """
+    address = path.partition("?")[0]
+    try:
+        return PathManager.get_local_path(address)
+    except OSError as error:  # no network, no such file there
+        raise UserError(
+            f"these weights could not be downloaded ({error})",
+            file=path,
+            remedy="Download them elsewhere, and name the file with MODEL.WEIGHTS",
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

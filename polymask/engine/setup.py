@@ -13,13 +13,23 @@ from detectron2.data import DatasetCatalog
 from detectron2.data.build import filter_images_with_only_crowd_annotations
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
-from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
 from dataset_tools.catalog import register
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import write_atomically
-from polymask.config import AUTO, load_config, resolve_dataset, resolve_device, resolve_schedule
+from polymask.config import (
+    AUTO,
+    load_config,
+    resolve_dataset,
+    resolve_device,
+    resolve_learning_rate,
+    resolve_schedule,
+)
+from polymask.config_checks import check_supported, check_training_data, check_training_keys
+from polymask.data.augmentation import check_augmentation_keys
+from polymask.data.seeding import seed_everything
+from polymask.engine.hooks.history import HISTORY_NAME
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +57,23 @@ def setup(args: argparse.Namespace) -> CfgNode:
         )
     resolve_dataset(cfg, register(Path(cfg.DATASETS.ROOT)))
     _check_datasets(cfg, args.eval_only)
-    _check_unsupported(cfg)
+    check_supported(cfg)
     for key in ("TEST",) if args.eval_only else ("VAL", "TEST"):
         _read_records(cfg, key)
+    _resolve_seed(cfg, args.resume)
     if not args.eval_only:
-        resolve_schedule(cfg, images=_count_training_images(cfg))
+        records = _training_records(cfg)
+        resolve_schedule(cfg, images=len(records))
+        check_training_keys(cfg, comm.get_world_size())
+        check_augmentation_keys(cfg)
+        check_training_data(cfg, records)
+        resolve_learning_rate(cfg)
         if comm.is_main_process():  # which begins to write there while others may still be here
             _check_output_folder(Path(cfg.OUTPUT_DIR), args.resume)
     cfg.freeze()
     _begin_log(cfg, args)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
-    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + comm.get_rank())
+    seed_everything(cfg.SEED)  # the random start of the weights, the same in all processes
     return cfg
 
 
@@ -82,14 +98,15 @@ def _check_datasets(cfg: CfgNode, eval_only: bool) -> None:
         )
 
 
-def _check_unsupported(cfg: CfgNode) -> None:
-    for key, used in (
-        ("TEST.PRECISE_BN.ENABLED", cfg.TEST.PRECISE_BN.ENABLED),
-        ("TEST.AUG.ENABLED", cfg.TEST.AUG.ENABLED),
-        ("TEST.EXPECTED_RESULTS", cfg.TEST.EXPECTED_RESULTS),
-    ):
-        if used:
-            raise UserError(f"{key} is set, which polymask does not do", remedy="Leave this key at its default")
+def _resolve_seed(cfg: CfgNode, resume: bool) -> None:
+    """A negative seed becomes a new one, the same in all processes; or, of a run that is resumed, the one it had."""
+    if cfg.SEED >= 0:
+        return
+    earlier = Path(cfg.OUTPUT_DIR) / CONFIG_NAME
+    if resume and earlier.is_file():
+        cfg.SEED = load_config(earlier, []).SEED
+    else:
+        cfg.SEED = comm.shared_random_seed()
 
 
 def _read_records(cfg: CfgNode, key: str) -> list[dict]:
@@ -106,7 +123,7 @@ def _read_records(cfg: CfgNode, key: str) -> list[dict]:
     return records
 
 
-def _count_training_images(cfg: CfgNode) -> int:
+def _training_records(cfg: CfgNode) -> list[dict]:
     records = _read_records(cfg, "TRAIN")
     if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
         records = filter_images_with_only_crowd_annotations(records)
@@ -117,12 +134,12 @@ def _count_training_images(cfg: CfgNode) -> int:
             remedy="Annotate some photos, or set DATALOADER.FILTER_EMPTY_ANNOTATIONS False",
             exit_code=EXIT_DATA,
         )
-    return len(records)
+    return records
 
 
 def _check_output_folder(folder: Path, resume: bool) -> None:
-    metrics = folder / "metrics.json"  # empty where a run ended before its first line, with wrong weights, say
-    if not resume and metrics.exists() and metrics.stat().st_size:
+    history = folder / HISTORY_NAME  # empty where a run ended before its first iteration, with wrong weights, say
+    if not resume and history.exists() and history.stat().st_size:
         raise UserError(
             "this folder holds another run, whose curves and checkpoints would be mixed with the new ones",
             file=folder,

@@ -1,32 +1,40 @@
-"""The trainer: Detectron2's, wired for the CPU as well as the GPU and evaluated with COCO mask AP."""
+"""The trainer: Detectron2's, wired for the CPU as well as the GPU, that can be left alone and resumed exactly."""
 
 from __future__ import annotations
 
 import logging
-import time
 import weakref
 from pathlib import Path
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, create_ddp_model, hooks
+from detectron2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
 from detectron2.modeling import build_model
 from detectron2.solver import build_optimizer, get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
+from detectron2.utils.events import EventStorage
 
-from dataset_tools.errors import UserError
+from polymask.data.loader import build_train_loader
 from polymask.engine.checkpoint import Checkpointer, load_trained_model
+from polymask.engine.distributed import wrap
+from polymask.engine.hooks.best_checkpoint import BestCheckpoint
+from polymask.engine.hooks.checkpoints import Checkpoints
+from polymask.engine.hooks.early_stopping import EarlyStopping
+from polymask.engine.hooks.ema import ExponentialMovingAverage
 from polymask.engine.hooks.final_evaluation import FinalEvaluation, report
+from polymask.engine.hooks.finite_loss import FiniteLoss
+from polymask.engine.hooks.history import History
+from polymask.engine.hooks.interruption import Interruption
 from polymask.engine.hooks.loss_curve import LossCurve
 from polymask.engine.hooks.progress_bar import ProgressBar
+from polymask.engine.hooks.validation import Validation
 from polymask.engine.setup import CONFIG_NAME, write_config
+from polymask.engine.update import UpdateTrainer
 from polymask.evaluation.coco import Metrics, evaluate
 
 log = logging.getLogger(__name__)
 
-# A checkpoint of the full model with its optimizer weighs 250 MB: an older one is deleted when a newer one is whole.
-CHECKPOINTS_TO_KEEP = 2
 # Iterations between two lines of the log and of metrics.json; Detectron2's own number.
 LOG_PERIOD = 20
 
@@ -34,28 +42,56 @@ LOG_PERIOD = 20
 class Trainer(DefaultTrainer):
     """Detectron2's ``DefaultTrainer`` for a resolved configuration (see ``polymask.config``).
 
-    Its differences: autocast works on the CPU too (``SOLVER.AMP.ENABLED``), checkpoints carry their class names and
-    must fit in full, VAL is evaluated during the training and TEST once at its end, with the last weights.
+    Its differences: a training that is interrupted at any moment and resumed ends as if it had not been; autocast works
+    on the CPU too (``SOLVER.AMP.ENABLED``); gradients can be accumulated; a hook can end the training early, by
+    lowering ``max_iter``; VAL is evaluated during the training and TEST once at its end.
     """
 
     def __init__(self, cfg: CfgNode):
-        # DefaultTrainer's constructor names its checkpointer and its inner trainers itself: this stands in its place,
-        # in the same order.
+        # DefaultTrainer's constructor names its checkpointer and its inner trainer itself: this stands in its place,
+        # in the same order, but that the data loader waits for the iteration to start from.
         TrainerBase.__init__(self)
-        cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
-        data_loader = self.build_train_loader(cfg)
-        model = create_ddp_model(model, broadcast_buffers=False)
-        self._trainer = _inner_trainer_class(cfg)(model, data_loader, optimizer)
+        self._trainer = UpdateTrainer(
+            wrap(model),
+            None,
+            optimizer,
+            device=cfg.MODEL.DEVICE,
+            autocast=cfg.SOLVER.AMP.ENABLED,
+            parts=cfg.SOLVER.ACCUMULATION_STEPS,
+            seed=cfg.SEED,
+        )
+        self._trainer.register_hooks([_TellTheHooks(self)])
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.checkpointer = Checkpointer(
-            model, cfg.OUTPUT_DIR, classes=cfg.DATASETS.CLASSES, trainer=weakref.proxy(self)
+            model,
+            cfg.OUTPUT_DIR,
+            classes=cfg.DATASETS.CLASSES,
+            new_heads=cfg.MODEL.NEW_HEADS,
+            trainer=weakref.proxy(self),
         )
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         self.cfg = cfg
+        self._finite_loss = FiniteLoss()
+        self._average = ExponentialMovingAverage(model, cfg.SOLVER.EMA_DECAY) if cfg.SOLVER.EMA_DECAY else None
         self.register_hooks(self.build_hooks())
+
+    @property
+    def evaluated_model(self) -> torch.nn.Module:
+        """The model that is evaluated and saved for use, never in DistributedDataParallel: averaged, or as trained."""
+        return self._average.model if self._average else self.checkpointer.model
+
+    @property
+    def batch(self) -> list[dict]:
+        """This process's photos of the current iteration, as the model gets them."""
+        return self._trainer.batch
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The components of this process's loss in the current iteration."""
+        return self._trainer.losses
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
@@ -71,8 +107,6 @@ class Trainer(DefaultTrainer):
         solver = cfg.SOLVER
         if solver.OPTIMIZER == "SGD":
             return build_optimizer(cfg, model)
-        if solver.OPTIMIZER != "AdamW":
-            raise UserError(f"SOLVER.OPTIMIZER is {solver.OPTIMIZER}", remedy="Use SGD or AdamW")
         groups = get_default_optimizer_params(
             model,
             base_lr=solver.BASE_LR,
@@ -81,7 +115,30 @@ class Trainer(DefaultTrainer):
             weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
         )
         optimizer_class = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
-        return optimizer_class(groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY)
+        return optimizer_class(
+            groups, lr=solver.BASE_LR, betas=tuple(solver.ADAM_BETAS), weight_decay=solver.WEIGHT_DECAY
+        )
+
+    def build_hooks(self) -> list[HookBase]:
+        """The hooks in their order: what changes a checkpoint's content comes before the one that saves it."""
+        cfg = self.cfg
+        main = comm.is_main_process()
+        validated = bool(cfg.DATASETS.VAL)
+        validation = Validation(cfg.TEST.EVAL_PERIOD, cfg.TEST.VALIDATION_LOSS)
+        checkpoints = Checkpoints(cfg.SOLVER.CHECKPOINT_PERIOD)
+        built = [hooks.IterationTimer(), hooks.LRScheduler(), self._finite_loss, self._average]
+        if validated:
+            built += [validation, BestCheckpoint()]
+        if cfg.TEST.EARLY_STOPPING_PATIENCE:
+            built.append(EarlyStopping(cfg.TEST.EARLY_STOPPING_PATIENCE))
+        if main:
+            built.append(History(cfg.OUTPUT_DIR, validated))
+        built += [checkpoints, FinalEvaluation(validation)]
+        if main:
+            # Behind the evaluations, so that their metrics are written.
+            built.append(hooks.PeriodicWriter(self.build_writers(), period=LOG_PERIOD))
+            built += [LossCurve(cfg.OUTPUT_DIR), ProgressBar(cfg.SOLVER.IMS_PER_BATCH)]
+        return [hook for hook in (*built, Interruption(checkpoints)) if hook]
 
     def resume_or_load(self, resume: bool = True) -> None:
         """See ``DefaultTrainer.resume_or_load``; says so where there is nothing to resume."""
@@ -90,35 +147,42 @@ class Trainer(DefaultTrainer):
         super().resume_or_load(resume)
         write_config(self.cfg)
 
-    def build_hooks(self) -> list[HookBase]:
-        cfg = self.cfg
-        built = [hooks.IterationTimer(), hooks.LRScheduler()]
-        if comm.is_main_process():
-            built.append(self._build_periodic_checkpointer())
-        # After the checkpointer: should an evaluation fail, the weights are on disk.
-        built.append(
-            hooks.EvalHook(
-                cfg.TEST.EVAL_PERIOD if cfg.DATASETS.VAL else 0,
-                lambda: evaluate(cfg, self.model, cfg.DATASETS.VAL),
-                eval_after_train=False,
-            )
-        )
-        built.append(FinalEvaluation())
-        if comm.is_main_process():
-            # Behind the evaluations, so that their metrics are written.
-            built.append(hooks.PeriodicWriter(self.build_writers(), period=LOG_PERIOD))
-            built += [LossCurve(cfg.OUTPUT_DIR), ProgressBar()]
-        return built
+    def train(self) -> None:
+        """From ``start_iter`` until ``max_iter``, and the final evaluation."""
+        log.info("Starting training from iteration %d", self.start_iter)
+        self._trainer.data_loader = build_train_loader(self.cfg, self.start_iter)
+        self.run_loop()
 
-    def _build_periodic_checkpointer(self) -> hooks.PeriodicCheckpointer:
-        checkpointer = hooks.PeriodicCheckpointer(
-            self.checkpointer, self.cfg.SOLVER.CHECKPOINT_PERIOD, max_to_keep=CHECKPOINTS_TO_KEEP
-        )
-        # Those of the run that is resumed count as well; "model_0000099.pth" sorts by iteration.
-        checkpointer.recent_checkpoints = sorted(
-            file for file in self.checkpointer.get_all_checkpoint_files() if not file.endswith("model_final.pth")
-        )
-        return checkpointer
+    def run_loop(self) -> None:
+        """The hooks' four verbs around every iteration, until ``max_iter``, which a hook may lower on the way.
+
+        ``TrainerBase.train`` fixes the end before the first iteration, and logs a traceback of what a user can mend.
+        """
+        self.iter = self.start_iter
+        with EventStorage(self.start_iter) as self.storage:
+            try:
+                self.before_train()
+                while self.iter < self.max_iter:
+                    self.before_step()
+                    self.run_step()
+                    self.after_step()
+                    self.iter += 1  # it equals max_iter only when the training has come to its end
+            finally:
+                self.after_train()
+
+    def run_step(self) -> None:
+        try:
+            super().run_step()
+        except FloatingPointError as error:
+            self._finite_loss.stop(error)
+
+    def save_state(self, name: str) -> None:
+        """Saves all that a resumed training needs as ``OUTPUT_DIR/<name>.pth``; the main process does."""
+        self.checkpointer.save(name)
+
+    def save_weights(self, name: str) -> None:
+        """Saves the weights of ``evaluated_model`` as ``OUTPUT_DIR/<name>.pth``; the main process does."""
+        self.checkpointer.save_weights(name, self.evaluated_model.state_dict(), iteration=self.iter)
 
     @classmethod
     def test(cls, cfg: CfgNode, model: torch.nn.Module, evaluators: None = None) -> dict[str, Metrics]:
@@ -136,26 +200,11 @@ def evaluate_only(cfg: CfgNode) -> None:
         report(results, Path(cfg.OUTPUT_DIR))
 
 
-class CPUAutocastTrainer(SimpleTrainer):
-    """Detectron2's ``SimpleTrainer`` with the forward pass in bfloat16 where PyTorch holds that safe.
+class _TellTheHooks(HookBase):
+    """Detectron2's outer trainer, whose hooks these are, never hears of the backward pass of its inner trainer."""
 
-    bfloat16 has the range of float32, so unlike ``AMPTrainer``'s float16 it needs no scaling of the loss.
-    """
+    def __init__(self, outer: Trainer):
+        self._outer = weakref.proxy(outer)
 
-    def run_step(self) -> None:
-        start = time.perf_counter()
-        data = next(self._data_loader_iter)
-        data_time = time.perf_counter() - start
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            losses = self.model(data)
-        self.optimizer.zero_grad()
-        sum(losses.values()).backward()
-        self.after_backward()
-        self._write_metrics(losses, data_time)
-        self.optimizer.step()
-
-
-def _inner_trainer_class(cfg: CfgNode) -> type[SimpleTrainer]:
-    if not cfg.SOLVER.AMP.ENABLED:
-        return SimpleTrainer
-    return AMPTrainer if torch.device(cfg.MODEL.DEVICE).type == "cuda" else CPUAutocastTrainer
+    def after_backward(self) -> None:
+        self._outer.after_backward()

@@ -60,16 +60,16 @@ class MaskAPEvaluator(COCOEvaluator):
 
 
 def evaluate(cfg: CfgNode, model: torch.nn.Module, dataset_names: Iterable[str]) -> dict[str, Metrics]:
-    """Runs the model over datasets and measures it; on ranks other than the main one the metrics are empty.
+    """Runs the model over datasets and measures it; all processes share the photos, and get the same metrics.
 
-    The detections are left in ``OUTPUT_DIR/inference/<dataset name>/coco_instances_results.json``.
+    The detections are left in ``OUTPUT_DIR/inference/<dataset name>/coco_instances_results.json``, in the order of the
+    dataset however many processes there are.
     """
     results = {}
     for name in dataset_names:
         evaluator = MaskAPEvaluator(name, detections_file(cfg.OUTPUT_DIR, name).parent)
         metrics = inference_on_dataset(model, build_detection_test_loader(cfg, name), evaluator)
-        if comm.is_main_process():
-            results[name] = metrics
+        results[name] = comm.all_gather(metrics)[0]  # the main process alone has measured
     return results
 
 

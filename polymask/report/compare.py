@@ -19,7 +19,7 @@ from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
 from polymask.config import load_config
 from polymask.evaluation.coco import detections_file
-from polymask.pictures import draw_annotations, draw_predictions, metadata_of
+from polymask.pictures import GAP, arrange, draw_annotations, draw_predictions, metadata_of
 from polymask.predictor import read_photo
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 SHEET_NAME = "overview.png"
 SHEET_ROWS, SHEET_COLUMNS = 4, 2
 SHEET_CELL = (800, 300)  # px: two photos of 4:3 side by side
-GAP = 8  # white pixels between the pictures
 
 
 def compare(run: Path, output: Path, split: str, confidence_threshold: float) -> tuple[list[Path], Path]:
@@ -108,23 +107,8 @@ def _side_by_side(pictures: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 
 def _draw_sheet(pictures: list[Path], target: Path) -> Path:
-    """Some pictures, evenly taken from all, in rows; each as large as its cell allows."""
+    """Some pictures, evenly taken from all, in rows."""
     count = min(len(pictures), SHEET_ROWS * SHEET_COLUMNS)
     chosen = [pictures[index * len(pictures) // count] for index in range(count)]
-    width, height = SHEET_CELL
-    rows = -(-count // SHEET_COLUMNS)
-    sheet = np.full((rows * (height + GAP), SHEET_COLUMNS * (width + GAP), 3), 255, dtype=np.uint8)
-    for index, path in enumerate(chosen):
-        row, column = divmod(index, SHEET_COLUMNS)
-        picture = _fitted(cv2.imread(str(path)))
-        y, x = row * (height + GAP), column * (width + GAP) + (width - picture.shape[1]) // 2
-        sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
-    cv2.imwrite(str(target), sheet)
+    cv2.imwrite(str(target), arrange([cv2.imread(str(path)) for path in chosen], SHEET_COLUMNS, SHEET_CELL))
     return target
-
-
-def _fitted(picture: np.ndarray) -> np.ndarray:
-    """The picture in the largest size that fits a cell of the sheet."""
-    scale = min(SHEET_CELL[0] / picture.shape[1], SHEET_CELL[1] / picture.shape[0])
-    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

@@ -46,6 +46,10 @@ def test_wrong_usage(run, checkout, command, words):
         ("MODEL.ROI_HEADS.NUM_CLASSES 5", "2 classes"),
         ("MODEL.WEIGHTS nowhere.pth", "nowhere.pth"),
         ("MODEL.WEIGHTS README.md", "README.md"),
+        ("SOLVER.BASE_LR 0", "BASE_LR is 0"),
+        ("SOLVER.IMS_PER_BATCH 500", "260 training photos"),
+        ("INPUT.COLOR_JITTER 3", "INPUT.COLOR_JITTER is 3"),
+        ("SOLVER.STEP_SHARES '(0.5,)'", "has no steps"),
     ],
 )
 def test_a_contradiction_ends_before_training(run, dataset, overrides, words):

@@ -12,12 +12,12 @@ import pytest
 
 @pytest.fixture(scope="module")
 def command(run, checkout, tmp_path_factory):
-    """A training of two iterations on four photos, without evaluations."""
+    """A training of six iterations on three photos, evaluated on a fourth in the middle and at the end."""
     photos = tmp_path_factory.mktemp("photos")
     for path in sorted((checkout / "data/sample/train").iterdir())[:8]:
         shutil.copy(path, photos)
-    run(f"python -m dataset_tools convert {photos} --output datasets/four --split 1 0 0")
-    values = "SOLVER.MAX_ITER 2 DATASETS.ROOT datasets/four"
+    run(f"python -m dataset_tools convert {photos} --output datasets/four --split 0.75 0.25 0")
+    values = "SOLVER.MAX_ITER 6 TEST.EVAL_PERIOD 3 DATASETS.ROOT datasets/four"
     return [sys.executable, "train_net.py", "--config-file", "configs/mini_scratch.yaml", *values.split(), "OUTPUT_DIR"]
 
 
@@ -39,7 +39,8 @@ def test_a_progress_bar_on_a_terminal(command, checkout):
         shown += chunk
     os.close(ours)
     assert process.wait() == 0, shown.decode()
-    assert "training: 100%" in shown.decode() and "2/2" in shown.decode() and "loss" in shown.decode()
+    for words in ("training: 100%", "6/6", "loss", "mask AP", "images/s", "GiB"):
+        assert words in shown.decode(), words
 
 
 def test_lines_in_a_log_elsewhere(command, checkout):

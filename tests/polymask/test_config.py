@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from dataset_tools.card import Card, SplitSummary
 from dataset_tools.errors import EXIT_USAGE, UserError
-from polymask.config import epochs_to_iterations, load_config, resolve_dataset, resolve_device, resolve_schedule
+from polymask.config import (
+    epochs_to_iterations,
+    load_config,
+    resolve_dataset,
+    resolve_device,
+    resolve_learning_rate,
+    resolve_schedule,
+)
 
 BASE = "configs/Base-RCNN-R18-FPN.yaml"
 DOCUMENTED = "configs/mask_rcnn_R_18_FPN_documented.yaml"
@@ -56,6 +63,32 @@ def test_documented_learning_rate_is_constant():
         optimizer.step()
         scheduler.step()
     assert rates == {0.00001}
+
+
+@pytest.mark.parametrize("config", [DOCUMENTED, "configs/mini_scratch.yaml"])
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_norms_are_not_decayed_and_everything_else_is(config, optimizer):
+    import torch
+    from detectron2.modeling import build_model
+
+    import polymask.modeling.backbone  # noqa: F401  (registers it)
+    from polymask.engine.trainer import Trainer
+
+    cfg = resolved(
+        config, "SOLVER.OPTIMIZER", optimizer, "MODEL.DEVICE", "cpu", "MODEL.RESNETS.NORM", "BN", "MODEL.FPN.NORM", "GN"
+    )
+    model = build_model(cfg)
+    optimizer = Trainer.build_optimizer(cfg, model)
+    decay_of = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    kinds = {0.0: set(), cfg.SOLVER.WEIGHT_DECAY: set()}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            if parameter.requires_grad:
+                kinds[decay_of.pop(id(parameter))].add(type(module))
+    assert not decay_of
+    assert kinds[0.0] == {torch.nn.BatchNorm2d, torch.nn.GroupNorm}
+    assert {torch.nn.Linear, torch.nn.ConvTranspose2d} <= kinds[cfg.SOLVER.WEIGHT_DECAY]
+    assert not kinds[0.0] & kinds[cfg.SOLVER.WEIGHT_DECAY]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +140,7 @@ def test_values_of_the_user_stay():
     cfg = resolved(
         BASE, "SOLVER.MAX_ITER", "90", "SOLVER.STEPS", "(60,)", "SOLVER.WARMUP_ITERS", "0", "TEST.EVAL_PERIOD", "0",
         "SOLVER.CHECKPOINT_PERIOD", "7", "DATASETS.TEST", "('street_val',)", "MODEL.ROI_HEADS.NUM_CLASSES", "2",
-        "INPUT.MASK_FORMAT", "bitmask", "SOLVER.WARMUP_SHARE", "0.5", "SOLVER.STEP_SHARES", "(0.5,)",
+        "INPUT.MASK_FORMAT", "bitmask",
     )  # fmt: skip
     assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.STEPS, cfg.SOLVER.WARMUP_ITERS) == (90, (60,), 0)
     assert (cfg.TEST.EVAL_PERIOD, cfg.SOLVER.CHECKPOINT_PERIOD) == (0, 7)
@@ -159,6 +192,46 @@ def test_contradictions_are_errors_in_words(overrides, card_values, words):
     with pytest.raises(UserError, match=words) as caught:
         resolved(BASE, *overrides, **card_values)
     assert caught.value.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "batch", "expected"),
+    [("SGD", 8, 0.01), ("SGD", 2, 0.0025), ("SGD", 4, 0.005), ("AdamW", 16, 0.01), ("AdamW", 1, 0.0025)],
+)
+def test_the_learning_rate_follows_the_batch(tmp_path, optimizer, batch, expected):
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"SOLVER: {{BASE_LR: 0.005, REFERENCE_IMS_PER_BATCH: 4, IMS_PER_BATCH: {batch}, OPTIMIZER: {optimizer}}}\n"
+    )
+    cfg = load_config(config, [])
+    resolve_learning_rate(cfg)
+    assert cfg.SOLVER.BASE_LR == pytest.approx(expected)
+    (tmp_path / "again.yaml").write_text(cfg.dump())
+    again = load_config(tmp_path / "again.yaml", [])
+    resolve_learning_rate(again)
+    assert again.SOLVER.BASE_LR == cfg.SOLVER.BASE_LR, "a run's configuration resolves to itself"
+
+
+def test_a_learning_rate_of_the_command_line_is_meant_as_it_is(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("SOLVER: {BASE_LR: 0.005, REFERENCE_IMS_PER_BATCH: 4, IMS_PER_BATCH: 8}\n")
+    cfg = load_config(config, ["SOLVER.BASE_LR", "0.003"])
+    resolve_learning_rate(cfg)
+    assert cfg.SOLVER.BASE_LR == 0.003
+
+
+def test_the_documented_learning_rate_is_never_scaled():
+    cfg = load_config("configs/mask_rcnn_R_18_FPN_documented.yaml", ["SOLVER.IMS_PER_BATCH", "16"])
+    resolve_learning_rate(cfg)
+    assert cfg.SOLVER.BASE_LR == 0.00001
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("SOLVER.EPOCHS", "SOLVER.MAX_ITER"), ("TEST.EVAL_EPOCHS", "TEST.EVAL_PERIOD")]
+)
+def test_the_same_thing_said_twice_is_an_error(one, other):
+    with pytest.raises(UserError, match=f"{one} and {other}"):
+        load_config(BASE, [one, "3", other, "7"])
 
 
 def test_an_unknown_key_names_the_nearest_known_one():
@@ -219,7 +292,7 @@ def test_whole_numbers_are_fine_where_a_float_is_meant(tmp_path):
     ("overrides", "iterations"),
     [
         (["SOLVER.EPOCHS", "2"], 164),
-        (["SOLVER.EPOCHS", "2", "SOLVER.MAX_ITER", "7"], 7),
+        (["SOLVER.EPOCHS", "2", "SOLVER.MAX_ITER", "0"], 164),  # 0 is the word for "follow the epochs"
         ([], 1600),
     ],
 )

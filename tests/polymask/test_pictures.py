@@ -1,9 +1,18 @@
 import numpy as np
 import pytest
 import torch
-from detectron2.structures import Boxes, BoxMode, Instances
+from detectron2.structures import BitMasks, Boxes, BoxMode, Instances, PolygonMasks
 
-from polymask.pictures import DRAWN_WIDTH, draw_annotations, draw_predictions, metadata_of
+from polymask.pictures import (
+    COLOURS,
+    DRAWN_WIDTH,
+    GAP,
+    arrange,
+    draw_annotations,
+    draw_predictions,
+    draw_training_item,
+    metadata_of,
+)
 
 BLUE = (200, 40, 20)  # BGR
 METADATA = metadata_of(["bar", "disc"])
@@ -58,3 +67,68 @@ def test_the_same_is_drawn_each_time(photo):
         draw_predictions(photo, predictions((70, 20, 110, 50), (10, 10, 40, 40)), METADATA) for _ in range(2)
     )
     assert np.array_equal(first, second)
+
+
+CELL = (DRAWN_WIDTH, DRAWN_WIDTH // 2)  # as large as the pictures of `changed`
+
+
+def training_item(photo, masks, box=(50, 10, 110, 50)):
+    """An item of one disc as a data loader yields it, in RGB; without ``masks`` a photo without objects."""
+    instances = Instances(photo.shape[:2])
+    instances.gt_boxes = Boxes(torch.tensor([box] if masks else [], dtype=torch.float32).reshape(-1, 4))
+    instances.gt_classes = torch.ones(len(instances.gt_boxes), dtype=torch.int64)
+    if masks:
+        instances.gt_masks = masks
+    image = torch.from_numpy(photo[:, :, ::-1].transpose(2, 0, 1).copy())
+    return {"image": image, "instances": instances, "file_name": "photos/street.jpg"}
+
+
+def ring():
+    """A mask inside the box of ``training_item``, with a hole."""
+    mask = np.zeros((60, 120), dtype=bool)
+    mask[10:50, 50:110] = True
+    mask[20:40, 65:95] = False
+    return mask
+
+
+def test_a_training_item_is_drawn_in_its_colours_and_named(photo):
+    drawn = draw_training_item(training_item(photo, None), "RGB", METADATA, CELL)
+    assert drawn.shape == (CELL[1], CELL[0], 3)
+    assert not changed(drawn)[10:].any(), "the name is in the first rows"
+    assert changed(drawn)[:10, :40].any() and not changed(drawn)[:, 60:].any()
+    other_order = draw_training_item(training_item(photo, None), "BGR", METADATA, CELL)
+    assert np.abs(other_order[200, 200].astype(int) - BLUE[::-1]).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["bitmask", "polygon"])
+def test_the_mask_of_a_training_item_is_drawn_where_it_is(photo, kind):
+    outer = np.array([50.0, 10.0, 110.0, 10.0, 110.0, 50.0, 50.0, 50.0])
+    masks = BitMasks(torch.from_numpy(ring())[None]) if kind == "bitmask" else PolygonMasks([[outer]])
+    drawn = draw_training_item(training_item(photo, masks), "RGB", METADATA, CELL)
+    filled = changed(drawn)
+    assert filled[42:48, 68:108].all() and filled[22:38, 97:108].all()
+    assert filled[25:35, 70:90].all() == (kind == "polygon"), "a hole stays free"
+    assert not filled[:, 112:].any() and not filled[52:].any()
+    mixed = (np.array(COLOURS[1])[::-1] + BLUE) / 2
+    assert np.abs(drawn[360:370, 700:800].mean(axis=(0, 1)) - mixed).max() < 45, (
+        "half its class's colour, varied a little"
+    )
+
+
+def test_a_high_photo_fits_its_cell():
+    item = training_item(np.full((120, 60, 3), BLUE, dtype=np.uint8), None)
+    assert draw_training_item(item, "RGB", METADATA, (400, 300)).shape == (300, 150, 3)
+
+
+def test_pictures_are_arranged_in_rows():
+    pictures = [np.full((20, 40, 3), shade, dtype=np.uint8) for shade in (10, 60, 110)]
+    sheet = arrange(pictures, 2, (80, 60))
+    assert sheet.shape == (60 + GAP + 60, 80 + GAP + 80, 3)
+    first, second, third, empty = (sheet[y : y + 60, x : x + 80, 0] for y in (0, 60 + GAP) for x in (0, 80 + GAP))
+    for cell, shade in ((first, 10), (second, 60), (third, 110)):
+        assert (cell[10:50] == shade).all(), "twice as large, in the middle"
+        assert (cell[:10] == 255).all() and (cell[50:] == 255).all()
+    assert (empty == 255).all()
+    assert arrange(pictures[:1], 2, (80, 60)).shape == (60, 80, 3)
+    high = arrange([np.zeros((30, 10, 3), dtype=np.uint8)], 2, (80, 60))
+    assert (high[:, 30:50] == 0).all() and (high[:, :30] == 255).all() and (high[:, 50:] == 255).all()

@@ -1,4 +1,4 @@
-"""The evaluation after the last iteration: on VAL and TEST, with the last weights."""
+"""The evaluation after the last iteration, on VAL and TEST."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from detectron2.engine import HookBase
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.utils import comm
 
+from polymask.engine.distributed import synchronise_buffers
+from polymask.engine.hooks.validation import Validation
 from polymask.evaluation.coco import evaluate
 from polymask.evaluation.results import RESULTS_NAME, results_table, write_results
 
@@ -16,13 +18,24 @@ log = logging.getLogger(__name__)
 
 
 class FinalEvaluation(HookBase):
-    """Evaluates once when the training has come to its end, and writes ``OUTPUT_DIR/results.json``."""
+    """Evaluates once when the training has come to its end, and writes ``OUTPUT_DIR/results.json``.
+
+    Args:
+        validation: its results are taken over where they are of the last iteration, unless nothing was left to train.
+    """
+
+    def __init__(self, validation: Validation):
+        self._validation = validation
 
     def after_train(self) -> None:
         trainer = self.trainer
         if trainer.iter < trainer.max_iter:
             return  # interrupted: there is nothing final about these weights
-        results = evaluate(trainer.cfg, trainer.model, (*trainer.cfg.DATASETS.VAL, *trainer.cfg.DATASETS.TEST))
+        synchronise_buffers(trainer.evaluated_model)
+        on_val = self._validation.results_after(trainer.iter)
+        datasets = (*trainer.cfg.DATASETS.VAL, *trainer.cfg.DATASETS.TEST)
+        remaining = [name for name in datasets if name not in on_val]
+        results = on_val | evaluate(trainer.cfg, trainer.evaluated_model, remaining)
         if comm.is_main_process():
             trainer.storage.put_scalars(**flatten_results_dict(results), smoothing_hint=False)
             report(results, Path(trainer.cfg.OUTPUT_DIR))

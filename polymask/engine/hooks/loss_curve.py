@@ -1,13 +1,17 @@
-"""The curve of the losses as a picture, drawn from Detectron2's metrics.json."""
+"""The curves of the losses, of the training and on VAL, as a picture."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+import numpy as np
 from detectron2.engine import HookBase
 
+from polymask.engine.hooks.history import HISTORY_NAME, read_history
+
 CURVE_NAME = "loss_curve.png"
+# Single iterations jump about: each point is the mean over this share of the training, and at least one iteration.
+SMOOTHING_SHARE = 0.02
 
 
 class LossCurve(HookBase):
@@ -17,44 +21,49 @@ class LossCurve(HookBase):
         self.output_dir = Path(output_dir)
 
     def after_train(self) -> None:
-        metrics = self.output_dir / "metrics.json"
-        if metrics.exists():
-            draw_loss_curve(metrics, self.output_dir / CURVE_NAME)
+        history = self.output_dir / HISTORY_NAME
+        if history.exists():
+            draw_loss_curve(history, self.output_dir / CURVE_NAME)
 
 
-def read_losses(metrics: Path) -> dict[str, list[tuple[int, float]]]:
-    """``{name: [(iteration, value), ...]}`` of every loss in metrics.json, in the order of iterations.
-
-    Detectron2 does not write them in this order, and a resumed run writes the iterations since its checkpoint again:
-    the later line counts.
-    """
-    by_iteration = {}
-    for line in metrics.read_text().splitlines():
-        record = json.loads(line)
-        by_iteration.setdefault(record["iteration"], {}).update(record)
-    losses = {}
-    for iteration, record in sorted(by_iteration.items()):
-        for name, value in record.items():
-            if "loss" in name:
-                losses.setdefault(name, []).append((iteration, value))
-    return losses
+def read_curves(history: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Iterations and values of every column of a history that holds a loss; empty cells are left out."""
+    columns, rows = read_history(history)
+    curves = {}
+    for name in columns:
+        points = [(int(row["iteration"]), float(row[name])) for row in rows if row[name]]
+        if "loss" in name and points:
+            curves[name] = tuple(np.array(points).T)
+    return curves
 
 
-def draw_loss_curve(metrics: Path, target: Path) -> None:
-    """Draws every loss over the iterations, the total in bold, as a PNG."""
+def draw_loss_curve(history: Path, target: Path) -> None:
+    """Draws every loss over the iterations, the totals in bold and those on VAL with points, as a PNG."""
     from matplotlib.figure import Figure  # not pyplot: it would look for a screen
 
-    losses = read_losses(metrics)
-    if not losses:
+    curves = read_curves(history)
+    if not curves:
         return
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for name, points in losses.items():
-        total = name == "total_loss"
-        axes.plot(
-            *zip(*points, strict=True), label=name, linewidth=2.5 if total else 1, color="black" if total else None
-        )
+    for name, (iterations, values) in curves.items():
+        total = name.endswith("total_loss")
+        if not name.startswith("validation/"):
+            axes.plot(
+                *_smoothed(iterations, values),
+                label=name,
+                linewidth=2.5 if total else 1,
+                color="black" if total else None,
+            )
+        elif total:
+            axes.plot(iterations, values, "o--", label=name, color="tab:red")
     axes.set(xlabel="iteration", ylabel="loss", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(target, dpi=120)
+
+
+def _smoothed(iterations: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    width = max(1, round(len(values) * SMOOTHING_SHARE))
+    window = np.ones(width) / width
+    return np.convolve(iterations, window, "valid"), np.convolve(values, window, "valid")

@@ -1,20 +1,32 @@
-"""A progress bar with the loss and the time left, for people at a terminal."""
+"""A progress bar with the loss, the AP so far, speed, memory and the time left, for people at a terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import resource
+import sys
 
+import torch
 from detectron2.engine import HookBase
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
+
+from polymask.engine.hooks.validation import MASK_AP
 
 # The loggers whose console lines would otherwise tear the bar apart.
 LOGGERS = ("detectron2", "fvcore", "polymask")
 
 
 class ProgressBar(HookBase):
-    """Shows nothing where standard error is no terminal; the log's lines say the same there."""
+    """Shows nothing where standard error is no terminal; the log's lines say the same there.
+
+    Args:
+        images_per_iteration: over all processes.
+    """
+
+    def __init__(self, images_per_iteration: int):
+        self._images = images_per_iteration
 
     def before_train(self) -> None:
         trainer = self.trainer
@@ -33,9 +45,25 @@ class ProgressBar(HookBase):
 
     def after_step(self) -> None:
         if not self._bar.disable:
-            loss = self.trainer.storage.history("total_loss").median(20)
-            self._bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+            self._bar.set_postfix_str(self._postfix(), refresh=False)
         self._bar.update()
+
+    def _postfix(self) -> str:
+        storage = self.trainer.storage
+        words = [f"loss {storage.history('total_loss').median(20):.3f}"]
+        if MASK_AP in storage.histories():
+            words.append(f"mask AP {storage.history(MASK_AP).latest():.1f}")
+        if "time" in storage.histories():  # not in the first iterations
+            words.append(f"{self._images / storage.history('time').median(20):.1f} images/s")
+        return ", ".join([*words, f"{peak_memory_gib():.1f} GiB"])
 
     def after_train(self) -> None:
         self._stack.close()
+
+
+def peak_memory_gib() -> float:
+    """The most memory that this process has held so far: of the GPU where there is one, else of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

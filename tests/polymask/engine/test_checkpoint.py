@@ -1,3 +1,8 @@
+import errno
+import os
+import resource
+import signal
+
 import pytest
 import torch
 from detectron2.modeling import build_model
@@ -93,3 +98,136 @@ def test_no_file_is_wrong_usage(tmp_path):
     with pytest.raises(UserError, match="no such checkpoint") as caught:
         Checkpointer(new_model(), classes=["a", "b"]).load(str(tmp_path / "none.pth"))
     assert caught.value.exit_code == EXIT_USAGE
+
+
+class State:
+    """What a trainer has beside the model, as plain as a checkpoint can hold it."""
+
+    def __init__(self, value=0.0):
+        self.value = {
+            "iteration": 4,
+            "optimizer": {"lr": 0.1, "step": torch.tensor(value)},
+            "names": ["a"],
+            "best": -float("inf"),
+        }
+
+    def state_dict(self):
+        return self.value
+
+    def load_state_dict(self, state):
+        self.value = state
+
+
+def folder_of(path):
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def test_a_state_is_resumed_and_weights_are_not(tmp_path):
+    model = new_model()
+    checkpointer = Checkpointer(model, str(tmp_path), classes=["a", "b"], trainer=State(2.0))
+    checkpointer.save("model_0000004")
+    checkpointer.save_weights("model_best", iteration=3)
+    assert (tmp_path / "last_checkpoint").read_text() == "model_0000004.pth"
+    assert set(torch.load(tmp_path / "model_best.pth", weights_only=True)) == {"model", "classes", "iteration"}
+    other = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"], trainer=State())
+    other.resume_or_load("", resume=True)
+    assert other.checkpointables["trainer"].value["optimizer"]["step"].item() == 2.0
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, other.model.state_dict()[name]), name
+
+
+def test_other_weights_under_the_same_names(tmp_path):
+    model = new_model()
+    doubled = {name: 2 * tensor for name, tensor in model.state_dict().items()}
+    Checkpointer(model, str(tmp_path), classes=["a", "b"]).save_weights("model_final", doubled)
+    saved = torch.load(tmp_path / "model_final.pth", weights_only=True)["model"]
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in doubled.items())
+
+
+def test_spoilt_weights_are_not_saved(tmp_path):
+    model = new_model()
+    checkpointer = Checkpointer(model, str(tmp_path), classes=["a", "b"])
+    checkpointer.save("model_0000001")
+    before = folder_of(tmp_path)
+    with torch.no_grad():
+        model.roi_heads.mask_head.predictor.bias[1] = float("nan")
+    with pytest.raises(UserError, match="roi_heads.mask_head.predictor.bias"):
+        checkpointer.save("model_0000002")
+    assert folder_of(tmp_path) == before
+
+
+def test_a_full_disk_leaves_the_state_before_whole(tmp_path):
+    """A limit on the size of files, to which the system answers in the middle of the writing as to a full disk."""
+    checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
+    checkpointer.save("model_0000001")
+    before = folder_of(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+        with pytest.raises(
+            UserError, match="model_0000002.pth: this file could not be saved .*model_0000001.pth"
+        ) as caught:
+            checkpointer.save("model_0000002")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.__cause__.errno in (errno.EFBIG, errno.ENOSPC)
+    assert folder_of(tmp_path) == before, "nothing half-written either"
+    checkpointer.resume_or_load("", resume=True)
+
+
+_DIE_AT = """
+import os, signal, sys
+from tests.polymask.engine.test_checkpoint import Checkpointer, new_model
+
+setattr(os, sys.argv[1], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+Checkpointer(new_model(), sys.argv[2], classes=["a", "b"]).save("model_0000002")
+"""
+
+
+@pytest.mark.parametrize("system_call", ["replace", "fsync"])
+def test_killed_while_saving(tmp_path, system_call):
+    """SIGKILL at the two moments that count: all is written but not in place, and in place but not the last one.
+
+    In a process of its own: a fork of this one would wait for ever for the threads that it lacks.
+    """
+    Checkpointer(new_model(), str(tmp_path), classes=["a", "b"]).save("model_0000001")
+    killed = subprocess.run([sys.executable, "-c", _DIE_AT, system_call, tmp_path])
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "last_checkpoint").read_text() == "model_0000001.pth"
+    Checkpointer(new_model(), str(tmp_path), classes=["a", "b"]).resume_or_load("", resume=True)
+
+
+def test_a_broken_last_state_names_another(tmp_path):
+    checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
+    checkpointer.save("model_0000001")
+    checkpointer.save("model_0000002")
+    (tmp_path / "model_0000002.pth").write_bytes(b"PK half")
+    with pytest.raises(UserError, match="model_0000002.pth: this is no checkpoint.*write model_0000001.pth into"):
+        checkpointer.resume_or_load("", resume=True)
+
+
+def test_new_heads_are_not_for_a_resume(tmp_path):
+    model = new_model()
+    Checkpointer(model, str(tmp_path), classes=["a", "b"]).save("model_0000001")
+    other = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"], new_heads=True)
+    other.resume_or_load("", resume=True)
+    name = "roi_heads.box_predictor.cls_score.weight"
+    assert torch.equal(other.model.state_dict()[name], model.state_dict()[name])
+
+
+def test_new_heads_for_other_classes(saved):
+    path, model = saved
+    other = new_model(3)
+    with pytest.raises(UserError, match="MODEL.NEW_HEADS True"):
+        Checkpointer(other, classes=["a", "b", "c"]).load(str(path))
+    Checkpointer(other, classes=["a", "b", "c"], new_heads=True).load(str(path))
+    assert torch.equal(
+        other.state_dict()["backbone.fpn_lateral2.weight"], model.state_dict()["backbone.fpn_lateral2.weight"]
+    )
+
+
+def test_a_download_that_fails_is_said_in_words():
+    with pytest.raises(UserError, match="could not be downloaded.*Download them elsewhere|no such checkpoint"):
+        Checkpointer(new_model(), classes=["a", "b"]).load("http://127.0.0.1:9/model.pkl")

@@ -5,9 +5,12 @@ import pytest
 import torch
 import yaml
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
-from polymask.engine.trainer import CHECKPOINTS_TO_KEEP, Trainer
+from polymask.engine.hooks.checkpoints import CHECKPOINTS_TO_KEEP
+from polymask.engine.hooks.history import read_history
+from polymask.engine.trainer import Trainer
 
 SHORT = ("TEST.EVAL_PERIOD", "0", "SOLVER.IMS_PER_BATCH", "2")
 ON_TRAIN = ("DATASETS.TEST", "('tiny_train',)")
@@ -31,7 +34,8 @@ def test_overfits_a_handful_of_photos(overfitted):
 
 
 def test_leaves_what_a_user_looks_for(overfitted):
-    for name in ("config.yaml", "model_final.pth", "last_checkpoint", "metrics.json", "log.txt", "loss_curve.png"):
+    names = ("config.yaml", "model_final.pth", "last_checkpoint", "history.csv", "metrics.json", "log.txt")
+    for name in (*names, "loss_curve.png"):
         assert (overfitted / name).stat().st_size > 0, name
     lines = [json.loads(line) for line in (overfitted / "metrics.json").read_text().splitlines()]
     metrics = read_results(overfitted)["tiny_train"]
@@ -82,7 +86,7 @@ def test_eval_only_refuses_untrained_weights(weights, train, torchvision_file):
 
 
 def test_resume_goes_on_where_it_stopped(train, tmp_path):
-    """Six iterations with an interrupt after four: the steps and the rate of an uninterrupted run."""
+    """Six iterations that are broken off in the fifth: the steps, the rates and the weights of a whole training."""
     steps = ("SOLVER.MAX_ITER", "6", "SOLVER.CHECKPOINT_PERIOD", "4")
     whole = train(*SHORT, *steps, output=tmp_path / "whole")
     interrupted = tmp_path / "interrupted"
@@ -91,17 +95,21 @@ def test_resume_goes_on_where_it_stopped(train, tmp_path):
     assert (interrupted / "last_checkpoint").read_text() == "model_0000003.pth"
     train(*SHORT, *steps, flags=["--resume"], output=interrupted)
 
-    states = [weights_of(folder) for folder in (whole, interrupted)]
-    assert [state["iteration"] for state in states] == [5, 5]
-    schedules = [state["trainer"]["hooks"]["LRScheduler"]["last_epoch"] for state in states]
-    assert schedules == [6, 6]
+    states = [weights_of(folder, "model_0000005.pth") for folder in (whole, interrupted)]
+    # AdamW counts its steps itself: an optimizer that began anew would have made two.
     optimizers = [state["trainer"]["_trainer"]["optimizer"] for state in states]
+    assert {entry["step"].item() for entry in optimizers[1]["state"].values()} == {6}
     rates = [[group["lr"] for group in optimizer["param_groups"]] for optimizer in optimizers]
     assert rates[0] == rates[1]
-    # AdamW counts its steps itself: an optimizer that began anew would have made two.
-    assert {entry["step"].item() for entry in optimizers[1]["state"].values()} == {6}
-    log = (interrupted / "log.txt").read_text()
-    assert "Starting training from iteration 4" in log
+    assert all(torch.equal(tensor, states[1]["model"][name]) for name, tensor in states[0]["model"].items())
+    assert (whole / "history.csv").read_bytes() == (interrupted / "history.csv").read_bytes()
+    assert "Starting training from iteration 4" in (interrupted / "log.txt").read_text()
+
+
+def test_the_final_weights_hold_nothing_else(overfitted):
+    final = weights_of(overfitted)
+    assert set(final) == {"model", "classes", "iteration"} and final["iteration"] == 299
+    assert set(final["model"]) == set(weights_of(overfitted, "model_0000299.pth")["model"])
 
 
 def train_until_interrupted(train, output, iteration, *overrides):
@@ -159,11 +167,76 @@ def test_a_missing_photo_ends_before_the_training(train, make, tmp_path, split):
 
 
 def test_val_is_evaluated_during_the_training(train):
-    output = train("SOLVER.MAX_ITER", "3", "TEST.EVAL_PERIOD", "2")
+    output = train("SOLVER.MAX_ITER", "5", "TEST.EVAL_PERIOD", "2")
     log = (output / "log.txt").read_text()
-    # Once in iteration 2, once at the end; TEST at the end only.
+    # After the second, the fourth and the last iteration; TEST at the end only, and VAL not once more.
     evaluations = [log.count(f"Saving results to {output}/inference/tiny_{split}/") for split in ("val", "test")]
-    assert evaluations == [2, 1]
+    assert evaluations == [3, 1]
+    assert set(read_results(output)) == {"tiny_val", "tiny_test"}
+    columns, rows = read_history(output / "history.csv")
+    assert [bool(row["validation/total_loss"]) for row in rows] == [False, True, False, True, True]
+    assert float(rows[-1]["validation/segm/AP"]) == read_results(output)["tiny_val"]["segm"]["AP"]
+
+
+def test_the_best_weights_are_those_of_the_best_evaluation(train, tmp_path):
+    """On the training photos, so that there is an AP to compare; the weights of the file give it again."""
+    on_train = ("DATASETS.VAL", "('tiny_train',)", "DATASETS.TEST", "('tiny_train',)", "TEST.VALIDATION_LOSS", "False")
+    output = train(*on_train, "SOLVER.MAX_ITER", "120", "TEST.EVAL_PERIOD", "40", "SOLVER.EMA_DECAY", "0.5")
+    _, rows = read_history(output / "history.csv")
+    aps = {int(row["iteration"]): float(row["validation/segm/AP"]) for row in rows if row["validation/segm/AP"]}
+    assert set(aps) == {39, 79, 119} and max(aps.values()) > 5
+    best = weights_of(output, "model_best.pth")
+    assert aps[best["iteration"]] == max(aps.values())
+    again = train(
+        *on_train, "MODEL.WEIGHTS", str(output / "model_best.pth"), flags=["--eval-only"], output=tmp_path / "e"
+    )
+    assert read_results(again)["tiny_train"]["segm"]["AP"] == pytest.approx(max(aps.values()), abs=1e-9)
+
+
+def test_an_average_of_the_weights_is_evaluated_and_saved(train, tmp_path):
+    one, averaged = (
+        train(*SHORT, "SOLVER.MAX_ITER", "4", "SOLVER.EMA_DECAY", decay, output=tmp_path / decay)
+        for decay in ("0.0", "0.9")
+    )
+    raw, raw_too = (weights_of(folder, "model_0000003.pth")["model"] for folder in (one, averaged))
+    assert all(torch.equal(tensor, raw_too[name]) for name, tensor in raw.items()), "it changes nothing in the training"
+    name = "roi_heads.mask_head.predictor.weight"
+    assert torch.equal(weights_of(one)["model"][name], raw[name])
+    assert not torch.equal(weights_of(averaged)["model"][name], raw[name])
+    state = weights_of(averaged, "model_0000003.pth")["trainer"]["hooks"]["ExponentialMovingAverage"]
+    assert torch.equal(weights_of(averaged)["model"][name], state["module." + name])
+
+
+def test_early_stopping_ends_like_any_training(train, tmp_path):
+    """An untrained model has no AP, and so does not get better."""
+    output = train(
+        "SOLVER.MAX_ITER", "50", "TEST.EVAL_PERIOD", "2", "TEST.EARLY_STOPPING_PATIENCE", "2", "SOLVER.BASE_LR", "1e-9",
+        "TEST.VALIDATION_LOSS", "False", output=tmp_path / "run",
+    )  # fmt: skip
+    log = (output / "log.txt").read_text()
+    assert "Early stopping after 6 of 50 iterations" in log or "Early stopping after 4 of 50 iterations" in log
+    _, rows = read_history(output / "history.csv")
+    assert weights_of(output)["iteration"] == int(rows[-1]["iteration"])
+    assert (output / "last_checkpoint").read_text() == f"model_{int(rows[-1]['iteration']):07d}.pth"
+    assert set(read_results(output)) == {"tiny_val", "tiny_test"}
+
+
+def test_tensorboard_gets_the_losses_and_the_ap(train):
+    output = train("SOLVER.MAX_ITER", "4", "TEST.EVAL_PERIOD", "2")
+    events = EventAccumulator(str(output))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {"total_loss", "loss_mask", "lr", "validation/segm/AP", "validation/total_loss", "tiny_test/segm/AP"} <= tags
+    _, rows = read_history(output / "history.csv")
+    assert events.Scalars("validation/total_loss")[-1].value == pytest.approx(float(rows[-1]["validation/total_loss"]))
+
+
+def test_a_drawn_seed_is_kept_for_the_resume(train):
+    first = train(*SHORT, "SOLVER.MAX_ITER", "2", "SEED", "-1")
+    seed = yaml.safe_load((first / "config.yaml").read_text())["SEED"]
+    assert seed >= 0
+    train(*SHORT, "SOLVER.MAX_ITER", "3", "SEED", "-1", flags=["--resume"])
+    assert yaml.safe_load((first / "config.yaml").read_text())["SEED"] == seed
 
 
 def test_old_checkpoints_go_also_after_a_resume(train):
@@ -188,10 +261,7 @@ def test_without_autocast_the_loss_is_nearly_the_same(train, tmp_path):
     losses = []
     for enabled in ("True", "False"):
         output = train(*SHORT, "SOLVER.MAX_ITER", "1", "SOLVER.AMP.ENABLED", enabled, output=tmp_path / enabled)
-        (line,) = [
-            json.loads(text) for text in (output / "metrics.json").read_text().splitlines() if "total_loss" in text
-        ]
-        losses.append(line["total_loss"])
+        losses.append(float(read_history(output / "history.csv")[1][0]["total_loss"]))
     # bfloat16 has 8 bits of mantissa: the two are close and not equal.
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.1)

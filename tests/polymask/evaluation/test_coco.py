@@ -1,13 +1,18 @@
 import json
+from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
 from detectron2.structures import Boxes, Instances
+from detectron2.utils import comm
+from PIL import Image
 
 from dataset_tools.catalog import register
-from polymask.evaluation.coco import MaskAPEvaluator
+from polymask.config import load_config
+from polymask.engine.distributed import cpu_cores, launch
+from polymask.evaluation.coco import MaskAPEvaluator, detections_file, evaluate
 
 
 @pytest.fixture
@@ -40,6 +45,57 @@ def dataset(tmp_path, request):
     for name in DatasetCatalog.list():
         if name.startswith("ds"):
             DatasetCatalog.remove(name)
+
+
+def write_photos(folder):
+    """A dataset of black photos with a box of each class at a place of their own: three in val, one in test."""
+    splits = {}
+    for split, image_ids in (("train", [1]), ("val", [2, 3, 4]), ("test", [5])):
+        images, annotations = [], []
+        for image_id in image_ids:
+            Image.new("RGB", (100, 80)).save(folder / f"{image_id}.png")
+            images.append({"id": image_id, "file_name": f"{image_id}.png", "width": 100, "height": 80})
+            for category, (x, y) in enumerate(((image_id, 8), (50, 10 * image_id)), start=1):
+                annotations.append(
+                    {"id": len(annotations) + 1, "image_id": image_id, "category_id": category, "bbox": [x, y, 40, 20],
+                     "area": 800, "iscrowd": 0,
+                     "segmentation": [[x, y, x + 40, y, x + 40, y + 20, x, y + 20]]}
+                )  # fmt: skip
+        categories = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (folder / f"{split}.json").write_text(json.dumps(content))
+        splits[split] = {"annotations": f"{split}.json", "images": len(images), "instances": len(annotations)}
+    card = {"name": "dsshared", "classes": ["a", "b"], "image_root": ".", "mask_format": "polygon", "splits": splits}
+    (folder / "dataset.json").write_text(json.dumps(card))
+
+
+class Guesses(torch.nn.Module):
+    """Finds each box of :func:`write_photos` several times, more or less well, with many scores alike."""
+
+    def forward(self, photos):
+        return [{"instances": self.guess(photo["image_id"])} for photo in photos]
+
+    def guess(self, image_id):
+        generator = torch.Generator().manual_seed(image_id)
+        truth = torch.tensor([[image_id, 8, image_id + 40, 28], [50, 10 * image_id, 90, 10 * image_id + 20]])
+        boxes = truth.repeat(8, 1) + torch.randint(-3, 4, (16, 4), generator=generator)
+        rows, columns = torch.arange(80)[:, None], torch.arange(100)
+        instances = Instances((80, 100))
+        instances.pred_boxes = Boxes(boxes.float())
+        instances.scores = torch.randint(3, 6, (16,), generator=generator) / 10
+        instances.pred_classes = torch.tensor([0, 1]).repeat(8)
+        instances.pred_masks = torch.stack(
+            [(columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1) for x0, y0, x1, y1 in boxes]
+        )
+        return instances
+
+
+def measure(args):
+    """One process of an evaluation on val and test, which writes the metrics that it gets."""
+    register(args.dataset)
+    cfg = load_config("configs/mini_scratch.yaml", ["OUTPUT_DIR", str(args.output), "DATALOADER.NUM_WORKERS", "0"])
+    metrics = evaluate(cfg, Guesses(), ("dsshared_val", "dsshared_test"))
+    (args.output / f"{comm.get_rank()}.json").write_text(json.dumps(metrics))
 
 
 def evaluated(name, output, boxes=(), classes=(), scores=()):
@@ -88,3 +144,20 @@ def test_predicting_nothing_is_an_ap_of_0_for_boxes_and_masks(dataset, tmp_path)
 def test_nothing_to_find_has_no_ap(dataset, tmp_path):
     metrics = evaluated(dataset(["a"], {}), tmp_path / "out", [(10, 10, 50, 30)], [0], [0.9])
     assert np.isnan(metrics["segm"]["AP"])
+
+
+@pytest.mark.skipif(cpu_cores() < 2 or torch.cuda.is_available(), reason="needs two cores and no GPU")
+def test_two_processes_measure_what_one_does(tmp_path):
+    """Two and one photo of val; of test the second process has none."""
+    alone, shared, photos = (tmp_path / name for name in ("alone", "shared", "photos"))
+    for folder in (alone, shared, photos):
+        folder.mkdir()
+    write_photos(photos)
+    flags = {"num_machines": None, "machine_rank": None, "dist_url": None}
+    measure(Namespace(dataset=photos, output=alone))
+    launch(measure, Namespace(**flags, num_gpus=2, dataset=photos, output=shared))
+    metrics = (alone / "0.json").read_text()
+    assert 0 < json.loads(metrics)["dsshared_val"]["segm"]["AP"] < 100
+    assert (shared / "0.json").read_text() == (shared / "1.json").read_text() == metrics
+    for name in ("dsshared_val", "dsshared_test"):
+        assert detections_file(shared, name).read_bytes() == detections_file(alone, name).read_bytes()

@@ -1,36 +1,33 @@
-import json
-
+import pytest
 from PIL import Image
 
-from polymask.engine.hooks.loss_curve import draw_loss_curve, read_losses
+from polymask.engine.hooks.loss_curve import draw_loss_curve, read_curves
+
+HISTORY = """iteration,lr,total_loss,loss_mask,validation/total_loss,validation/segm/AP
+0,0.1,3.0,2.0,,
+1,0.1,2.5,1.5,2.25,40.0
+2,0.1,1.5,1.0,,
+"""
 
 
-def write(path, *records):
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-
-
-def test_losses_come_in_the_order_of_iterations_and_a_resumed_run_counts_once(tmp_path):
-    write(
-        tmp_path / "metrics.json",
-        {"iteration": 39, "total_loss": 2.0, "loss_mask": 1.0, "lr": 0.1},
-        {"iteration": 19, "total_loss": 3.0},
-        {"iteration": 59, "total_loss": 1.9},
-        {"iteration": 39, "total_loss": 2.5},  # the run was killed and resumed from iteration 30
-        {"iteration": 59, "total_loss": 1.5, "street_val/segm/AP": 40.0},
-    )
-    assert read_losses(tmp_path / "metrics.json") == {
-        "total_loss": [(19, 3.0), (39, 2.5), (59, 1.5)],
-        "loss_mask": [(39, 1.0)],
+def test_losses_come_with_their_iterations(tmp_path):
+    (tmp_path / "history.csv").write_text(HISTORY)
+    curves = {name: [list(part) for part in curve] for name, curve in read_curves(tmp_path / "history.csv").items()}
+    assert curves == {
+        "total_loss": [[0, 1, 2], [3.0, 2.5, 1.5]],
+        "loss_mask": [[0, 1, 2], [2.0, 1.5, 1.0]],
+        "validation/total_loss": [[1], [2.25]],
     }
 
 
 def test_the_curve_is_a_picture(tmp_path):
-    write(tmp_path / "metrics.json", {"iteration": 19, "total_loss": 3.0}, {"iteration": 39, "total_loss": 2.0})
-    draw_loss_curve(tmp_path / "metrics.json", tmp_path / "curve.png")
+    (tmp_path / "history.csv").write_text(HISTORY)
+    draw_loss_curve(tmp_path / "history.csv", tmp_path / "curve.png")
     assert Image.open(tmp_path / "curve.png").size == (960, 600)
 
 
-def test_without_losses_there_is_no_picture(tmp_path):
-    write(tmp_path / "metrics.json", {"iteration": 19, "lr": 0.1})
-    draw_loss_curve(tmp_path / "metrics.json", tmp_path / "curve.png")
+@pytest.mark.parametrize("history", ["", "iteration,lr\n0,0.1\n"])
+def test_without_losses_there_is_no_picture(tmp_path, history):
+    (tmp_path / "history.csv").write_text(history)
+    draw_loss_curve(tmp_path / "history.csv", tmp_path / "curve.png")
     assert not (tmp_path / "curve.png").exists()

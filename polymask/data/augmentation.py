@@ -1,0 +1,69 @@
+"""From the configuration to Detectron2's augmentations."""
+
+from __future__ import annotations
+
+import detectron2.data.transforms as T
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data.detection_utils import build_augmentation, gen_crop_transform_with_instance
+from detectron2.structures import BoxMode
+
+from dataset_tools.errors import UserError
+
+
+def check_augmentation_keys(cfg: CfgNode) -> None:
+    """Raises a UserError for values that no augmentation can have."""
+    low, high = cfg.INPUT.SCALE_JITTER.RANGE
+    wrong = {
+        "INPUT.SCALE_JITTER.RANGE": not 0 < low <= high and "Use two factors above 0, the smaller first",
+        "INPUT.SCALE_JITTER.SIZE": cfg.INPUT.SCALE_JITTER.SIZE < 1 and "Use a number of pixels",
+        "INPUT.COLOR_JITTER": not 0 <= cfg.INPUT.COLOR_JITTER < 1 and "Use a number from 0 to below 1",
+        "INPUT.COPY_PASTE.PROBABILITY": not 0 <= cfg.INPUT.COPY_PASTE.PROBABILITY <= 1 and "Use a number from 0 to 1",
+    }
+    for key, remedy in wrong.items():
+        if remedy:
+            section, _, name = key.removeprefix("INPUT.").rpartition(".")
+            value = (cfg.INPUT[section] if section else cfg.INPUT)[name]
+            raise UserError(f"{key} is {value}", remedy=remedy)
+
+
+def build_train_augmentations(cfg: CfgNode) -> list[T.Augmentation]:
+    """Crop, resize, flip (Detectron2's order), and colour last, where the photo is smallest."""
+    jitter = cfg.INPUT.SCALE_JITTER
+    augmentations: list[T.Augmentation] = []
+    if cfg.INPUT.CROP.ENABLED:
+        crop = CropWithObject if cfg.INPUT.CROP.KEEP_OBJECT else T.RandomCrop
+        augmentations.append(crop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE))
+    if jitter.ENABLED:
+        low, high = jitter.RANGE
+        # Padded with grey: the model subtracts a mean that is close to it.
+        augmentations.append(T.ResizeScale(low, high, jitter.SIZE, jitter.SIZE))
+        augmentations.append(T.FixedSizeCrop((jitter.SIZE, jitter.SIZE)))
+        augmentations += [a for a in build_augmentation(cfg, is_train=True) if isinstance(a, T.RandomFlip)]
+    else:
+        augmentations += build_augmentation(cfg, is_train=True)
+    if cfg.INPUT.COLOR_JITTER:
+        low, high = 1 - cfg.INPUT.COLOR_JITTER, 1 + cfg.INPUT.COLOR_JITTER
+        # The saturation's grey takes the photo for RGB; of a BGR one it weighs red and blue the other way round.
+        augmentations += [T.RandomBrightness(low, high), T.RandomContrast(low, high), T.RandomSaturation(low, high)]
+    return augmentations
+
+
+class CropWithObject(T.RandomCrop):
+    """Detectron2's ``RandomCrop``, placed so that it holds the centre of one of the objects, where there are any."""
+
+    def get_transform(self, image: np.ndarray, boxes: np.ndarray) -> T.Transform:
+        """Where to crop.
+
+        Args:
+            image: (H, W, 3).
+            boxes: (N, 4), XYXY in pixels of it.
+        """
+        if not len(boxes):
+            return super().get_transform(image)
+        height, width = image.shape[:2]
+        size = [min(side, whole) for side, whole in zip(self.get_crop_size((height, width)), (height, width))]
+        box = boxes[np.random.randint(len(boxes))]
+        # An outline may reach beyond the photo, whose border is then the end of its box.
+        box = np.clip(box, 0, [width, height, width, height])
+        return gen_crop_transform_with_instance(size, (height, width), {"bbox": box, "bbox_mode": BoxMode.XYXY_ABS})

@@ -1,0 +1,89 @@
+"""Batches of photos for the training and its validation."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetFromList, build_detection_test_loader, get_detection_dataset_dicts
+from detectron2.utils import comm
+
+from polymask.data.copy_paste import CopyPasteMapper
+from polymask.data.mapper import TrainMapper
+from polymask.data.sampler import BatchPlan
+from polymask.data.seeding import seeded
+
+
+def build_train_loader(cfg: CfgNode, start_iter: int) -> Iterable[list[dict]]:
+    """This process's photos of each update, endlessly, beginning with iteration ``start_iter``.
+
+    A batch depends on the seed and its number alone: not on the number of workers, nor on what was loaded before.
+    """
+    records = get_detection_dataset_dicts(
+        list(cfg.DATASETS.TRAIN), filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
+    )
+    sizes = [(record["width"], record["height"]) for record in records]
+    plan = BatchPlan(sizes, cfg.SOLVER.IMS_PER_BATCH, cfg.SEED, group=cfg.DATALOADER.ASPECT_RATIO_GROUPING)
+    stored = DatasetFromList(records)  # serialised, so that workers share its memory
+    mapper: Callable[[dict], dict] = TrainMapper.for_training(cfg)
+    if cfg.INPUT.COPY_PASTE.PROBABILITY:
+        mapper = CopyPasteMapper(mapper, stored, cfg.INPUT.COPY_PASTE.PROBABILITY)
+    return torch.utils.data.DataLoader(
+        SeededPhotos(stored, mapper, cfg.SEED),
+        batch_sampler=_Batches(plan, start_iter),
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        collate_fn=_as_it_is,
+        worker_init_fn=leave_signals_to_the_parent,
+        generator=torch.Generator(),  # of its own, or its start would draw from the training's
+    )
+
+
+def build_validation_loader(cfg: CfgNode, dataset_name: str) -> torch.utils.data.DataLoader:
+    """Each photo of a dataset once, as in an evaluation, with its annotations; divided among the processes."""
+    records = get_detection_dataset_dicts([dataset_name], filter_empty=False)
+    loader = build_detection_test_loader(
+        records, mapper=TrainMapper.for_validation(cfg), num_workers=cfg.DATALOADER.NUM_WORKERS
+    )
+    loader.worker_init_fn = leave_signals_to_the_parent
+    return loader
+
+
+def leave_signals_to_the_parent(_worker: int) -> None:
+    """Ctrl-C and SIGTERM reach a whole group of processes, and the parent needs its workers until it has saved."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+class SeededPhotos(torch.utils.data.Dataset):
+    """Photos by (position, index), augmented by a randomness that follows from the seed and these two."""
+
+    def __init__(self, records: DatasetFromList, mapper: Callable[[dict], dict], seed: int):
+        self._records = records
+        self._mapper = mapper
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, place: tuple[int, int]) -> dict[str, Any]:
+        position, index = place
+        with seeded(self._seed, position, index):
+            return self._mapper(self._records[index])
+
+
+class _Batches:
+    """The plan as what a DataLoader takes for a batch sampler."""
+
+    def __init__(self, plan: BatchPlan, first: int):
+        self._plan = plan
+        self._first = first
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return self._plan.batches(self._first, comm.get_rank(), comm.get_world_size())
+
+
+def _as_it_is(batch: list[dict]) -> list[dict]:
+    return batch

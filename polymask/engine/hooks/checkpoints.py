@@ -1,0 +1,48 @@
+"""The states to resume from, the last few of them, and the final weights."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from detectron2.engine import HookBase
+from detectron2.utils import comm
+
+FINAL_NAME = "model_final"
+# With its optimizer a checkpoint of the full model weighs 250 MB: an older one is deleted when a newer one is whole.
+CHECKPOINTS_TO_KEEP = 2
+STATE_FILE = re.compile(r"model_\d{7,}\.pth")
+
+
+class Checkpoints(HookBase):
+    """Every ``period`` updates and after the last one ``model_<iteration>.pth``; at the end also ``model_final.pth``.
+
+    It comes behind the hooks that have a state of their own: what is saved is what a training that is resumed needs.
+    """
+
+    def __init__(self, period: int):
+        self.period = period
+        self._saved = -1  # the iteration of the last state
+
+    def after_step(self) -> None:
+        trainer = self.trainer
+        update = trainer.iter + 1
+        if update == trainer.max_iter:
+            trainer.save_weights(FINAL_NAME)
+        if update == trainer.max_iter or update % self.period == 0:
+            self.save()
+
+    def save(self) -> None:
+        """Saves the state after the current iteration, unless that has been done."""
+        trainer = self.trainer
+        if self._saved != trainer.iter:
+            trainer.save_state(f"model_{trainer.iter:07d}")
+            self._saved = trainer.iter
+            if comm.is_main_process():
+                self._delete_old()
+
+    def _delete_old(self) -> None:
+        folder = Path(self.trainer.cfg.OUTPUT_DIR)
+        states = [path for path in folder.iterdir() if STATE_FILE.fullmatch(path.name)]
+        for path in sorted(states, key=lambda path: path.stat().st_mtime_ns)[:-CHECKPOINTS_TO_KEEP]:
+            path.unlink()

@@ -1,0 +1,42 @@
+"""An exponential moving average of the weights, which is what is evaluated and saved for use."""
+
+from __future__ import annotations
+
+import torch
+from detectron2.engine import HookBase
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+class ExponentialMovingAverage(HookBase):
+    """Averages the weights and the statistics of the normalisation after each update.
+
+    The decay of update n is ``min(decay, (1 + n) / (10 + n))``, as in TensorFlow's ExponentialMovingAverage: an
+    average with a full decay would remember the random start for a thousand updates.
+
+    Args:
+        model: the model that is trained, not in DistributedDataParallel. All ranks average the same weights.
+        decay: 0 < decay < 1; 0.999 remembers about the last thousand updates.
+    """
+
+    def __init__(self, model: torch.nn.Module, decay: float):
+        self._model = model
+        self._decay = decay
+        self._averaged = AveragedModel(model, multi_avg_fn=self._average, use_buffers=True)
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The model with the averaged weights."""
+        return self._averaged.module
+
+    def after_step(self) -> None:
+        self._averaged.update_parameters(self._model)  # the first time it copies
+
+    def state_dict(self) -> dict:
+        return self._averaged.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        self._averaged.load_state_dict(state)
+
+    def _average(self, averaged: list[torch.Tensor], current: list[torch.Tensor], updates: torch.Tensor) -> None:
+        decay = min(self._decay, (1 + int(updates)) / (10 + int(updates)))
+        get_ema_multi_avg_fn(decay)(averaged, current, updates)

@@ -1,0 +1,75 @@
+"""The course of the training as a table: a row for each iteration, in its order."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from detectron2.engine import HookBase
+
+from dataset_tools.files import write_atomically
+
+HISTORY_NAME = "history.csv"
+# Columns for every training, before the components of the loss.
+FIRST_COLUMNS = ("iteration", "lr", "total_loss")
+
+
+class History(HookBase):
+    """Appends to ``OUTPUT_DIR/history.csv`` the learning rate, the losses, and where VAL was evaluated, that.
+
+    Values are unsmoothed and as exact as a double; nothing in it depends on the clock. A training that is resumed
+    continues the file from its checkpoint: rows of iterations after it are cut off.
+
+    Args:
+        folder: the run's OUTPUT_DIR.
+        validated: whether VAL is evaluated; its columns start with ``validation/``.
+    """
+
+    def __init__(self, folder: Path | str, validated: bool):
+        self._path = Path(folder) / HISTORY_NAME
+        self._validated = validated
+        self._columns: list[str] = []
+
+    def before_train(self) -> None:
+        self._columns, rows = [], []
+        if self._path.exists() and self.trainer.start_iter > 0:
+            self._columns, rows = read_history(self._path)
+            rows = [row for row in rows if int(row["iteration"]) < self.trainer.start_iter]
+        self._rewrite(rows)
+
+    def after_step(self) -> None:
+        now = self.trainer.iter
+        values = {name: value for name, (value, at) in self.trainer.storage.latest().items() if at == now}
+        new = [name for name in self._expected_columns() if name not in self._columns]
+        if new:  # the first row, or a resumed training with other losses
+            self._columns += new
+            self._rewrite(read_history(self._path)[1])
+        with self._path.open("a", newline="") as file:
+            csv.writer(file).writerow([now if c == "iteration" else _text(values.get(c)) for c in self._columns])
+
+    def _expected_columns(self) -> list[str]:
+        components = list(self.trainer.losses)
+        columns = [*FIRST_COLUMNS, *components]
+        if self._validated:
+            columns += [f"validation/{name}" for name in ("segm/AP", "bbox/AP", "total_loss", *components)]
+        return columns
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        buffer = io.StringIO(newline="")
+        writer = csv.DictWriter(buffer, self._columns, restval="")
+        if self._columns:
+            writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self._path, buffer.getvalue().encode())
+
+
+def read_history(path: Path | str) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns and the rows of a history; an empty cell is an empty string."""
+    with Path(path).open(newline="") as file:
+        reader = csv.DictReader(file)
+        return list(reader.fieldnames or []), list(reader)
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else repr(float(value))

@@ -1,0 +1,100 @@
+"""One iteration: the photos of an update, forward and backward in parts, and the step of the optimizer."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+
+import torch
+from detectron2.engine import SimpleTrainer
+from detectron2.utils import comm
+from torch.nn.parallel import DistributedDataParallel
+
+from polymask.data.seeding import seed_everything
+
+# float16 on a GPU, as in Detectron2's AMPTrainer; on a CPU bfloat16, which has float32's range and needs no scaling.
+AUTOCAST_TYPE = {"cuda": torch.float16, "cpu": torch.bfloat16}
+
+
+class UpdateTrainer(SimpleTrainer):
+    """Detectron2's ``SimpleTrainer`` with autocast, accumulation of gradients, and randomness that can be repeated.
+
+    Args:
+        model: bare or in DistributedDataParallel, on ``device``.
+        data_loader: yields this process's photos of each update.
+        optimizer: of the model.
+        device: "cpu" or "cuda...".
+        autocast: whether the forward pass runs in half precision where PyTorch holds that safe.
+        parts: an update's photos are processed in so many parts, one after the other. The gradient is their mean,
+            weighted by photos, so that only memory and the statistics of BatchNorm depend on it.
+        seed: every iteration's randomness follows from (seed, iteration, rank) alone, so that a resumed training
+            repeats it.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        data_loader: Iterable[list[dict]],
+        optimizer: torch.optim.Optimizer,
+        *,
+        device: str,
+        autocast: bool,
+        parts: int,
+        seed: int,
+    ):
+        super().__init__(model, data_loader, optimizer)
+        self.device_type = torch.device(device).type
+        self.autocast = autocast
+        self.scaler = torch.amp.GradScaler(self.device_type, enabled=autocast and self.device_type == "cuda")
+        self.parts = parts
+        self.seed = seed
+        self.batch: list[dict] = []  # the photos of the current iteration
+        self.losses: dict[str, float] = {}  # and their losses, known when after_backward is called
+
+    def run_step(self) -> None:
+        start = time.perf_counter()
+        self.batch = next(self._data_loader_iter)
+        data_time = time.perf_counter() - start
+        # Here and not earlier: the start of a data loader's workers draws from the same generator.
+        seed_everything(self.seed, self.iter, comm.get_rank())
+        self.optimizer.zero_grad()
+        losses = self._forward_and_backward()
+        self.losses = {name: loss.item() for name, loss in losses.items()}
+        self.after_backward()
+        self._write_metrics(losses, data_time)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _forward_and_backward(self) -> dict[str, torch.Tensor]:
+        totals: dict[str, torch.Tensor] = {}
+        parts = list(_split(self.batch, self.parts))
+        for number, part in enumerate(parts, start=1):
+            with self._gradients_stay_here() if number < len(parts) else contextlib.nullcontext():
+                with torch.autocast(self.device_type, AUTOCAST_TYPE[self.device_type], enabled=self.autocast):
+                    losses = self.model(part)
+                losses = {name: loss * (len(part) / len(self.batch)) for name, loss in losses.items()}
+                self.scaler.scale(sum(losses.values())).backward()
+            for name, loss in losses.items():
+                totals[name] = totals.get(name, 0) + loss.detach()
+        return totals
+
+    def _gradients_stay_here(self) -> contextlib.AbstractContextManager:
+        """Gradients are exchanged between processes once an update, with its last part."""
+        if isinstance(self.model, DistributedDataParallel):
+            return self.model.no_sync()
+        return contextlib.nullcontext()
+
+    def state_dict(self) -> dict:
+        return super().state_dict() | {"scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        super().load_state_dict(state_dict)
+        if state_dict["scaler"]:  # that of a run without scaling is empty
+            self.scaler.load_state_dict(state_dict["scaler"])
+
+
+def _split(batch: list[dict], parts: int) -> Iterator[list[dict]]:
+    size = -(-len(batch) // parts)
+    for start in range(0, len(batch), size):
+        yield batch[start : start + size]

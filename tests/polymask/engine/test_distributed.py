@@ -1,0 +1,281 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.utils import comm
+
+import train_net
+from dataset_tools.errors import UserError
+from polymask.engine.distributed import cpu_cores, launch, reduce_flag, synchronise_buffers, weighted_mean, wrap
+from polymask.engine.hooks.history import HISTORY_NAME, read_history
+
+from .conftest import TINY
+
+ROOT = Path(train_net.__file__).parent
+NOT_GIVEN = {"num_gpus": None, "num_machines": None, "machine_rank": None, "dist_url": None}
+
+two_processes = pytest.mark.skipif(
+    cpu_cores() < 2 or torch.cuda.is_available(), reason='needs two cores, and no GPU (CUDA_VISIBLE_DEVICES="")'
+)
+
+
+def batch():
+    """Eight items with four features each."""
+    return torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
+
+
+def network():
+    return torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+
+
+def as_one_of_two(args):
+    """Uses everything that processes agree with, and saves what it saw as ``<rank>.pt``."""
+    rank = comm.get_rank()
+    torch.manual_seed(rank)  # they start with different weights
+    here = batch().chunk(2)[rank]
+    model = wrap(network())
+    weights = {name: value.clone() for name, value in model.module.state_dict().items()}
+    model(here).square().mean().backward()
+    normalisation = torch.nn.BatchNorm1d(4)
+    normalisation(here)
+    own_statistics = normalisation.running_mean.clone()
+    synchronise_buffers(normalisation)
+    seen = {
+        "weights": weights,
+        "gradients": [parameter.grad for parameter in model.parameters()],
+        "own statistics": own_statistics,
+        "statistics": normalisation.running_mean,
+        "flags": [reduce_flag(False), reduce_flag(rank == 0), reduce_flag(rank == 1), reduce_flag(True)],
+        "mean": weighted_mean({"a": 6.0, "b": 1.0} if rank else {"a": 2.0}, 3 if rank else 1),
+        "mean with an empty share": weighted_mean({"a": 6.0} if rank else {}, 3 if rank else 0),
+        "threads": torch.get_num_threads(),
+        "session": os.getsid(0),
+    }
+    torch.save(seen, args.folder / f"{rank}.pt")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What each of two processes saw."""
+    folder = tmp_path_factory.mktemp("seen")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OMP_NUM_THREADS", raising=False)  # a user's own number would hold
+        assert launch(as_one_of_two, Namespace(**NOT_GIVEN | {"num_gpus": 2}, folder=folder)) == 0
+    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+@two_processes
+def test_half_the_batch_each_gives_the_gradient_of_the_whole(seen):
+    model = network()
+    model.load_state_dict(seen[0]["weights"])
+    model(batch()).square().mean().backward()
+    for rank in (0, 1):
+        torch.testing.assert_close(seen[rank]["gradients"], [parameter.grad for parameter in model.parameters()])
+
+
+@two_processes
+def test_the_main_process_gives_its_weights_and_statistics_to_all(seen):
+    assert all(torch.equal(value, seen[1]["weights"][name]) for name, value in seen[0]["weights"].items())
+    assert not torch.equal(seen[0]["own statistics"], seen[1]["own statistics"])
+    for rank in (0, 1):
+        assert torch.equal(seen[rank]["statistics"], seen[0]["own statistics"])
+
+
+@two_processes
+def test_all_processes_agree(seen):
+    for rank in (0, 1):
+        assert seen[rank]["flags"] == [False, True, True, True]
+        assert seen[rank]["mean"] == {"a": 2.0, "b": 0.25}
+        assert seen[rank]["mean with an empty share"] == {"a": 2.0}
+
+
+@two_processes
+def test_processes_share_the_cores(seen):
+    assert seen[0]["threads"] == seen[1]["threads"] == cpu_cores() // 2
+
+
+def test_a_single_process_agrees_with_itself():
+    model = network()
+    assert wrap(model) is model
+    assert [reduce_flag(False), reduce_flag(True)] == [False, True]
+    assert weighted_mean({"a": 3.0}, 2) == {"a": 1.5}
+    assert weighted_mean({}, 0) == {}
+
+
+@two_processes
+def test_a_terminal_reaches_the_first_process_alone(seen):
+    """It passes a Ctrl-C on; one that came twice would end a training without a checkpoint."""
+    assert len({os.getsid(0), seen[0]["session"], seen[1]["session"]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"num_gpus": 0}, "--num-gpus is 0"),
+        ({"num_gpus": 1000}, "--num-gpus is 1000"),
+        ({"num_machines": 2}, "--dist-url"),
+        ({"num_machines": 2, "machine_rank": 2}, "--machine-rank is 2"),
+        ({"machine_rank": -1}, "--machine-rank is -1"),
+    ],
+)
+def test_impossible_flags(flags, words):
+    with pytest.raises(UserError, match=words):
+        launch(as_one_of_two, Namespace(**NOT_GIVEN | flags))
+
+
+def fail_in_one(args):
+    """An error in one process, while the other waits for it; and when that is in vain, saves something for a second."""
+    if comm.get_rank() == args.rank:
+        args.fail()
+    try:
+        comm.synchronize()
+    finally:
+        time.sleep(1)
+        (args.folder / "saved").touch()
+
+
+def be_killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail_in_words():
+    raise UserError("this photo is broken", file="a.jpg", remedy="Replace it", exit_code=1)
+
+
+@two_processes
+def test_the_error_of_one_process_ends_all_in_good_order(tmp_path):
+    with pytest.raises(UserError, match=r"a\.jpg: this photo is broken") as error:
+        launch(fail_in_one, Namespace(**NOT_GIVEN | {"num_gpus": 2}, rank=1, fail=fail_in_words, folder=tmp_path))
+    assert error.value.exit_code == 1
+    assert (tmp_path / "saved").exists()
+
+
+@two_processes
+def test_the_sudden_end_of_a_process_has_words(tmp_path):
+    with pytest.raises(UserError, match="SIGKILL") as error:
+        launch(fail_in_one, Namespace(**NOT_GIVEN | {"num_gpus": 2}, rank=0, fail=be_killed, folder=tmp_path))
+    assert error.value.exit_code == 137
+
+
+def begin(command, dataset, output, *overrides):
+    """Starts ``command`` with a tiny configuration; one thread a process, on which the last digits depend."""
+    common = ["--config-file", "configs/mini_scratch.yaml", "DATASETS.ROOT", str(dataset), "OUTPUT_DIR", str(output)]
+    common += [*TINY, "DATASETS.TEST", "('tiny_train',)", "SOLVER.IMS_PER_BATCH", "2", "SOLVER.MAX_ITER", "3"]
+    return subprocess.Popen(
+        [sys.executable, *command, *common, *overrides],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def ended(process, expect=0):
+    """Standard output and error of a process that has ended."""
+    try:
+        output, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == expect, output + errors
+    return output, errors
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_dataset, tmp_path_factory):
+    """The output folder of a training in two processes, with averaged weights."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    _, errors = ended(begin(["train_net.py", "--num-gpus", "2"], tiny_dataset, folder, "SOLVER.EMA_DECAY", "0.9"))
+    assert errors.splitlines() == ["There is no GPU here: --num-gpus 2 starts 2 processes on the CPU."]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny_dataset, trained, tmp_path_factory):
+    """The output folder of an evaluation of these weights in one process."""
+    folder = tmp_path_factory.mktemp("evaluated") / "run"
+    ended(begin(["train_net.py", "--eval-only"], tiny_dataset, folder, *weights_of(trained)))
+    return folder
+
+
+def weights_of(trained):
+    return ["MODEL.WEIGHTS", str(trained / "model_final.pth")]
+
+
+def detections(folder):
+    return (folder / "inference/tiny_train/coco_instances_results.json").read_bytes()
+
+
+@two_processes
+def test_a_training_has_one_writer(trained):
+    records = [json.loads(line) for line in (trained / "metrics.json").read_text().splitlines()]
+    assert len({record["iteration"] for record in records}) == len(records)
+    assert len(list(trained.glob("events.out.tfevents.*"))) == 1
+    assert {path.name for path in trained.glob("log.txt*")} == {"log.txt", "log.txt.rank1"}
+
+
+@two_processes
+def test_the_processes_of_a_training_evaluate_what_is_saved(trained, evaluated):
+    """One with other weights, or other statistics of BatchNorm, would find other boxes on its photos."""
+    assert len(json.loads(detections(evaluated))) > 0
+    assert detections(trained) == detections(evaluated)
+    of_training, alone = (json.loads((folder / "results.json").read_text()) for folder in (trained, evaluated))
+    assert of_training["tiny_train"] == alone["tiny_train"]
+
+
+@two_processes
+def test_torchrun_evaluates_as_one_process_does(tiny_dataset, trained, evaluated, tmp_path):
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ended(begin([*torchrun, "train_net.py", "--eval-only"], tiny_dataset, tmp_path, *weights_of(trained)))
+    assert detections(tmp_path) == detections(evaluated)
+    assert (tmp_path / "results.json").read_bytes() == (evaluated / "results.json").read_bytes()
+
+
+@two_processes
+def test_two_machines_evaluate_as_one_process_does(tiny_dataset, trained, evaluated, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    command = ["train_net.py", "--eval-only", "--num-machines", "2", "--dist-url", url, "--machine-rank"]
+    machines = [begin([*command, rank], tiny_dataset, tmp_path, *weights_of(trained)) for rank in ("0", "1")]
+    for machine in machines:
+        ended(machine)
+    assert (tmp_path / "results.json").read_bytes() == (evaluated / "results.json").read_bytes()
+
+
+@two_processes
+def test_ctrl_c_leaves_one_checkpoint(tiny_dataset, tmp_path):
+    training = begin(["train_net.py", "--num-gpus", "2"], tiny_dataset, tmp_path, "SOLVER.MAX_ITER", "10000")
+    history = tmp_path / HISTORY_NAME
+    while training.poll() is None and not (history.exists() and history.stat().st_size):
+        time.sleep(0.1)
+    os.killpg(training.pid, signal.SIGINT)
+    _, errors = ended(training, expect=130)
+    assert "Traceback" not in errors and "error:" not in errors
+    [state] = tmp_path.glob("model_*.pth")
+    rows = read_history(history)[1]
+    assert state.name == f"model_{len(rows) - 1:07d}.pth"
+
+
+@two_processes
+def test_an_error_of_all_processes_is_said_once(tiny_dataset, tmp_path):
+    command = ["train_net.py", "--eval-only", "--num-gpus", "2"]
+    output, errors = ended(begin(command, tiny_dataset, tmp_path, "MODEL.WEIGHTS", "nowhere.pth"), expect=2)
+    assert (output + errors).count("error:") == 1 and "nowhere.pth" in errors
+    assert "Traceback" not in errors
+
+
+@two_processes
+def test_torchrun_and_its_own_flags_contradict(tiny_dataset, tmp_path):
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    _, errors = ended(begin([*torchrun, "train_net.py", "--num-gpus", "2"], tiny_dataset, tmp_path), expect=1)
+    assert errors.count("error: torchrun starts the processes, and --num-gpus would too") == 1

@@ -1,0 +1,98 @@
+import logging
+
+import pytest
+
+from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
+from polymask.config import load_config, resolve_schedule
+from polymask.config_checks import UNSUPPORTED, check_supported, check_training_data, check_training_keys
+
+MINI = "configs/mini_scratch.yaml"
+COSINE = ("SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR")
+STEPS = ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR")
+
+
+def resolved(*overrides, images=40):
+    cfg = load_config(
+        MINI, ["DATASETS.VAL", "('street_val',)", "DATASETS.CLASSES", "['Car', 'Sign Board']", *overrides]
+    )
+    resolve_schedule(cfg, images)
+    return cfg
+
+
+@pytest.mark.parametrize("config", ["Base-RCNN-R18-FPN", "mask_rcnn_R_18_FPN", "mask_rcnn_R_18_FPN_documented",
+                                    "mask_rcnn_R_18_FPN_scratch", "mask_rcnn_R_50_FPN_coco", "mini_scratch"])  # fmt: skip
+def test_nothing_is_wrong_with_the_recipes(config):
+    cfg = load_config(f"configs/{config}.yaml", [])
+    resolve_schedule(cfg, images=100)
+    check_supported(cfg)
+    check_training_keys(cfg, processes=1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["SOLVER.BASE_LR", "0.0"], "BASE_LR is 0"),
+        (["SOLVER.BASE_LR", "-0.1"], "BASE_LR is -0.1"),
+        (["SOLVER.BASE_LR", "1e999"], "BASE_LR is inf"),
+        (["SOLVER.BASE_LR_END", "0.1"], "BASE_LR_END"),
+        (["SOLVER.OPTIMIZER", "Adam"], "SGD or AdamW"),
+        (["SOLVER.LR_SCHEDULER_NAME", "Cosine"], "WarmupCosineLR"),
+        (["SOLVER.WARMUP_SHARE", "1.0"], "warm-up has 1600 of 1600"),
+        (["SOLVER.EMA_DECAY", "1.0"], "EMA_DECAY"),
+        (["SOLVER.ADAM_BETAS", "(0.9, 1.0)"], "ADAM_BETAS"),
+        (["SOLVER.ACCUMULATION_STEPS", "2"], "ACCUMULATION_STEPS is 2"),
+        (["SOLVER.ACCUMULATION_STEPS", "0"], "ACCUMULATION_STEPS is 0"),
+        ([*COSINE, "SOLVER.STEPS", "(10,)"], "has no steps"),
+        ([*COSINE, "SOLVER.STEP_SHARES", "(0.5,)"], "has no steps"),
+        ([*STEPS, "SOLVER.STEPS", "(800, 700)"], "increasing"),
+        ([*STEPS, "SOLVER.STEP_SHARES", "(0.5, 1.5)"], "increasing"),
+        (["TEST.EARLY_STOPPING_PATIENCE", "3", "TEST.EVAL_PERIOD", "0"], "nothing is evaluated"),
+        (["TEST.EARLY_STOPPING_PATIENCE", "3", "DATASETS.VAL", "()"], "nothing is evaluated"),
+        (["INPUT.COPY_PASTE.PROBABILITY", "0.5", "INPUT.MASK_FORMAT", "polygon"], "COPY_PASTE.*polygon"),
+        (["INPUT.SCALE_JITTER.ENABLED", "True", "INPUT.CROP.ENABLED", "True"], "crops already"),
+        (["MODEL.NEW_HEADS", "True"], "has no heads"),
+        (["MODEL.NEW_HEADS", "True", "MODEL.WEIGHTS", "torchvision://resnet18"], "has no heads"),
+    ],
+)
+def test_what_no_training_can_have(overrides, words):
+    with pytest.raises(UserError, match=words) as caught:
+        check_training_keys(resolved(*overrides), processes=1)
+    assert caught.value.exit_code == EXIT_USAGE
+
+
+def test_a_batch_is_shared_by_the_processes():
+    cfg = resolved("SOLVER.IMS_PER_BATCH", "6", "SOLVER.ACCUMULATION_STEPS", "3")
+    check_training_keys(cfg, processes=2)
+    for processes, words in ((4, "4 processes"), (3, "ACCUMULATION_STEPS is 3")):
+        with pytest.raises(UserError, match=words):
+            check_training_keys(cfg, processes)
+
+
+@pytest.mark.parametrize("key", UNSUPPORTED)
+def test_what_polymask_leaves_out_is_refused(key):
+    value = {"DATALOADER.SAMPLER_TRAIN": "RepeatFactorTrainingSampler", "SOLVER.REFERENCE_WORLD_SIZE": "8"}.get(key)
+    if value is None:
+        value = "[['bbox', 'AP', 38.5, 0.2]]" if key == "TEST.EXPECTED_RESULTS" else str(not UNSUPPORTED[key])
+    with pytest.raises(UserError, match=key):
+        check_supported(load_config(MINI, [key, value]))
+
+
+def records(*classes_of_photos):
+    return [{"annotations": [{"category_id": index} for index in classes]} for classes in classes_of_photos]
+
+
+def test_a_batch_larger_than_the_dataset():
+    with pytest.raises(UserError, match="IMS_PER_BATCH is 4, and there are 3 training photos"):
+        check_training_data(resolved("SOLVER.IMS_PER_BATCH", "4"), records([0], [1], [0, 1]))
+
+
+def test_more_classes_than_annotations():
+    with pytest.raises(UserError, match="1 annotations for 2 classes") as caught:
+        check_training_data(resolved(), records([0], []))
+    assert caught.value.exit_code == EXIT_DATA
+
+
+def test_a_class_without_an_instance_is_warned_of(caplog):
+    with caplog.at_level(logging.WARNING):
+        check_training_data(resolved(), records([0], [0]))
+    assert "Sign Board" in caplog.text and "Car" not in caplog.text
