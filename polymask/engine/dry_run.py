@@ -1,0 +1,251 @@
+"""``train_net.py --dry-run``: the first moments of a training, and what they tell of the whole."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import logging
+import shutil
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, build_detection_test_loader
+from detectron2.data.build import filter_images_with_only_crowd_annotations
+from detectron2.engine import HookBase, hooks
+from detectron2.evaluation.evaluator import inference_context
+from detectron2.utils import comm
+from detectron2.utils.events import EventStorage
+from tqdm import tqdm
+
+from dataset_tools.errors import UserError
+from polymask.config_warnings import Facts, training_doubts
+from polymask.data.loader import build_train_loader
+from polymask.engine.checkpoint import BACKBONE_ONLY_KEY
+from polymask.engine.distributed import reduce_flag
+from polymask.engine.hooks.finite_loss import FiniteLoss
+from polymask.engine.hooks.progress_bar import peak_memory_gib
+from polymask.engine.trainer import Trainer
+from polymask.engine.training_plan import (
+    Costs,
+    checkpoint_bytes,
+    dataset_table,
+    draw_rates,
+    estimate,
+    learning_rates,
+    plan_table,
+    rate_table,
+)
+from polymask.pictures import arrange, draw_training_item, metadata_of
+
+log = logging.getLogger(__name__)
+
+SHEET_NAME = "dry_run.png"
+SHEET_COLUMNS, SHEET_CELL = 4, (480, 360)  # px: three rows of four photos fit a screen
+PHOTOS_ON_SHEET = 12
+CURVE_NAME = "dry_run_lr.png"
+
+# The first iteration, and the first photo of an evaluation, pay for workers, memory and the choice of algorithms.
+WARM_UP = 1
+MEASURED = 5
+# Seconds of iterations after which no further one is begun: the full network may need a minute for each on a CPU.
+PATIENCE = 120
+
+
+def dry_run(cfg: CfgNode) -> None:
+    """Does the first iterations of a training, throws them away, and says what the whole would be.
+
+    It leaves ``dry_run.png`` (augmented training photos as the model gets them) and ``dry_run_lr.png`` in
+    ``OUTPUT_DIR``, and nothing that a training there would mind. To be called on all ranks.
+
+    Args:
+        cfg: what ``polymask.engine.setup`` makes of a training's command line.
+
+    Raises:
+        UserError: what the training would end with: weights that don't fit, a loss that is no number, a full memory.
+    """
+    splits = {key: _records(cfg, key) for key in ("TRAIN", "VAL", "TEST")}
+    rehearsal = Rehearsal(cfg)
+    loaded = rehearsal.checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=False)
+    costs = rehearsal.run()
+    if not comm.is_main_process():
+        return
+    processes, backbone_only = comm.get_world_size(), bool(loaded.get(BACKBONE_ONLY_KEY))
+    rates = learning_rates(cfg)
+    log.info("The dataset %s:\n%s", cfg.DATASETS.ROOT, dataset_table(splits, cfg.DATASETS.CLASSES))
+    model = rehearsal.checkpointer.model
+    log.info("The training:\n%s", plan_table(cfg, splits, costs, model, backbone_only, processes))
+    log.info("The learning rate:\n%s", rate_table(cfg, rates, len(splits["TRAIN"])))
+    log.info("%s", estimate(cfg, splits, costs, processes))
+    _draw(cfg, rehearsal.watch.photos, rates)
+    facts = Facts(
+        splits["TRAIN"],
+        processes=processes,
+        torchvision_weights=backbone_only,
+        checkpoint_bytes=checkpoint_bytes(cfg, costs),
+        free_bytes=shutil.disk_usage(cfg.OUTPUT_DIR).free,
+        copies=copies_of(splits["TRAIN"], [*splits["VAL"], *splits["TEST"]]),
+    )
+    doubts = training_doubts(cfg, facts)
+    for doubt in doubts:
+        log.warning("%s", doubt)
+    log.info("What looks wrong: %s.", "see the warnings above" if doubts else "nothing")
+
+
+def _records(cfg: CfgNode, key: str) -> list[dict]:
+    records = [record for name in cfg.DATASETS[key] for record in DatasetCatalog.get(name)]
+    if key == "TRAIN" and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        return filter_images_with_only_crowd_annotations(records)
+    return records
+
+
+class Rehearsal(Trainer):
+    """A trainer with those hooks alone that change an iteration or a checkpoint: it saves and evaluates nothing."""
+
+    def __init__(self, cfg: CfgNode):
+        self.watch = Watch()
+        super().__init__(cfg)
+
+    def build_hooks(self) -> list[HookBase]:
+        return [hook for hook in (hooks.LRScheduler(), FiniteLoss(), self._average, self.watch) if hook]
+
+    def run(self) -> Costs:
+        """The first iterations of the training, and the first photos of an evaluation."""
+        batches = iter(build_train_loader(self.cfg, 0))
+        self._trainer.data_loader = batches
+        self.max_iter = WARM_UP + MEASURED
+        log.info("Trying %d iterations, and as many photos of an evaluation ...", self.max_iter)
+        try:
+            self.run_loop()
+            evaluation, losses = self._seconds_a_photo()
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"the GPU's memory does not suffice: {str(error).splitlines()[0]}",
+                remedy="Lower SOLVER.IMS_PER_BATCH, raise SOLVER.ACCUMULATION_STEPS, or use smaller photos "
+                "(INPUT.MIN_SIZE_TRAIN)",
+            ) from error
+        photos = self.watch.photos
+        while len(photos) < PHOTOS_ON_SHEET:
+            photos += next(batches)[: PHOTOS_ON_SHEET - len(photos)]
+        measured = self.watch.seconds[WARM_UP:]
+        weights = {"model": self.evaluated_model.state_dict()}
+        state = {name: part.state_dict() for name, part in self.checkpointer.checkpointables.items()}
+        return Costs(
+            statistics.median(measured),
+            len(measured),
+            evaluation,
+            losses,
+            peak_memory_gib(),
+            saved_bytes({"model": self.checkpointer.model.state_dict(), **state}),
+            saved_bytes(weights),
+        )
+
+    def _seconds_a_photo(self) -> tuple[float, float]:
+        names = (*self.cfg.DATASETS.VAL, *self.cfg.DATASETS.TEST)
+        if not names:
+            return 0.0, 0.0
+        model = self.evaluated_model
+        held_out = build_detection_test_loader(self.cfg, names[0])
+        with torch.no_grad(), inference_context(model):
+            evaluation = _median_seconds(model(photo) for photo in itertools.islice(held_out, WARM_UP + MEASURED))
+        with torch.no_grad(), EventStorage():
+            losses = _median_seconds(model.train()([photo]) for photo in self.watch.photos[: WARM_UP + MEASURED])
+        return evaluation, losses
+
+
+class Watch(HookBase):
+    """Times every iteration, keeps its photos for the sheet, and ends a rehearsal that takes too long."""
+
+    def __init__(self):
+        self.seconds: list[float] = []
+        self.photos: list[dict] = []
+
+    def before_train(self) -> None:
+        self._bar = tqdm(total=self.trainer.max_iter, unit="it", disable=None)
+
+    def before_step(self) -> None:
+        self._start = time.perf_counter()
+
+    def after_step(self) -> None:
+        trainer = self.trainer
+        _synchronise()
+        self.seconds.append(time.perf_counter() - self._start)
+        self.photos += trainer.batch[: PHOTOS_ON_SHEET - len(self.photos)]
+        self._bar.update()
+        if reduce_flag(len(self.seconds) > WARM_UP and sum(self.seconds) > PATIENCE):
+            trainer.max_iter = trainer.iter + 1
+
+    def after_train(self) -> None:
+        self._bar.close()
+
+
+def _median_seconds(steps: Iterable) -> float:
+    """The median time of the steps, without the first; of the first where there is no other, and 0 without any."""
+    times = [time.perf_counter()]
+    for _ in steps:
+        _synchronise()
+        times.append(time.perf_counter())
+    seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
+    return statistics.median(seconds[WARM_UP:] or seconds or [0.0])
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def saved_bytes(content: dict) -> int:
+    """How large ``torch.save`` makes a file of it."""
+    counter = _ByteCounter()
+    torch.save(content, counter)
+    return counter.size
+
+
+class _ByteCounter(io.RawIOBase):
+    """A file that forgets what is written."""
+
+    size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        return len(data)
+
+
+def _draw(cfg: CfgNode, photos: Sequence[dict], rates: Sequence[float]) -> None:
+    """Writes the sheet of training photos and the curve of the learning rate."""
+    folder = Path(cfg.OUTPUT_DIR)
+    metadata = metadata_of(cfg.DATASETS.CLASSES)
+    pictures = [draw_training_item(photo, cfg.INPUT.FORMAT, metadata, SHEET_CELL) for photo in photos]
+    cv2.imwrite(str(folder / SHEET_NAME), arrange(pictures, SHEET_COLUMNS, SHEET_CELL))
+    draw_rates(cfg, rates, folder / CURVE_NAME)
+    log.info("Look at %s, training photos as the model gets them, and at %s, the learning rate.",
+             folder / SHEET_NAME, folder / CURVE_NAME)  # fmt: skip
+
+
+def copies_of(trained: Sequence[dict], held_out: Sequence[dict]) -> list[tuple[str, str]]:
+    """Photos that are held out and have the bytes of a training photo, each with one of those.
+
+    Only files of a size that both sides have are read.
+    """
+    by_size = defaultdict(list)
+    for record in trained:
+        by_size[Path(record["file_name"]).stat().st_size].append(record["file_name"])
+    suspects = [r["file_name"] for r in held_out if Path(r["file_name"]).stat().st_size in by_size]
+    sizes = {Path(name).stat().st_size for name in suspects}
+    by_digest = {_digest(name): name for size in sizes for name in by_size[size]}
+    digests = {name: _digest(name) for name in suspects}
+    return [(name, by_digest[digest]) for name, digest in digests.items() if digest in by_digest]
+
+
+def _digest(name: str) -> bytes:
+    with open(name, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()

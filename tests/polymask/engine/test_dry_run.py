@@ -1,0 +1,159 @@
+"""A dry run, and the training that it spoke of, done in the same folder."""
+
+import csv
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dataset_tools.errors import UserError
+from polymask.config import load_config, resolve_device
+from polymask.data.loader import build_train_loader
+from polymask.data.seeding import seed_everything
+from polymask.engine import dry_run as module
+from polymask.engine.dry_run import MEASURED, PHOTOS_ON_SHEET, WARM_UP, Rehearsal, copies_of, saved_bytes
+from polymask.engine.training_plan import checkpoint_bytes, evaluations_on_val, learning_rates
+
+# Eight updates: VAL is evaluated and a state saved after 3, 6 and 8; the rate rises for two and drops at 5.
+SCHEDULE = [
+    "SOLVER.MAX_ITER", "8", "SOLVER.IMS_PER_BATCH", "2", "TEST.EVAL_PERIOD", "3", "SOLVER.CHECKPOINT_PERIOD", "3",
+    "SOLVER.WARMUP_ITERS", "2", "SOLVER.STEPS", "(5,)", "SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR",
+    "SOLVER.EMA_DECAY", "0.9",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("dry") / "run"
+
+
+@pytest.fixture(scope="module")
+def dry(train_in, folder):
+    """The files that a dry run leaves, before there is anything else."""
+    train_in(folder, *SCHEDULE, flags=["--dry-run"])
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def trained(dry, train_in, folder):
+    """The training itself, which the dry run must not be in the way of."""
+    return train_in(folder, *SCHEDULE)
+
+
+@pytest.fixture(scope="module")
+def cfg(trained):
+    cfg = load_config(trained / "config.yaml", [])
+    resolve_device(cfg)
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def history(trained):
+    with (trained / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def rehearsed(cfg):
+    """A rehearsal and what it cost; as in the training, everything random follows from the seed."""
+    seed_everything(cfg.SEED)
+    rehearsal = Rehearsal(cfg)
+    return rehearsal, rehearsal.run()
+
+
+def test_leaves_two_pictures_and_the_log(dry):
+    assert set(dry) == {"dry_run.png", "dry_run_lr.png", "log.txt"}
+
+
+def test_says_what_the_training_will_be(dry):
+    log = dry["log.txt"].decode()
+    for words in (
+        "photos                      |       6 |     2 |      2",
+        "instances of disc           |       6 |     2 |      2",
+        "random (SEED 17)",
+        "8, which are 2.7 epochs of 6 photos",
+        "2 photos, every 3 iterations and after the last: 3 times",
+        "of training and",
+        f"estimated from {MEASURED} iterations",
+        "dry_run WARNING: The training starts from random weights and has 8 iterations, which is short.",
+    ):
+        assert words in log, words
+
+
+def test_the_rates_are_those_of_the_training(cfg, history):
+    rates = [float(row["lr"]) for row in history]
+    assert learning_rates(cfg) == pytest.approx(rates, rel=1e-9)
+    assert len(set(rates)) == 4, "two of the warm-up, and those before and after the step"
+
+
+def test_val_is_evaluated_as_often_as_it_says(cfg, history):
+    assert evaluations_on_val(cfg) == sum(bool(row["validation/segm/AP"]) for row in history) == 3
+
+
+def test_what_is_measured_is_what_runs(rehearsed, history):
+    rehearsal, costs = rehearsed
+    losses = [value for value, _ in rehearsal.storage.history("total_loss").values()]
+    assert losses == pytest.approx([float(row["total_loss"]) for row in history[: WARM_UP + MEASURED]], rel=1e-9)
+    assert costs.iterations == MEASURED and min(costs.iteration, costs.evaluation, costs.losses) > 0
+
+
+def test_checkpoints_are_as_large_as_it_says(cfg, rehearsed, trained):
+    _, costs = rehearsed
+    assert costs.state == pytest.approx((trained / "model_0000007.pth").stat().st_size, rel=0.01)
+    assert costs.weights == pytest.approx((trained / "model_final.pth").stat().st_size, rel=0.01)
+    left = sum(path.stat().st_size for path in trained.glob("*.pth"))
+    assert checkpoint_bytes(cfg, costs) == pytest.approx(left + costs.state, rel=0.01), "for a moment there are three"
+
+
+def test_the_sheet_shows_the_first_photos_as_the_model_gets_them(cfg, rehearsed, dry):
+    shown = rehearsed[0].watch.photos
+    given = itertools.islice(itertools.chain.from_iterable(build_train_loader(cfg, 0)), PHOTOS_ON_SHEET)
+    for one, other in zip(shown, given, strict=True):
+        assert one["file_name"] == other["file_name"] and torch.equal(one["image"], other["image"])
+    sheet = cv2.imdecode(np.frombuffer(dry["dry_run.png"], dtype=np.uint8), cv2.IMREAD_COLOR)
+    assert sheet.shape == (3 * 360 + 2 * 8, 4 * 480 + 3 * 8, 3)
+
+
+def test_impatience(cfg, monkeypatch):
+    """A rehearsal that takes too long has one iteration to measure."""
+    monkeypatch.setattr(module, "PATIENCE", 0)
+    rehearsal = Rehearsal(cfg)
+    costs = rehearsal.run()
+    assert costs.iterations == 1 and len(rehearsal.watch.seconds) == WARM_UP + 1
+    assert len(rehearsal.watch.photos) == PHOTOS_ON_SHEET
+
+
+def test_a_backbone_and_no_other_splits(train, train_photos_only, torchvision_file):
+    weights = ("MODEL.WEIGHTS", str(torchvision_file), "INPUT.FORMAT", "BGR", "SOLVER.MAX_ITER", "4")
+    log = (train(*weights, flags=["--dry-run"], dataset=train_photos_only) / "log.txt").read_text()
+    for words in (
+        f"{torchvision_file}; all but the backbone starts at random",
+        "which know photos in RGB, and INPUT.FORMAT is BGR",
+        "There is no val split",
+        "and 0 seconds of evaluation",
+    ):
+        assert words in log, words
+
+
+def test_weights_that_do_not_fit_are_an_error_now(train, trained, folder):
+    weights = ("MODEL.WEIGHTS", str(trained / "model_final.pth"), "MODEL.FPN.OUT_CHANNELS", "32")
+    with pytest.raises(UserError, match="does not fit the model"):
+        train(*weights, flags=["--dry-run"])
+
+
+def test_copies(tmp_path):
+    contents = {"a": b"one", "b": b"two", "c": b"three", "d": b"two", "e": b"six", "f": b"none of this size"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    records = {name: {"file_name": str(tmp_path / name)} for name in contents}
+    found = copies_of([records[n] for n in "abc"], [records[n] for n in "defc"])
+    assert [(Path(one).name, Path(other).name) for one, other in found] == [("d", "b"), ("c", "c")]
+
+
+def test_the_size_of_a_file_that_is_not_written(tmp_path):
+    content = {"model": {"weight": torch.randn(100, 100)}, "iteration": 3}
+    torch.save(content, tmp_path / "archive.pth")
+    assert saved_bytes(content) == (tmp_path / "archive.pth").stat().st_size

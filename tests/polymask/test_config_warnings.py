@@ -1,0 +1,229 @@
+"""Each doubt, and beside it the nearest case that is no reason for one."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detectron2.data.datasets import load_coco_json
+from detectron2.data.transforms import AugInput, ResizeScale, ResizeShortestEdge
+
+from dataset_tools.convert import ConvertOptions, convert
+from polymask.config import load_config, resolve_schedule
+from polymask.config_warnings import GIB, TORCHVISION_PIXELS, Facts, training_doubts, training_scale
+
+MINI = "configs/mini_scratch.yaml"
+CLASSES = ("Car", "Sign Board")
+SGD = ("SOLVER.OPTIMIZER", "SGD", "SOLVER.IMS_PER_BATCH", "4", "SOLVER.CLIP_GRADIENTS.ENABLED", "False")
+CLIPPED = ("SOLVER.CLIP_GRADIENTS.ENABLED", "True")
+
+
+def photo(*boxes, size=(320, 240), category=0):
+    """A record of a photo of ``size`` (width, height) with a box (width, height) for each object, all of one class."""
+    annotations = [{"bbox": [5, 5, width, height], "category_id": category} for width, height in boxes]
+    return {"width": size[0], "height": size[1], "annotations": annotations}
+
+
+ORDINARY = [photo((60, 40), category=index % 2) for index in range(100)]
+CAMERA = [photo((900, 600), (300, 500), size=(4000, 3000), category=index % 2) for index in range(100)]
+
+
+def resolved(config, *overrides, images=100, classes=CLASSES):
+    cfg = load_config(config, ["DATASETS.VAL", "('street_val',)", "DATASETS.CLASSES", str(list(classes)), *overrides])
+    resolve_schedule(cfg, images)
+    return cfg
+
+
+def doubts(*overrides, config="mini_scratch", photos=ORDINARY, classes=CLASSES, **facts):
+    cfg = resolved(f"configs/{config}.yaml", *overrides, images=len(photos), classes=classes)
+    return [str(doubt) for doubt in training_doubts(cfg, Facts(photos, **facts))]
+
+
+def expect_only(words, found):
+    assert len(found) == 1 and re.search(words, found[0]), found
+
+
+def with_rare(rare, percent):
+    """A hundred ordinary photos but for some."""
+    return [rare] * percent + ORDINARY[percent:]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """The training records of the embedded sample."""
+    folder = tmp_path_factory.mktemp("sample")
+    convert(ConvertOptions(source=Path("data/sample"), output=folder / "sample", name="sample"))
+    return load_coco_json(str(folder / "sample/train.json"), "", dataset_name="sample_of_doubts")
+
+
+def test_the_demo_raises_no_doubt(sample):
+    assert len(sample) == 260
+    assert doubts(photos=sample) == []
+
+
+@pytest.mark.parametrize("config", ["mask_rcnn_R_18_FPN", "mask_rcnn_R_18_FPN_scratch"])
+def test_photos_of_a_camera_raise_no_doubt_about_what_we_recommend(config):
+    assert doubts(config=config, photos=CAMERA, torchvision_weights="scratch" not in config) == []
+
+
+def test_the_documented_solver_hardly_moves():
+    found = doubts(config="mask_rcnn_R_18_FPN_documented", photos=CAMERA, torchvision_weights=True)
+    expect_only("1e-05.*hardly.*0.0025", found)
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "fine", "words"),
+    [
+        ((*SGD, "SOLVER.BASE_LR", "0.000099"), (*SGD, "SOLVER.BASE_LR", "0.0001"), "hardly moves.*Begin with 0.005"),
+        ((*SGD, "SOLVER.BASE_LR", "0.0051"), (*SGD, "SOLVER.BASE_LR", "0.005"), "diverge.*with 0.005, or set.*CLIP"),
+        ((*SGD, *CLIPPED, "SOLVER.BASE_LR", "0.021"), (*SGD, *CLIPPED, "SOLVER.BASE_LR", "0.02"), "diverge.*0.005.$"),
+        (("SOLVER.BASE_LR", "0.0021"), ("SOLVER.BASE_LR", "0.002"), "AdamW is likely to diverge"),
+        (("SOLVER.BASE_LR", "0.0000009"), ("SOLVER.BASE_LR", "0.000001"), "AdamW hardly moves"),
+        (("SOLVER.MAX_ITER", "499"), ("SOLVER.MAX_ITER", "500"), "random weights and has 499 iterations"),
+        (
+            ("MODEL.WEIGHTS", "model.pth", "SOLVER.MAX_ITER", "49", "SOLVER.IMS_PER_BATCH", "2"),
+            ("MODEL.WEIGHTS", "model.pth", "SOLVER.MAX_ITER", "50", "SOLVER.IMS_PER_BATCH", "2"),
+            "after 98 of 100",
+        ),
+        (("DATASETS.VAL", "()"), (), "no val split"),
+        (
+            ("MODEL.BACKBONE.FREEZE_AT", "1"),
+            ("MODEL.BACKBONE.FREEZE_AT", "1", "MODEL.WEIGHTS", "model.pth"),
+            "Set MODEL.BACKBONE.FREEZE_AT 0",
+        ),
+        (
+            ("MODEL.RESNETS.NORM", "FrozenBN"),
+            ("MODEL.RESNETS.NORM", "FrozenBN", "MODEL.WEIGHTS", "model.pth"),
+            "random weights.*Set MODEL.RESNETS.NORM GN",
+        ),
+        (("MODEL.FPN.NORM", "FrozenBN"), ("MODEL.FPN.NORM", "GN"), "Set MODEL.FPN.NORM GN"),
+        # 96 x 128 px are 3 x 4 cells of res5.
+        (
+            ("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96", "SOLVER.IMS_PER_BATCH", "2"),
+            ("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96", "SOLVER.IMS_PER_BATCH", "3"),
+            "24 values of a channel",
+        ),
+    ],
+)
+def test_keys(doubtful, fine, words):
+    expect_only(words, doubts(*doubtful))
+    assert doubts(*fine) == []
+
+
+@pytest.mark.parametrize(("doubtful", "fine", "words"), [("370", "360", "1.5 times"), ("158", "162", "0.66 times")])
+def test_photos_of_another_size_in_the_evaluation(doubtful, fine, words):
+    """A training at 240 px."""
+    size = ("INPUT.MAX_SIZE_TEST", "999", "INPUT.MIN_SIZE_TEST")
+    expect_only(words + ".*MIN_SIZE_TEST to about 240", doubts(*size, doubtful))
+    assert doubts(*size, fine) == []
+
+
+def test_batchnorm_counts_what_is_normalised_together():
+    small = ("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96", "SOLVER.IMS_PER_BATCH", "8")
+    assert doubts(*small) == doubts(*small, processes=2) == []
+    expect_only("24 values", doubts(*small, processes=4))
+    expect_only("24 values", doubts(*small, "SOLVER.ACCUMULATION_STEPS", "4"))
+    assert doubts(*small, "MODEL.RESNETS.NORM", "SyncBN", processes=4) == []
+    assert doubts(*small, "MODEL.RESNETS.NORM", "GN", processes=4) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("INPUT.FORMAT", "BGR"),
+        ("MODEL.PIXEL_MEAN", "[103.53, 116.28, 123.675]"),
+        ("MODEL.PIXEL_STD", "[1.0, 1.0, 1.0]"),
+    ],
+)
+def test_the_pixels_of_torchvision(key, value):
+    facts = {"config": "mask_rcnn_R_18_FPN", "photos": CAMERA}
+    expect_only(key, doubts(key, value, **facts, torchvision_weights=True))
+    assert doubts(key, value, **facts) == [], "other weights know other pixels"
+    rounded = [round(number) for number in TORCHVISION_PIXELS["PIXEL_MEAN"]]
+    assert doubts("MODEL.PIXEL_MEAN", str(rounded), **facts, torchvision_weights=True) == []
+
+
+def test_few_instances_of_a_class():
+    photos = [photo((60, 40), category=index < 9) for index in range(100)]
+    expect_only(r"Sign Board \(9\)", doubts(photos=photos))
+    assert doubts(photos=[photo((60, 40), category=index < 10) for index in range(100)]) == []
+    crowds = [p | {"annotations": [a | {"iscrowd": a["category_id"]} for a in p["annotations"]]} for p in photos]
+    assert doubts(photos=crowds) == [], "a crowd is not trained on, and a class without any is warned of elsewhere"
+
+
+def test_more_objects_than_are_predicted():
+    photos = [*ORDINARY, photo(*[(60, 40)] * 41)]
+    expect_only("41 objects", doubts("TEST.DETECTIONS_PER_IMAGE", "40", photos=photos))
+    assert doubts("TEST.DETECTIONS_PER_IMAGE", "41", photos=photos) == []
+
+
+def test_a_flip_and_a_class_with_a_side():
+    expect_only("called Left door", doubts(classes=("Left door", "Bright lamp")))
+    assert doubts("INPUT.RANDOM_FLIP", "none", classes=("Left door", "Bright lamp")) == []
+    assert doubts(classes=("Leftover", "Bright lamp")) == []
+
+
+ANCHORS_FROM_32 = ("MODEL.ANCHOR_GENERATOR.SIZES", "[[32], [64], [128], [256], [512]]")
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "fine", "overrides", "words"),
+    [
+        ((3.9, 80), (4, 80), (), "tiny.*4 px"),
+        ((8, 7.9), (8, 8), (), "tiny.*8 x 8 px"),
+        ((16, 15), (16, 16), ANCHORS_FROM_32, "half the size of the smallest anchor, 32.*16.*32.*64.*128.*256"),
+        ((510, 515), (510, 514), (), "twice the size of the largest anchor, 256.*32.*64.*128.*256.*512"),
+    ],
+)
+def test_sizes_of_objects(doubtful, fine, overrides, words):
+    """On photos that keep their 240 px; up to a tenth of the objects is not worth a word."""
+    found = doubts(*overrides, photos=with_rare(photo(doubtful), 11))
+    assert re.search(words, found[0]) and "11 %" in found[0]
+    assert doubts(*overrides, photos=with_rare(photo(doubtful), 10)) == []
+    assert doubts(*overrides, photos=with_rare(photo(fine), 11)) == []
+
+
+def test_objects_count_at_the_size_of_the_training():
+    shrunk = [photo((60, 40), size=(3200, 2400), category=index % 2) for index in range(100)]
+    assert any("tiny" in doubt for doubt in doubts(photos=shrunk))
+    assert not any("tiny" in doubt for doubt in doubts(photos=shrunk, config="mask_rcnn_R_18_FPN_scratch"))
+
+
+def test_enlarged_photos():
+    small = photo((30, 20), size=(158, 118))
+    expect_only("11 %.*enlarged.*MIN_SIZE_TEST to about 480", doubts(photos=with_rare(small, 11)))
+    assert doubts(photos=with_rare(photo((30, 20), size=(160, 120)), 11)) == []
+    jitter = ("INPUT.SCALE_JITTER.ENABLED", "True", "INPUT.SCALE_JITTER.RANGE", "(0.5, 1.5)", "INPUT.SCALE_JITTER.SIZE")
+    test_size = ("INPUT.MIN_SIZE_TEST", "480", "INPUT.MAX_SIZE_TEST", "999")
+    expect_only("SCALE_JITTER.SIZE to about 640", doubts(*test_size, *jitter, "650"))
+    assert doubts(*test_size, *jitter, "640") == []
+
+
+def test_photos_that_are_long():
+    """Of 240 px and at most 426: 3.55 times as long as high is the least that halves the height."""
+    expect_only("MAX_SIZE_TRAIN .426", doubts(photos=with_rare(photo((60, 40), size=(860, 240)), 11)))
+    assert doubts(photos=with_rare(photo((60, 40), size=(850, 240)), 11)) == []
+
+
+def test_copies():
+    expect_only("2 photos.*a.jpg of b.jpg", doubts(copies=[("a.jpg", "b.jpg"), ("c.jpg", "d.jpg")]))
+
+
+def test_the_disk():
+    expect_only("take 3.0 GiB.*has 2.9 GiB", doubts(checkpoint_bytes=3 * GIB, free_bytes=int(2.9 * GIB)))
+    assert doubts(checkpoint_bytes=3 * GIB, free_bytes=3 * GIB) == []
+
+
+@pytest.mark.parametrize("size", [(320, 240), (240, 320), (1000, 100), (100, 100)])
+def test_the_scale_is_that_of_detectron2s_augmentations(size):
+    photo = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    jitter = ("INPUT.SCALE_JITTER.ENABLED", "True", "INPUT.SCALE_JITTER.RANGE", "(0.5, 2.5)", "INPUT.SCALE_JITTER.SIZE")
+    for overrides, augmentation in (
+        (("INPUT.MIN_SIZE_TRAIN", "(200, 240, 280)"), ResizeShortestEdge([240], 426, "choice")),
+        (("INPUT.MIN_SIZE_TRAIN", "(0,)"), ResizeShortestEdge([0], 426, "choice")),
+        ((*jitter, "200"), ResizeScale(1.5, 1.5, 200, 200)),
+    ):
+        given = AugInput(photo)
+        augmentation(given)
+        scale = training_scale(resolved(MINI, *overrides), size[1], size[0])
+        assert scale == pytest.approx(max(given.image.shape) / max(size)), overrides
