@@ -75,12 +75,12 @@ from pathlib import Path
 import msgspec, numpy
 from PIL import Image
 from pycocotools import mask
-from dataset_tools.labelme import AnnotationFile
+from dataset_tools.labelme import AnnotationJson
 source, output = map(Path, sys.argv[1:])
 start, instances = time.perf_counter(), 0
 files = sorted(source.glob("*.json"))
 for file in files:
-    record = msgspec.json.decode(file.read_bytes(), type=AnnotationFile)
+    record = msgspec.json.decode(file.read_bytes(), type=AnnotationJson)
     with Image.open(source / record.image_path) as photo:
         width, height = photo.size
     polygons = [numpy.array(shape.points).ravel() for shape in record.shapes]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -45,7 +44,7 @@ def photos_named_twice(root: Path, entries: Iterable[Entry]) -> Iterator[Finding
     owners: dict[str, list[str]] = {}
     for entry in entries:
         if not entry.photo.embedded:
-            folder, name = posixpath.split(f"{root}/{entry.photo.path}")
+            folder, _, name = f"{root}/{entry.photo.path}".rpartition("/")
             path = f"{real_folder(folder)}/{name}"
             owners.setdefault(os.path.realpath(path) if os.path.islink(path) else path, []).append(entry.file)
     for files in owners.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -54,6 +54,12 @@ def path_for(text: str) -> str | None:
         if all(bytes(font.getmask(letter)) != missing for letter in set(text)):
             return path
     return None
+
+
+def files_for(texts: Iterable[str]) -> list[str]:
+    """The font files, as full paths, that ``path_for`` finds for some texts."""
+    names = dict.fromkeys(path_for(text) for text in texts)
+    return [str(ImageFont.truetype(name).path) for name in names if name is not None]
 
 
 @cache

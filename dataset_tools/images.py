@@ -241,7 +241,8 @@ def _has_late_metadata(stream: io.IOBase) -> bool:
 
 def agrees(size: tuple[int, int], expected: tuple[int | None, int | None]) -> bool:
     """Whether a size is what a file says, where it says anything."""
-    return all(said is None or said == is_ for said, is_ in zip(expected, size))
+    width, height = expected
+    return (width is None or width == size[0]) and (height is None or height == size[1])
 
 
 def mismatch(name: str, header: Header, expected: tuple[int | None, int | None]) -> str:

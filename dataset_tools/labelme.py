@@ -37,8 +37,8 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
         return self.shape_type or "polygon"
 
 
-class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
-    """What polymask uses of one LabelMe file; every other key, of any version, is ignored.
+class AnnotationJson(msgspec.Struct, frozen=True, gc=False):
+    """What polymask uses of one LabelMe file, as it is written; every other key, of any version, is ignored.
 
     Attributes:
         shapes: the figures; UNSET where the file has no such key and so is no LabelMe file.
@@ -53,24 +53,27 @@ class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
     image_height: int | None = msgspec.field(default=None, name="imageHeight")
     image_width: int | None = msgspec.field(default=None, name="imageWidth")
 
-    @property
-    def picture(self) -> bytes | None:
-        """The photo itself as a picture file, already turned as its EXIF orientation says; empty if it is no base64."""
-        text = memoryview(self.image_json)[1:-1]
-        if not text or self.image_json == _NULL:
-            return None
-        try:
-            return pybase64.b64decode(text, validate=True)
-        except ValueError:
-            pass  # some writers escape a slash, or break lines
-        try:
-            return pybase64.b64decode(msgspec.json.decode(self.image_json, type=str))
-        except ValueError:
-            return b""
+
+class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
+    """One LabelMe file.
+
+    Attributes:
+        shapes, image_path, image_height, image_width: as in ``AnnotationJson``.
+        picture: the photo itself as a picture file, already turned as its EXIF orientation says; None if there is none,
+            empty if what is there is no base64.
+    """
+
+    shapes: tuple[Shape, ...]
+    image_path: str | None
+    picture: bytes | None
+    image_height: int | None
+    image_width: int | None
 
 
+_IMAGE_DATA = b'"imageData"'
+_EMPTY = msgspec.Raw(b'""')
 _NULL = msgspec.Raw(b"null")
-_DECODER = msgspec.json.Decoder(AnnotationFile)
+_DECODER = msgspec.json.Decoder(AnnotationJson)
 
 
 class LabelmeError(Exception):
@@ -110,16 +113,61 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     if encoding != "utf-8":
         content = _text(content, encoding).encode()
     try:
-        record = _DECODER.decode(content)
+        record, picture = _decode_apart(content) or _decode_whole(content)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        record = _decode_loosely(_text(content, "utf-8"))
+        record, picture = _decode_loosely(_text(content, "utf-8"))
     except RecursionError as error:
         raise NotJson("it is nested too deeply") from error
+    return AnnotationFile(record.shapes, record.image_path, picture, record.image_height, record.image_width)
+
+
+# What the file says, and the photo in it.
+_Decoded = tuple[AnnotationJson, bytes | None]
+
+
+def _decode_apart(content: bytes) -> _Decoded | None:
+    """First reading: the photo is cut out, and the rest decoded; None where it is not so simple.
+
+    JSON decoders look at every character of a text, and here nearly all of a file is one text: this saves a third of
+    the time. What is cut out has the characters of base64 only, between two quotes. So there is no escape in it, and it
+    is all of one text; which is the photo's if imageData, named nowhere else, is an empty text without it.
+    """
+    name = content.find(_IMAGE_DATA)
+    start = content.find(b'"', name + len(_IMAGE_DATA)) + 1
+    end = content.find(b'"', start)
+    if name < 0 or not 0 < start < end or content.find(_IMAGE_DATA, end) >= 0:
+        return None
+    try:
+        picture = pybase64.b64decode(memoryview(content)[start:end], validate=True)
+        record = _DECODER.decode(content[:start] + content[end:])
+    except (ValueError, RecursionError):
+        return None
+    return (record, picture) if record.image_json == _EMPTY and record.shapes is not msgspec.UNSET else None
+
+
+def _decode_whole(content: bytes) -> _Decoded:
+    """Second reading, of all there is."""
+    record = _DECODER.decode(content)
     if record.shapes is msgspec.UNSET:
         raise NotLabelme("it has no 'shapes'")
-    if memoryview(record.image_json)[:1] not in (b"", b'"', b"n"):
+    return record, _picture(record.image_json)
+
+
+def _picture(image_json: msgspec.Raw) -> bytes | None:
+    """The photo of ``AnnotationFile``."""
+    if memoryview(image_json)[:1] not in (b"", b'"', b"n"):
         raise WrongStructure("Expected `str | null`", "imageData")
-    return record
+    text = memoryview(image_json)[1:-1]
+    if not text or image_json == _NULL:
+        return None
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except ValueError:
+        pass  # some writers escape a slash, or break lines
+    try:
+        return pybase64.b64decode(msgspec.json.decode(image_json, type=str))
+    except ValueError:
+        return b""
 
 
 def _text(content: bytes, encoding: str) -> str:
@@ -129,8 +177,8 @@ def _text(content: bytes, encoding: str) -> str:
         raise WrongEncoding(f"it is not {encoding} text: {error.reason} at byte {error.start}") from error
 
 
-def _decode_loosely(content: str) -> AnnotationFile:
-    """Second reading, by Python's own rules for JSON, which know ``NaN``, ``Infinity`` and numbers of any length."""
+def _decode_loosely(content: str) -> _Decoded:
+    """Last reading, by Python's own rules for JSON, which know ``NaN``, ``Infinity`` and numbers of any length."""
     try:
         tree = json.loads(content, parse_int=parse_integer)
     except (ValueError, RecursionError) as error:
@@ -143,7 +191,7 @@ def _decode_loosely(content: str) -> AnnotationFile:
         raise NotJson("it holds half of a surrogate pair, which is no text") from error
     image_json = msgspec.Raw(json.dumps(tree.pop("imageData", None)).encode())
     try:
-        return msgspec.structs.replace(msgspec.convert(tree, AnnotationFile), image_json=image_json)
+        return msgspec.convert(tree, AnnotationJson), _picture(image_json)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
         raise WrongStructure(message, re.sub(r"^\$\.?", "", place.strip("`"))) from error

@@ -74,12 +74,13 @@ class LabelmeFolder:
             raise UserError("there is no JSON file in this folder", file=root, remedy=_NAME_THE_FOLDER)
         self.split_folders = _split_folders(root)
         self._finder = PhotoFinder(self.photo_root, names, root, self._files)
-        self._photos_alone = self._without_file(names)
-        self.keys = [*self._files, *(self._photos_alone if negatives else ())]
-        self._negatives = set(self._photos_alone) if negatives else set()
+        self._photos = names
+        photos_alone = self._without_file(names) if negatives else []
+        self.keys = [*self._files, *photos_alone]
+        self._negatives = set(photos_alone)
 
     def _without_file(self, photos: set[str]) -> list[str]:
-        """The photos that have no file of their own name."""
+        """Those of some photos that have no file of their own name, sorted."""
         names = {os.path.splitext(file)[0] for file in self._files}
         return sorted(photo for photo in photos if photo not in names and os.path.splitext(photo)[0] not in names)
 
@@ -110,7 +111,7 @@ class LabelmeFolder:
         made = instances.build(sheets, [shapes[sheet.file] for sheet in sheets], options)
         for sheet, (built, further) in zip(sheets, made):
             key, found = sheet.file, read[sheet.file][1]
-            labels = frozenset(shape.label for shape in shapes[key])
+            labels = frozenset([shape.label for shape in shapes[key]])
             item = AnnotatedPhoto(key, photos[key], sheet.frame, built, self._split(key), labels)
             if not shapes[key]:
                 further = [*further, Finding(Rule.NO_SHAPES, key)]
@@ -141,9 +142,8 @@ class LabelmeFolder:
         Args:
             used: the photos that some file has led to.
         """
-        for photo in self._photos_alone:
-            if photo not in used and photo not in self._negatives:
-                yield Finding(Rule.PHOTO_WITHOUT_FILE, photo)
+        for photo in self._without_file(self._photos - used - self._negatives):
+            yield Finding(Rule.PHOTO_WITHOUT_FILE, photo)
 
     def _decode(self, file: str) -> AnnotationFile:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from dataset_tools import images
@@ -14,11 +15,15 @@ from dataset_tools.images import ImageError
 from dataset_tools.labelme import AnnotationFile
 from dataset_tools.records import Photo
 
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:")
+
 _Failures = list[tuple[str, ImageError]]
 
 
 class PhotoFinder:
     """The photos under a folder, and the way from an annotation file to its own.
+
+    Most files say themselves where their photo is; what is needed for the others is made when there is one.
 
     Args:
         root: the folder of the photos; none outside is looked at.
@@ -27,20 +32,32 @@ class PhotoFinder:
         files: the annotation files, relative to ``files_root``.
     """
 
-    def __init__(self, root: Path, photos: Iterable[str], files_root: Path, files: Iterable[str]):
+    def __init__(self, root: Path, photos: Collection[str], files_root: Path, files: Collection[str]):
         self.root = root
         self._folder = os.path.abspath(root)
         self._files_folder = os.path.abspath(files_root)
-        self._beside: dict[str, list[str]] = {}
-        self._elsewhere: dict[str, list[str]] = {}
-        taken = {posixpath.splitext(file)[0] for file in files} if self._folder == self._files_folder else set()
-        for photo in sorted(photos, key=_rank):
+        self._photos, self._files = photos, files
+
+    @cached_property
+    def _beside(self) -> dict[str, list[str]]:
+        """The photos by their paths without suffix, most trusted first."""
+        beside: dict[str, list[str]] = {}
+        for photo in sorted(self._photos, key=_rank):
+            beside.setdefault(posixpath.splitext(photo)[0], []).append(photo)
+        return beside
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, list[str]]:
+        """The photos that no file has for its own, by their names in lower case, with and without suffix."""
+        taken = {posixpath.splitext(file)[0] for file in self._files} if self._folder == self._files_folder else set()
+        elsewhere: dict[str, list[str]] = {}
+        for photo in sorted(self._photos, key=_rank):
             stem = posixpath.splitext(photo)[0]
-            self._beside.setdefault(stem, []).append(photo)
             if stem not in taken and photo not in taken:  # another file's own photo is no stray one
                 name, name_stem = posixpath.basename(photo), posixpath.basename(stem)
                 for key in {name.casefold(), name_stem.casefold()}:
-                    self._elsewhere.setdefault(key, []).append(photo)
+                    elsewhere.setdefault(key, []).append(photo)
+        return elsewhere
 
     def find(self, file: str, record: AnnotationFile) -> tuple[Photo | None, list[Finding]]:
         """The photo of an annotation file, by evidence, and what there is to say about the choice.
@@ -194,7 +211,7 @@ def with_slashes(image_path: str | None) -> str:
 
 def is_absolute(image_path: str | None) -> bool:
     """Whether a path is absolute on some system."""
-    return re.match(r"/|[A-Za-z]:", with_slashes(image_path)) is not None
+    return _ABSOLUTE.match(with_slashes(image_path)) is not None
 
 
 def _has_name_of(photo: str, file: str) -> bool:

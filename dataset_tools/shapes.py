@@ -273,6 +273,8 @@ def _decode_mask(text: str | None) -> Mask:
 
 def _repeated(shapes: Sequence[Shape]) -> dict[int, int]:
     """The shapes that look like an earlier one, and which."""
+    if len({shape.points[:1] for shape in shapes}) == len(shapes):  # nearly always
+        return {}
     first: dict[tuple, list[int]] = {}
     repeated = {}
     for index, shape in enumerate(shapes):

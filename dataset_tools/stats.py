@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from dataset_tools import fonts, looking
-from dataset_tools.card import SPLITS
-from dataset_tools.files import replaced_folder
+from dataset_tools import looking
+from dataset_tools.card import SPLITS, read_card
+from dataset_tools.coco import read_split
 from dataset_tools.findings import Finding
-from dataset_tools.survey import Source, Survey, Wishes
-
-TABLE_NAME = "stats.json"
+from dataset_tools.survey import Entry, Source, Survey, Wishes
 
 # The name of the only column where nothing is split.
 ALL = "all"
 
 # COCO's own borders between small, medium and large instances: sides of a square in pixels (COCOeval's areaRng).
 SMALL, LARGE = 32, 96
-
-# Bars that one can read on one picture.
-_MOST_BARS = 50
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -66,6 +60,27 @@ class Stats(msgspec.Struct, frozen=True):
     relative_sides: list[float]
 
 
+class Extent(msgspec.Struct, frozen=True, gc=False):
+    """What is counted of an instance: its area in pixels, and its box (x, y, width, height)."""
+
+    area: float
+    bbox: tuple[float, float, float, float]
+
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """What is counted of a photo.
+
+    Attributes:
+        split: train, val or test; None where nothing is split.
+        size: (width, height) in pixels as shown.
+        instances: label and extent of each.
+    """
+
+    split: str | None
+    size: tuple[int, int]
+    instances: Sequence[tuple[str, Extent]]
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """The numbers, what they were made of for plots, and what was found.
@@ -82,51 +97,80 @@ class Counted:
     instances_per_photo: np.ndarray
     sides: np.ndarray
     centres: np.ndarray
-    findings: list[Finding]
+    findings: Sequence[Finding] = ()
 
 
-def count(source: Source, wishes: Wishes) -> Counted:
-    """Count a LabelMe folder or a dataset folder; photos with errors are left out.
+def count(source: Source, wishes: Wishes, split: str | None = None) -> Counted:
+    """Count a LabelMe folder or a dataset folder, or one split of it; photos with errors are left out.
 
     Raises:
         BadData: no photo is left.
+        UserError: there is no such split.
     """
     with Survey(source, wishes) as survey:
-        entries = looking.usable(survey)
+        entries = looking.of_split(looking.usable(survey), split, source.root)
         classes = looking.class_names(survey, wishes.shapes.labels.classes)
-        splits = [split for split in SPLITS if any(entry.split == split for entry in entries)] or [ALL]
-        groups = {split: [entry for entry in entries if split in (ALL, entry.split)] for split in splits}
-        tallies = {split: Counter() for split in splits}
-        areas, relative, centres = [], [], []
-        sides_of: dict[str, list[float]] = {split: [] for split in splits}
-        for split, members in groups.items():
-            for entry in members:
-                width, height = entry.size
-                for instance in survey.stored(entry):
-                    x, y, box_width, box_height = instance.bbox
-                    areas.append(instance.area)
-                    relative.append(instance.area / (width * height))
-                    centres.append(((x + box_width / 2) / width, (y + box_height / 2) / height))
-                    tallies[split][instance.label] += 1
-                    sides_of[split].append(instance.area**0.5)
-        per_photo = np.array([sum(entry.counts.values()) for entry in entries])
-        sizes = Counter(tuple(entry.size) for entry in entries)
-        stats = Stats(
-            splits={
-                split: _split(members, {name: tallies[split][name] for name in classes}, np.array(sides_of[split]))
-                for split, members in groups.items()
-            },
-            photo_sizes=sorted(sizes.items(), key=lambda item: (-item[1], item[0])),
-            instances_per_photo=_quantiles(per_photo),
-            sides=_quantiles(np.sqrt(areas)),
-            relative_sides=_quantiles(np.sqrt(relative)),
-        )
-        return Counted(stats, per_photo, np.sqrt(areas), np.reshape(centres, (-1, 2)), survey.findings)
+        pages = (Page(entry.split, entry.size, _extents(survey, entry)) for entry in entries)
+        return replace(tally(pages, classes), findings=survey.findings)
 
 
-def _split(members: Sequence, instances: dict[str, int], sides: np.ndarray) -> SplitStats:
+def of_dataset(folder: Path, split: str | None = None) -> Counted:
+    """Count what the COCO files of a dataset folder say, or that of one split; no photo is looked at.
+
+    Raises:
+        UserError: it is no dataset folder, or a file of it is broken.
+    """
+    card = read_card(folder)
+    pages = []
+    for name in SPLITS if split is None else (split,):
+        content = read_split(folder, card, name)
+        instances: dict[int, list[tuple[str, Extent]]] = {image.id: [] for image in content.images}
+        for item in content.annotations:
+            instances[item.image_id].append((card.classes[item.category_id - 1], Extent(item.area, item.bbox)))
+        pages += [Page(name, (image.width, image.height), instances[image.id]) for image in content.images]
+    return tally(pages, card.classes)
+
+
+def tally(pages: Iterable[Page], classes: Sequence[str]) -> Counted:
+    """Count photos.
+
+    Args:
+        pages: the photos: all of them in splits, or none.
+        classes: in order; every label is one of them.
+    """
+    by_split: dict[str, list[Page]] = {}
+    for page in pages:
+        by_split.setdefault(page.split or ALL, []).append(page)
+    splits = {name: by_split[name] for name in (*SPLITS, ALL) if name in by_split}
+    pages = [page for members in splits.values() for page in members]
+    per_photo = np.array([len(page.instances) for page in pages], dtype=int)
+    sides = np.sqrt([extent.area for page in pages for _, extent in page.instances])
+    boxes = np.array([extent.bbox for page in pages for _, extent in page.instances]).reshape(-1, 4)
+    sizes = np.repeat(np.array([page.size for page in pages]).reshape(-1, 2), per_photo, axis=0)
+    commonest = sorted(Counter(page.size for page in pages).items(), key=lambda item: (-item[1], item[0]))
+    stats = Stats(
+        splits={name: _split(members, classes) for name, members in splits.items()},
+        photo_sizes=commonest,
+        instances_per_photo=_quantiles(per_photo),
+        sides=_quantiles(sides),
+        relative_sides=_quantiles(sides / np.sqrt(sizes.prod(axis=1))),
+    )
+    return Counted(stats, per_photo, sides, (boxes[:, :2] + boxes[:, 2:] / 2) / sizes)
+
+
+_EXTENT = msgspec.json.Decoder(Extent)
+
+
+def _extents(survey: Survey, entry: Entry) -> list[tuple[str, Extent]]:
+    return [(label, _EXTENT.decode(outline)) for label, outline in survey.stored(entry)]
+
+
+def _split(members: Sequence[Page], classes: Sequence[str]) -> SplitStats:
+    counts = Counter(label for page in members for label, _ in page.instances)
+    sides = np.sqrt([extent.area for page in members for _, extent in page.instances])
     small, large = int((sides < SMALL).sum()), int((sides >= LARGE).sum())
-    negatives = sum(not entry.counts for entry in members)
+    negatives = sum(not page.instances for page in members)
+    instances = {name: counts[name] for name in classes}
     return SplitStats(len(members), negatives, instances, small, len(sides) - small - large, large)
 
 
@@ -167,89 +211,3 @@ def table(stats: Stats) -> str:
         lines[-1] += f", and {others} other size{'s' if others > 1 else ''}: "
         lines[-1] += f"{least_width} x {least_height} to {most_width} x {most_height} px in all"
     return "\n".join(lines)
-
-
-def check_output(output: Path, source: Source) -> None:
-    """Refuse a folder that holds other things than statistics.
-
-    Raises:
-        UserError: as said.
-    """
-    looking.check_output(output, source, TABLE_NAME, (".png",), "statistics")
-
-
-def write(counted: Counted, output: Path) -> None:
-    """Write the numbers as JSON, and plots of them as PNG files, into a folder; ``check_output`` has been called."""
-    with replaced_folder(output) as part:
-        (part / TABLE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2) + b"\n")
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Glyph"
-            )  # matplotlib's font lacks some scripts: words that no font here has are numbered
-            _plot(counted, part)
-
-
-def _plot(counted: Counted, folder: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
-    stats = counted.stats
-    totals = Counter()
-    for numbers in stats.splits.values():
-        totals.update(numbers.instances)
-    frequent = {name for name, _ in totals.most_common(_MOST_BARS)}
-    classes = [name for name in totals if name in frequent]
-    words = fonts.captions(list(totals))
-
-    figure, axes = pyplot.subplots(figsize=(8, 1.5 + 0.35 * len(classes)), layout="constrained")
-    left = np.zeros(len(classes))
-    for split, numbers in stats.splits.items():
-        values = np.array([numbers.instances[name] for name in classes])
-        axes.barh(range(len(classes)), values, left=left, label=split)
-        left += values
-    # The dollar sign would begin a formula.
-    axes.set_yticks(range(len(classes)), [words[name].replace("$", r"\$") for name in classes])
-    axes.invert_yaxis()
-    axes.set(
-        xlabel="instances",
-        title="Instances of each class" + (f", the {_MOST_BARS} largest" if len(totals) > _MOST_BARS else ""),
-    )
-    axes.legend()
-    figure.savefig(folder / "classes.png", dpi=100)
-
-    figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
-    most = int(counted.instances_per_photo.max(initial=0))
-    axes.hist(counted.instances_per_photo, bins=np.linspace(-0.5, most + 0.5, min(most + 2, 41)), edgecolor="white")
-    axes.set(xlabel="instances in a photo", ylabel="photos", title="Instances in a photo")
-    figure.savefig(folder / "instances_per_photo.png", dpi=100)
-
-    if len(counted.sides):
-        figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
-        axes.hist(counted.sides, bins=np.geomspace(counted.sides.min() * 0.95, counted.sides.max() * 1.05, 40))
-        for side in (SMALL, LARGE):
-            axes.axvline(side, color="black", linestyle=":")
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set(xlabel="square root of the area in pixels; dotted: COCO's small and large")
-        axes.set(ylabel="instances", title="Size of the instances")
-        figure.savefig(folder / "instance_sizes.png", dpi=100)
-
-        figure, axes = pyplot.subplots(figsize=(6, 5), layout="constrained")
-        heat = axes.hist2d(*counted.centres.T, bins=24, range=[(0, 1), (0, 1)], cmap="viridis")
-        figure.colorbar(heat[3], label="instances")
-        axes.invert_yaxis()
-        axes.set(xlabel="share of the width", ylabel="share of the height", title="Centres of the instances")
-        figure.savefig(folder / "centres.png", dpi=100)
-
-    figure, axes = pyplot.subplots(figsize=(6, 5), layout="constrained")
-    sides = np.array([size for size, _ in stats.photo_sizes])
-    axes.scatter(*sides.T, s=[20 + 200 * many / stats.photo_sizes[0][1] for _, many in stats.photo_sizes], alpha=0.6)
-    axes.set(xlabel="width in pixels", ylabel="height in pixels", title="Size of the photos; larger dots, more photos")
-    axes.set(xlim=(0, sides[:, 0].max() * 1.1), ylim=(0, sides[:, 1].max() * 1.1))
-    figure.savefig(folder / "photo_sizes.png", dpi=100)
-    pyplot.close("all")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,11 +13,13 @@ from typing import Protocol
 import msgspec
 
 from dataset_tools import images, parallel
+from dataset_tools.coco import Outline
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding
 from dataset_tools.lookalikes import look
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read
 from dataset_tools.shapes import ShapeOptions
+from dataset_tools.spool import Place, Spool, store
 
 
 class Source(Protocol):
@@ -85,7 +87,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         counts: how many instances of each label.
         needs_rle: an instance cannot be expressed by polygons.
         look: what the photo looks like (``lookalikes.look``), if that was wished.
-        start, length: where its instances are kept.
+        place: where its instances are kept.
     """
 
     file: str
@@ -95,21 +97,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     counts: dict[str, int]
     needs_rle: bool
     look: int | None
-    start: int
-    length: int
+    place: Place
 
 
-class Stored(msgspec.Struct, frozen=True, gc=False):
-    """An instance whose segmentation is still JSON: most readers only pass it on."""
-
-    label: str
-    segmentation: msgspec.Raw
-    area: float
-    bbox: tuple[float, float, float, float]
-
-
-_STORED = msgspec.json.Decoder(list[Stored])
-_INSTANCES = msgspec.json.Decoder(list[Instance])
+_ENTRY = msgspec.msgpack.Decoder(Entry)
+_ENCODER = msgspec.json.Encoder()
+_LABELS = msgspec.json.Decoder(list[str])
+_OUTLINE = msgspec.json.Decoder(Outline)
 
 
 class Survey:
@@ -117,8 +111,8 @@ class Survey:
 
     ``labels`` are all labels as they were typed, those of shapes that are left out, too.
 
-    A context: its temporary file is gone when it ends. 50,000 photos with 300,000 polygons would fill a small machine's
-    memory; their entries do not.
+    A context: the instances on the disk are gone when it ends. 50,000 photos with 300,000 polygons would fill a small
+    machine's memory; their entries do not.
 
     Raises:
         UserError: the wishes make no sense.
@@ -130,7 +124,7 @@ class Survey:
         self.entries: list[Entry] = []
         self.findings: list[Finding] = []
         self.labels: set[str] = set()
-        self._spool = tempfile.TemporaryFile()
+        self._spool = Spool()
         try:
             self._read(wishes)
         except BaseException:
@@ -143,57 +137,62 @@ class Survey:
     def __exit__(self, *_: object) -> None:
         self._spool.close()
 
-    def stored(self, entry: Entry) -> list[Stored]:
-        """The instances of an entry, with their segmentations as JSON."""
-        return _STORED.decode(self._fetch(entry))
+    def stored(self, entry: Entry) -> Iterator[tuple[str, bytes]]:
+        """Label, and ``coco.Outline`` as JSON, of each instance of an entry: most readers only pass it on."""
+        labels, *outlines = self._spool.fetch(entry.place).split(b"\n")
+        return zip(_LABELS.decode(labels), outlines)
 
     def instances(self, entry: Entry) -> list[Instance]:
         """The instances of an entry."""
-        return _INSTANCES.decode(self._fetch(entry))
-
-    def _fetch(self, entry: Entry) -> bytes:
-        self._spool.seek(entry.start)
-        return self._spool.read(entry.length)
+        outlines = ((label, _OUTLINE.decode(text)) for label, text in self.stored(entry))
+        return [Instance(label, item.segmentation, item.area, item.bbox) for label, item in outlines]
 
     def _read(self, wishes: Wishes) -> None:
-        state = self.source, wishes
-        start = 0
-        for fields, labels, payload, found in parallel.in_order(
-            _read_some, state, self.source.keys, wishes.jobs, "Reading", "file"
-        ):
-            self.findings += found
-            self.labels |= labels
-            if fields is not None:
-                self._spool.write(payload)
-                file, photo, *others = fields
-                self.entries.append(Entry(file, Photo(*photo), *others, start, len(payload)))
-                start += len(payload)
+        state = self.source, wishes, self._spool.folder
+        results = parallel.in_order(_read_some, state, self.source.keys, wishes.jobs, "Reading", "file")
+        with closing(results):  # no process writes any more, whatever is raised, when the spool is closed
+            for entry, labels, found in results:
+                self.findings += found
+                self.labels |= labels
+                if entry is not None:
+                    self.entries.append(_ENTRY.decode(entry))
         self.findings += self.source.unread({entry.photo.path for entry in self.entries})
 
 
-# The first fields of an entry, if it is one; its labels as typed; its instances as JSON; findings.
-_Packed = tuple[tuple | None, frozenset[str], bytes, list[Finding]]
+# An entry, if there is one, in MessagePack, which is handed to another process more quickly than Python's objects are;
+# its labels as typed; findings.
+_Packed = tuple[bytes | None, frozenset[str], list[Finding]]
 
 
-def _read_some(state: tuple[Source, Wishes], keys: Sequence[str]) -> list[_Packed]:
-    """What comes of some keys, in a form that is quickly handed to another process."""
-    source, wishes = state
+def _read_some(state: tuple[Source, Wishes, str], keys: Sequence[str]) -> list[_Packed]:
+    """What comes of some keys; the instances go to the disk."""
+    source, wishes, folder = state
     gc.disable()  # what is read has no cycles, and looking for them takes a twentieth of the time
     try:
         read = source.read(keys, wishes.shapes, wishes.max_size)
-        return [_packed(item, found, _look(source, item) if item and wishes.looks else None) for item, found in read]
+        places = store(folder, [_outlines(item.instances) if item else b"" for item, _ in read])
+        return [
+            (_packed(item, _look(source, item) if wishes.looks else None, place), item.labels, found)
+            if item
+            else (None, frozenset(), found)
+            for (item, found), place in zip(read, places)
+        ]
     finally:
         gc.enable()
 
 
-def _packed(item: AnnotatedPhoto | None, findings: list[Finding], look: int | None) -> _Packed:
-    if item is None:
-        return None, frozenset(), b"", findings
-    counts = dict(Counter(instance.label for instance in item.instances))
+def _packed(item: AnnotatedPhoto, look: int | None, place: Place) -> bytes:
+    counts = dict(Counter([instance.label for instance in item.instances]))
     needs_rle = any(not isinstance(instance.segmentation, list) for instance in item.instances)
-    photo = item.photo.path, item.photo.size, item.photo.embedded  # Python's own types are pickled faster
-    fields = item.file, photo, item.size, item.split, counts, needs_rle, look
-    return fields, item.labels, msgspec.json.encode(item.instances), findings
+    entry = Entry(item.file, item.photo, item.size, item.split, counts, needs_rle, look, place)
+    return msgspec.msgpack.encode(entry)
+
+
+def _outlines(instances: Sequence[Instance]) -> bytes:
+    """The labels on one line, then each instance on its own: lines are found quicker than the ends of JSON values."""
+    labels = msgspec.json.encode([item.label for item in instances])
+    outlines = [Outline(item.segmentation, item.area, item.bbox) for item in instances]
+    return labels + b"\n" + _ENCODER.encode_lines(outlines)
 
 
 def _look(source: Source, item: AnnotatedPhoto) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dataset_tools import images, parallel
 from dataset_tools.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card
-from dataset_tools.coco import Annotation, Image, categories_of, write_coco
+from dataset_tools.coco import Image, annotation_json, categories_of, write_coco
 from dataset_tools.doubts import Splits, labels_of
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding, refusal
@@ -127,12 +127,12 @@ def _write_split(
     return SplitSummary(path.name, len(entries), counts.total(), {name: counts[name] for name in classes})
 
 
-def _annotations(survey: Survey, entries: Sequence[Entry], category_ids: Mapping[str, int]) -> Iterator[Annotation]:
+def _annotations(survey: Survey, entries: Sequence[Entry], category_ids: Mapping[str, int]) -> Iterator[bytes]:
     number = 0
     for image_id, entry in enumerate(entries, start=1):
-        for item in survey.stored(entry):
+        for label, outline in survey.stored(entry):
             number += 1
-            yield Annotation(number, image_id, category_ids[item.label], item.segmentation, item.area, item.bbox)
+            yield annotation_json(number, image_id, category_ids[label], outline)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dataset_tools.commands.looking import EPILOG, add_folder, add_how, opened
+from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, opened
 from dataset_tools.commands.reporting import reported
 
 
@@ -19,6 +19,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         epilog=EPILOG,
     )
     add_folder(parser)
+    add_split(parser, "all")
     parser.add_argument("--output", metavar="DIR", type=Path, help="a folder to make, for plots and stats.json")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     add_how(parser)
@@ -28,15 +29,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> int:
     import msgspec
 
-    from dataset_tools import stats
+    from dataset_tools import plots, stats
     from dataset_tools.terminal import visible
 
     source, wishes = opened(options)
     if options.output is not None:
-        stats.check_output(options.output, source)
-    counted, code = reported(lambda: stats.count(source, wishes))
+        plots.check_output(options.output, source)
+    counted, code = reported(lambda: stats.count(source, wishes, options.split))
     if options.output is not None:
-        stats.write(counted, options.output)
+        plots.write(counted, options.output)
     if options.format == "json":
         print(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2).decode())
     else:

@@ -1,8 +1,23 @@
 """COCO records: stable bytes, and what cannot be read is said in words."""
 
+import io
+
+import msgspec
 import pytest
 
-from dataset_tools.coco import Annotation, Category, CocoFile, Image, Rle, categories_of, encode_coco, read_coco
+from dataset_tools.coco import (
+    Annotation,
+    Category,
+    CocoFile,
+    Image,
+    Outline,
+    Rle,
+    annotation_json,
+    categories_of,
+    encode_coco,
+    read_coco,
+    write_coco,
+)
 from dataset_tools.errors import UserError
 
 CONTENT = CocoFile(
@@ -18,6 +33,18 @@ CONTENT = CocoFile(
 def test_what_is_written_is_read(tmp_path):
     (tmp_path / "train.json").write_bytes(encode_coco(CONTENT))
     assert read_coco(tmp_path / "train.json") == CONTENT
+
+
+def test_files_that_are_written_bit_by_bit_are_the_same():
+    for content in (CONTENT, CocoFile([], [], []), CocoFile(CONTENT.images * 1000, CONTENT.annotations * 1000, [])):
+        outlines = [Outline(item.segmentation, item.area, item.bbox) for item in content.annotations]
+        annotations = [
+            annotation_json(item.id, item.image_id, item.category_id, msgspec.json.encode(outline))
+            for item, outline in zip(content.annotations, outlines)
+        ]
+        file = io.BytesIO()
+        write_coco(file, content.images, annotations, content.categories)
+        assert file.getvalue() == encode_coco(content)
 
 
 def test_categories_are_numbered_from_1():

@@ -1,5 +1,6 @@
 """The codec: what files of every age say, and what is wrong with a file that says nothing."""
 
+import base64
 import json
 import math
 
@@ -60,6 +61,54 @@ def test_imagedata(text, picture):
     assert labelme.decode(content).picture == picture
     with_nan = content.replace(b"[]", b'[{"label": "a", "points": [[NaN, 1]]}]')  # read in another way
     assert labelme.decode(with_nan).picture == picture
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"shapes": [], "imageData": "QUJD", "imageHeight": 3}',
+        '{"shapes":[],"imageData":"QUJD"}',
+        '{"shapes": [], "otherData": {"imageData": "QUJD"}}',
+        '{"shapes": [], "otherData": {"imageData": "QUJD"}, "imageData": ""}',
+        '{"shapes": [], "otherData": {"imageData": "QUJD"}, "imageData": "REVG"}',
+        '{"shapes": [], "imageData": "QUJD", "imageData": null}',
+        '{"shapes": [], "imageData": null, "caption1": "QUJD"}',
+        '{"shapes": [], "words": ["imageData", "QUJD"], "imageData": "REVG"}',
+        '{"shapes": [], "words": ["imageData", "QUJD"], "imageData": ""}',
+        '{"shapes": [], "the \\"imageData": "QUJD", "imageHeight": 3}',
+        '{"shapes": [{"label": "imageData", "points": []}], "imageData": "QUJD"}',
+        '{"shapes": [{"label": "\\"imageData\\": \\"QUJD\\"", "points": []}], "imageData": "REVG"}',
+    ],
+)
+def test_the_photo_is_told_from_other_texts(content):
+    tree = json.loads(content)
+    record = labelme.decode(content.encode())
+    assert record.picture == (base64.b64decode(tree["imageData"]) if tree.get("imageData") else None)
+    assert record.image_height == tree.get("imageHeight")
+    assert [shape.label for shape in record.shapes] == [shape["label"] for shape in tree["shapes"]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"shapes": [], "imageData": "QUJD',
+        b'{"shapes": [], "imageData": "QUJD"',
+        b'{"shapes": [], "imageData": "QUJ\\", "imageHeight": 3}',
+        b'{"shapes": [], "imageData": "QU\nJD"}',
+        b'{"shapes": [], "imageData" "QUJD"}',
+        b'{"shapes": [], "imageData" QUJD"": 3}',
+    ],
+)
+def test_broken_json_around_the_photo(content):
+    with pytest.raises(labelme.NotJson):
+        labelme.decode(content)
+
+
+def test_a_photo_in_json_of_another_kind():
+    with pytest.raises(labelme.NotLabelme):
+        labelme.decode(b'{"imageData": "QUJD"}')
+    with pytest.raises(labelme.NotLabelme):
+        labelme.decode(b'{"imageData": 3}')
 
 
 @pytest.mark.parametrize("text", ["1", "[]", "{}", "true"])

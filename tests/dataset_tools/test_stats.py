@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from dataset_tools import stats
+from dataset_tools import plots, stats
 from dataset_tools.__main__ import main
 from dataset_tools.errors import UserError
 from dataset_tools.shapes import ShapeOptions
@@ -41,6 +41,28 @@ def test_numbers(many, kind):
     assert counted.relative_sides[-1] == pytest.approx((100 * 100 / (400 * 200)) ** 0.5, abs=1e-4)
 
 
+def test_one_split(many):
+    counted = stats.count(open_source(many.dataset), Wishes(ShapeOptions()), "val")
+    assert list(counted.stats.splits) == ["val"]
+    assert counted.stats.photo_sizes == [((400, 200), 1)]
+    with pytest.raises(UserError, match="'test' has no photos"):
+        stats.count(open_source(many.dataset), Wishes(ShapeOptions()), "test")
+
+
+@pytest.mark.parametrize("split", [None, "val"])
+def test_a_dataset_folder_says_the_same_without_its_photos(many, split):
+    read = stats.count(open_source(many.dataset), Wishes(ShapeOptions()), split)
+    said = stats.of_dataset(many.dataset, split)
+    assert said.stats == read.stats
+    assert said.centres.tolist() == read.centres.tolist()
+
+
+def test_nothing_to_count():
+    counted = stats.tally([], ["car"])
+    assert counted.stats == stats.Stats({}, [], [], [], [])
+    assert counted.centres.shape == (0, 2)
+
+
 def test_centres(folder, square):
     folder.pair("a", [square(left=16, top=16, side=16)])
     assert count(folder.root).centres.tolist() == [[24 / 64, 24 / 48]]
@@ -66,10 +88,17 @@ def test_command(many, tmp_path, capsys):
 def test_other_peoples_folders_are_left_alone(many, tmp_path):
     (tmp_path / "notes.txt").write_text("precious")
     with pytest.raises(UserError, match="statistics only"):
-        stats.check_output(tmp_path, open_source(many.root))
+        plots.check_output(tmp_path, open_source(many.root))
 
 
-def test_a_label_that_looks_like_a_formula(folder, square, tmp_path):
-    folder.pair("a", [square(r"$\frac{$"), square("车", left=30)])
-    stats.write(count(folder.root), tmp_path / "out")
+def test_labels_in_plots_are_text_that_some_font_has(folder, square, tmp_path, recwarn):
+    folder.pair("a", [square(r"$\frac{$"), square("车", left=30), square("кот", top=30)])
+    plots.write(count(folder.root), tmp_path / "out")
     assert (tmp_path / "out" / "classes.png").is_file()
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+
+
+def test_a_command_that_cannot_write_reads_nothing(many, tmp_path, monkeypatch):
+    (tmp_path / "notes.txt").write_text("precious")
+    monkeypatch.setattr(stats, "count", None)
+    assert main(["stats", str(many.root), "--output", str(tmp_path)]) == 2

@@ -1,0 +1,44 @@
+"""Work shared out among processes comes back whole and in order."""
+
+import os
+import signal
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+from dataset_tools.parallel import in_order
+
+
+def _squares(state, numbers):
+    return [state + number**2 for number in numbers]
+
+
+def _processes(state, numbers):
+    return [os.getpid() for _ in numbers]
+
+
+def _dies(state, numbers):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3, 16])
+@pytest.mark.parametrize("count", [0, 1, 24, 25, 500])
+def test_results_in_order(count, jobs):
+    assert list(in_order(_squares, 7, range(count), jobs, "", "")) == [7 + number**2 for number in range(count)]
+
+
+def test_a_process_is_worth_it_for_many_items_only():
+    assert set(in_order(_processes, None, range(24), 4, "", "")) == {os.getpid()}
+    assert os.getpid() not in in_order(_processes, None, range(25), 2, "", "")
+
+
+def test_every_process_gets_little_at_the_end():
+    sizes = []
+    list(in_order(lambda _, some: sizes.append(len(some)) or some, None, range(1000), 1, "", ""))
+    assert sum(sizes) == 1000
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] >= 4 * sizes[-1]
+
+
+def test_a_process_that_is_killed_is_no_reason_to_wait():
+    with pytest.raises(BrokenProcessPool):
+        list(in_order(_dies, None, range(100), 2, "", ""))
