@@ -1,5 +1,6 @@
 # make demo    set up, then convert, train, evaluate and draw the embedded sample
 # make test    set up, then run the tests
+# make pictures  draw the pictures of README.md and docs/ anew, from the last demo
 # make setup   only create .venv; done once, and again after a change of the requirements
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -10,7 +11,7 @@ OUTPUT := output/demo
 # further KEY VALUE pairs for the training of the demo
 DEMO_OPTS ?=
 
-.PHONY: setup demo test clean
+.PHONY: setup demo test pictures clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/ready
@@ -41,9 +42,9 @@ demo: setup
 test: setup
 	$(RUN) -m pytest
 
-# The picture of the README, from the last demo.
-docs/demo.jpg: $(OUTPUT)/pictures/overview.png
-	$(RUN) -c "import cv2; cv2.imwrite('$@', cv2.imread('$<'), [cv2.IMWRITE_JPEG_QUALITY, 85])"
+# The pictures of README.md and docs/, from the last demo; needs Chromium.
+pictures: setup
+	$(RUN) -m docs.pictures --run $(OUTPUT) --dataset $(DATASET)
 
 clean:
 	rm -rf datasets/sample $(OUTPUT)

@@ -181,7 +181,15 @@ def _check(options: ToLabelmeOptions) -> None:
         raise UserError("--min-score is for predictions", remedy="Pass --predictions, or leave --min-score out")
     if options.min_score is not None and not 0 <= options.min_score <= 1:
         raise UserError(f"--min-score is {options.min_score}", remedy="Pass a number from 0 to 1")
-    output = options.output
+    check_is_free(options.output)
+
+
+def check_is_free(output: Path) -> None:
+    """Refuse a folder for LabelMe files that holds something.
+
+    Raises:
+        UserError: as said.
+    """
     if not output.exists() and not output.is_symlink():
         return
     if output.is_symlink() or not output.is_dir() or any(output.iterdir()):
@@ -272,21 +280,41 @@ def read_predictions(path: Path) -> list[Prediction]:
 def _pages(split: _Split) -> list[_Page]:
     """The files to write for a split.
 
-    A file is named after its photo. Photos that differ in their suffix only keep it, as labelme does it since 7.9:
-    ``a.jpg.json`` and ``a.png.json``. Photos in a folder named after the split go without: otherwise each way to
-    LabelMe and back would put them one folder deeper.
+    Photos in a folder named after the split go without: otherwise each way to LabelMe and back would put them one
+    folder deeper.
     """
     places = [_inside(photo, split) for photo in split.photos]
     if all(place.parts[0] == split.name and len(place.parts) > 1 for place in places):
         places = [place.relative_to(split.name) for place in places]
     _check_places(places, split)
-    short = [place.with_suffix(".json") for place in places]
-    full = [place.with_name(f"{place.name}.json") for place in places]
-    taken = Counter(map(_folded, short + full))
     return [
-        _Page(photo, place, brief if taken[_folded(brief)] == 1 else long, split.instances.get(photo.id, []))
-        for photo, place, brief, long in zip(split.photos, places, short, full)
+        _Page(photo, place, file, split.instances.get(photo.id, []))
+        for photo, place, file in zip(split.photos, places, annotation_names(places))
     ]
+
+
+def annotation_names(photos: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """The annotation files of all photos in one folder, relative to it as the photos are.
+
+    A file is named after its photo. Photos that differ in their suffix only keep it, as labelme does it since 7.9:
+    ``a.jpg.json`` and ``a.png.json``.
+    """
+    short = [photo.with_suffix(".json") for photo in photos]
+    full = [photo.with_name(f"{photo.name}.json") for photo in photos]
+    taken = Counter(map(_folded, short + full))
+    return [brief if taken[_folded(brief)] == 1 else long for brief, long in zip(short, full)]
+
+
+def encode_annotations(photo: Path, file: Path, size: tuple[int, int], drawn: Sequence[DrawnInstance]) -> bytes:
+    """The bytes of an annotation file that refers to a photo where it lies.
+
+    Args:
+        photo: the photo.
+        file: where the annotation file will be.
+        size: (width, height) of the turned photo in pixels.
+        drawn: the objects, as ``labelme_shapes.draw`` makes them.
+    """
+    return labelme.encode(annotation_file(way_to_photo(photo, file.parent), size, drawn))
 
 
 def _folded(path: PurePosixPath) -> str:
@@ -378,15 +406,14 @@ def _write(page: _Page, source: Path, folder: Path, final: Path, drawn: list[Dra
     """
     target = folder / page.file
     target.parent.mkdir(parents=True, exist_ok=True)
+    size = page.photo.width, page.photo.height
     if copy:
         shutil.copyfile(source, folder / page.place)
-        image_path = page.place.name
+        target.write_bytes(labelme.encode(annotation_file(page.place.name, size, drawn)))
     else:
-        image_path = _relative(source, (final / page.file).parent)
-    record = annotation_file(image_path, (page.photo.width, page.photo.height), drawn)
-    target.write_bytes(labelme.encode(record))
+        target.write_bytes(encode_annotations(source, final / page.file, size, drawn))
 
 
-def _relative(photo: Path, folder: Path) -> str:
+def way_to_photo(photo: Path, folder: Path) -> str:
     """The way from a folder to a photo as the system walks it, with POSIX slashes. A photo that is a link stays one."""
     return Path(os.path.relpath(photo.parent.resolve() / photo.name, folder.resolve())).as_posix()

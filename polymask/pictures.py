@@ -26,23 +26,26 @@ def metadata_of(classes: Sequence[str]) -> Metadata:
     return Metadata(name="polymask", thing_classes=list(classes), thing_colors=colours)
 
 
-def draw_predictions(photo: np.ndarray, instances: Instances, metadata: Metadata) -> np.ndarray:
+def draw_predictions(
+    photo: np.ndarray, instances: Instances, metadata: Metadata, width: int = DRAWN_WIDTH
+) -> np.ndarray:
     """The photo with masks, boxes, class names and scores.
 
     Args:
         photo: (H, W, 3) uint8, BGR.
         instances: predictions in pixels of the photo, on the CPU.
         metadata: see :func:`metadata_of`.
+        width: of the picture in px.
 
     Returns:
-        (H', W', 3) uint8, BGR, about ``DRAWN_WIDTH`` wide.
+        (H', W', 3) uint8, BGR, about ``width`` wide.
     """
-    return _bgr(_visualizer(photo, metadata).draw_instance_predictions(instances))
+    return _bgr(_visualizer(photo, metadata, width / photo.shape[1]).draw_instance_predictions(instances))
 
 
-def draw_annotations(photo: np.ndarray, record: dict, metadata: Metadata) -> np.ndarray:
+def draw_annotations(photo: np.ndarray, record: dict, metadata: Metadata, width: int = DRAWN_WIDTH) -> np.ndarray:
     """The photo with the annotations of a Detectron2 dataset dict; arguments and result as :func:`draw_predictions`."""
-    return _bgr(_visualizer(photo, metadata).draw_dataset_dict(record))
+    return _bgr(_visualizer(photo, metadata, width / photo.shape[1]).draw_dataset_dict(record))
 
 
 def draw_training_item(item: dict, image_format: str, metadata: Metadata, cell: tuple[int, int]) -> np.ndarray:
@@ -123,8 +126,7 @@ class _SeededVisualizer(Visualizer):
         return tuple(np.clip(color + self._random.uniform(-0.15, 0.15, size=3), 0, 1))
 
 
-def _visualizer(photo: np.ndarray, metadata: Metadata, scale: float | None = None) -> _SeededVisualizer:
-    scale = scale or DRAWN_WIDTH / photo.shape[1]
+def _visualizer(photo: np.ndarray, metadata: Metadata, scale: float) -> _SeededVisualizer:
     return _SeededVisualizer(photo[:, :, ::-1], metadata, scale=scale, instance_mode=ColorMode.SEGMENTATION)
 
 

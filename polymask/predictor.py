@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import detectron2.data.transforms as T
 import numpy as np
+import torch
 from detectron2.config import CfgNode
 from detectron2.data.detection_utils import read_image
 from detectron2.engine import DefaultPredictor
+from detectron2.modeling import detector_postprocess
 from detectron2.structures import Instances
-from PIL import UnidentifiedImageError
+from PIL import Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.config import load_config, resolve_device
+from polymask.detections import Detection, place
 from polymask.engine.checkpoint import load_trained_model
+
+# Detectron2 pastes each mask into one of the photo's size: so many of them at a time that they stay below this.
+BYTES_OF_MASKS = 2**28
 
 
 class Predictor(DefaultPredictor):
@@ -22,22 +32,24 @@ class Predictor(DefaultPredictor):
 
     Args:
         cfg: a run's configuration, with ``DATASETS.CLASSES``, a resolved ``MODEL.DEVICE`` and the checkpoint in
-        ``MODEL.WEIGHTS``.
+            ``MODEL.WEIGHTS``.
+        half: compute with half the bits where PyTorch's autocast thinks it safe: float16 on a GPU, bfloat16 on a CPU.
 
     Raises:
         UserError: the configuration or the checkpoint is not of a finished training.
     """
 
-    def __init__(self, cfg: CfgNode):
+    def __init__(self, cfg: CfgNode, half: bool = False):
         # In the place of DefaultPredictor's constructor, which loads with warnings only. __call__ is inherited.
         if not cfg.DATASETS.CLASSES:
             raise UserError(
                 "DATASETS.CLASSES is empty", remedy="Use the config.yaml that the training wrote into its OUTPUT_DIR"
             )
         self.cfg = cfg.clone()
+        self.half = half
         self.classes = tuple(cfg.DATASETS.CLASSES)
         self.model = load_trained_model(self.cfg)
-        self.aug = T.ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
+        self.aug = _ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
         self.input_format = cfg.INPUT.FORMAT
 
     def predict(self, photo: np.ndarray) -> Instances:
@@ -50,7 +62,79 @@ class Predictor(DefaultPredictor):
             ``pred_boxes`` (N boxes, XYXY in pixels of the photo), ``scores`` (N), ``pred_classes`` (N indices into
             ``classes``) and ``pred_masks`` ((N, H, W) bool).
         """
-        return self(photo)["instances"].to("cpu")
+        with self._precision():
+            return self(photo)["instances"].to("cpu")
+
+    def detect(self, photos: Sequence[np.ndarray]) -> list[list[Detection]]:
+        """What :meth:`predict` finds on each of some photos, best first, held small.
+
+        The model gets photos that have the same size after resizing together, and others apart: in one batch, the
+        smaller ones would be padded, and what is seen at their right and lower edges would depend on the others.
+
+        Args:
+            photos: (H, W, 3) uint8, BGR; a batch.
+
+        Raises:
+            UserError: the batch does not fit into the GPU's memory.
+        """
+        found: list[list[Detection]] = [[] for _ in photos]
+        try:
+            for numbers, inputs in self._of_one_size(photos):
+                with torch.no_grad(), self._precision():
+                    raw = self.model.inference(inputs, do_postprocess=False)
+                for number, instances in zip(numbers, raw, strict=True):
+                    found[number] = list(_detections(instances, photos[number].shape[:2]))
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"{len(photos)} photos at a time do not fit into the GPU's memory",
+                remedy="Use a smaller batch, half precision, or tiles",
+            ) from error
+        return found
+
+    def _of_one_size(self, photos: Sequence[np.ndarray]) -> Iterator[tuple[list[int], list[dict]]]:
+        """The model's inputs for photos that have one size after resizing, and their places in the batch."""
+        groups: dict[tuple[int, ...], tuple[list[int], list[dict]]] = defaultdict(lambda: ([], []))
+        for number, photo in enumerate(photos):
+            ordered = photo[:, :, ::-1] if self.input_format == "RGB" else photo
+            resized = self.aug.get_transform(ordered).apply_image(ordered)
+            numbers, inputs = groups[resized.shape]
+            numbers.append(number)
+            inputs.append({"image": torch.as_tensor(resized.astype("float32").transpose(2, 0, 1))})
+        yield from groups.values()
+
+    def _precision(self) -> torch.autocast:
+        device = self.model.device.type
+        return torch.autocast(device, torch.float16 if device == "cuda" else torch.bfloat16, enabled=self.half)
+
+
+class _ResizeShortestEdge(T.ResizeShortestEdge):
+    """Detectron2's, which leaves nothing of a photo that is very long and narrow, and here leaves a pixel."""
+
+    def __init__(self, shortest: int, longest: int):
+        super().__init__([shortest, shortest], longest)
+
+    def get_transform(self, image: np.ndarray) -> T.Transform:
+        transform = super().get_transform(image)
+        if isinstance(transform, T.ResizeTransform):
+            transform.new_h, transform.new_w = max(1, transform.new_h), max(1, transform.new_w)
+        return transform
+
+
+def _detections(raw: Instances, size: tuple[int, int]) -> Iterator[Detection]:
+    """A model's output for a photo of a size (height, width), before the masks are pasted."""
+    height, width = size
+    raw.pred_masks = raw.pred_masks.float()  # under autocast they have half the bits
+    at_a_time = max(1, BYTES_OF_MASKS // (height * width))
+    for start in range(0, len(raw), at_a_time):
+        some = detector_postprocess(raw[start : start + at_a_time], height, width).to("cpu")
+        boxes = some.pred_boxes.tensor.tolist()
+        for category, score, box, mask in zip(
+            some.pred_classes.tolist(), some.scores.tolist(), boxes, some.pred_masks.numpy(), strict=True
+        ):
+            # Outside its box a mask is below one half: Detectron2 interpolates towards 0 there.
+            left, top = (max(0, math.floor(value) - 1) for value in box[:2])
+            right, bottom = (math.ceil(value) + 1 for value in box[2:])
+            yield Detection(category, score, tuple(box), place(mask[top:bottom, left:right], left, top))
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -60,10 +144,15 @@ def read_photo(path: Path) -> np.ndarray:
         UserError: the file is no image.
     """
     try:
-        return read_image(str(path), format="BGR")
-    except (OSError, UnidentifiedImageError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of photos that it reads all the same
+            return read_image(str(path), format="BGR")
+    except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
         raise UserError(
-            f"this photo cannot be read ({error})", file=path, remedy="Repair or remove it", exit_code=EXIT_DATA
+            f"this photo cannot be read ({error or type(error).__name__})",
+            file=path,
+            remedy="Repair or remove it",
+            exit_code=EXIT_DATA,
         ) from error
 
 

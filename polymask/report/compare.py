@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections import defaultdict
 from pathlib import Path
 
 import cv2
-import msgspec
 import numpy as np
-import pycocotools.mask
-from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
-from detectron2.structures import Boxes, BoxMode, Instances
 from tqdm import tqdm
 
 from dataset_tools.catalog import register
-from dataset_tools.errors import UserError
-from polymask.config import load_config
 from polymask.evaluation.coco import detections_file
-from polymask.pictures import GAP, arrange, draw_annotations, draw_predictions, metadata_of
-from polymask.predictor import read_photo
-
-log = logging.getLogger(__name__)
+from polymask.pictures import GAP, arrange, metadata_of
+from polymask.report.pairs import config_of, draw_pair, read_detections
 
 SHEET_NAME = "overview.png"
 SHEET_ROWS, SHEET_COLUMNS = 4, 2
@@ -44,60 +34,19 @@ def compare(run: Path, output: Path, split: str, confidence_threshold: float) ->
     Raises:
         UserError: the run, its dataset or its detections are not there.
     """
-    cfg = _config_of(run)
+    cfg = config_of(run)
     card = register(Path(cfg.DATASETS.ROOT))
     dataset = f"{card.name}_{split}"
-    detections = _read_detections(detections_file(run, dataset))
+    detections = read_detections(detections_file(run, dataset))
     metadata = metadata_of(card.classes)
     output.mkdir(parents=True, exist_ok=True)
     pictures = []
     for record in tqdm(DatasetCatalog.get(dataset), unit="photo", disable=None):
-        photo = read_photo(Path(record["file_name"]))
         found = [d for d in detections[record["image_id"]] if d["score"] >= confidence_threshold]
-        pair = (
-            draw_annotations(photo, record, metadata),
-            draw_predictions(photo, _instances(found, photo.shape[:2]), metadata),
-        )
         target = output / f"{record['image_id']:04d}_{Path(record['file_name']).stem}.png"
-        cv2.imwrite(str(target), _side_by_side(pair))
+        cv2.imwrite(str(target), _side_by_side(draw_pair(record, found, metadata)))
         pictures.append(target)
     return pictures, _draw_sheet(pictures, output / SHEET_NAME)
-
-
-def _config_of(run: Path) -> CfgNode:
-    if not (run / "config.yaml").is_file():
-        raise UserError(
-            "this is not the folder of a run: it has no config.yaml",
-            file=run,
-            remedy="Name the OUTPUT_DIR of a training",
-        )
-    return load_config(run / "config.yaml", [])
-
-
-def _read_detections(file: Path) -> dict[int, list[dict]]:
-    if not file.is_file():
-        raise UserError(
-            "this split has not been evaluated",
-            file=file,
-            remedy="Evaluate it: train_net.py --eval-only with this OUTPUT_DIR and DATASETS.TEST "
-            f"\"('{file.parent.name}',)\"",
-        )
-    by_image = defaultdict(list)
-    for detection in msgspec.json.decode(file.read_bytes()):
-        by_image[detection["image_id"]].append(detection)
-    return by_image
-
-
-def _instances(detections: list[dict], size: tuple[int, int]) -> Instances:
-    """COCO results of one photo of ``size`` (height, width) as Detectron2's predictions; category ids count from 1."""
-    boxes = np.array([detection["bbox"] for detection in detections]).reshape(-1, 4)
-    instances = Instances(size)
-    instances.pred_boxes = Boxes(BoxMode.convert(boxes, BoxMode.XYWH_ABS, BoxMode.XYXY_ABS))
-    instances.scores = np.array([detection["score"] for detection in detections])
-    instances.pred_classes = np.array([detection["category_id"] - 1 for detection in detections], dtype=int)
-    masks = [pycocotools.mask.decode(detection["segmentation"]).astype(bool) for detection in detections]
-    instances.pred_masks = np.array(masks).reshape(-1, *size)
-    return instances
 
 
 def _side_by_side(pictures: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

@@ -85,3 +85,15 @@ def test_every_link_leads_somewhere_and_nothing_is_left_to_fill_in():
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             assert link.startswith("https://") or (page.parent / link).exists(), f"{page.name}: {link}"
         assert not re.search(r"\b(RESULTS|PRINTED_\w+|TODO)\b", text), page.name
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium, to show the report")
+def test_the_pictures_of_the_docs_are_made_anew(run, checkout, demo):
+    for path in (checkout / "docs").glob("*.jpg"):
+        path.unlink()
+    run(f"make pictures VENV={Path(sys.prefix)}")
+    pages = [checkout / "README.md", *(checkout / "docs").glob("*.md")]
+    shown = {name for page in pages for name in re.findall(r"!\[.*?\]\((?:docs/)?([\w.]+)\)", page.read_text())}
+    assert "demo.jpg" in shown
+    for name in shown | {"preview.jpg", "report.jpg"}:
+        assert min(cv2.imread(str(checkout / "docs" / name)).shape[:2]) > 300, name

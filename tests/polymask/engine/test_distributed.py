@@ -17,7 +17,7 @@ from dataset_tools.errors import UserError
 from polymask.engine.distributed import cpu_cores, launch, reduce_flag, synchronise_buffers, weighted_mean, wrap
 from polymask.engine.hooks.history import HISTORY_NAME, read_history
 
-from .conftest import TINY
+from ..conftest import TINY
 
 ROOT = Path(train_net.__file__).parent
 NOT_GIVEN = {"num_gpus": None, "num_machines": None, "machine_rank": None, "dist_url": None}

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from PIL import Image
 
+import polymask.predictor
 from dataset_tools.errors import EXIT_DATA, UserError
+from polymask.detections import shared_area
 from polymask.predictor import Predictor, predictor_config, read_photo
 from polymask.report.compare import compare
 
@@ -45,6 +47,72 @@ def test_finds_the_bar_and_the_disc(predictor, tiny_dataset):
     truth = {"bar": photo[:, :, 1] > 200, "disc": photo[:, :, 1] < 60}
     for name, pixels in truth.items():
         assert (best[name] & pixels).sum() / (best[name] | pixels).sum() > 0.8, name
+
+
+def photos_of(dataset):
+    return [read_photo(path) for path in sorted((dataset.parent / "labelme").rglob("*.png"))]
+
+
+def assert_same(found, expected, pixels_apart=0.0, scores_apart=1e-4):
+    """That two lists of detections are the same objects, up to a share of each mask and a difference of the scores."""
+    assert [d.category for d in found] == [d.category for d in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one.score == pytest.approx(other.score, abs=scores_apart)
+        shared = shared_area(one.mask, other.mask)
+        assert shared >= (1 - pixels_apart) * (one.mask.area + other.mask.area - shared) > 0
+
+
+def test_detect_is_predict(predictor, tiny_dataset):
+    for photo in photos_of(tiny_dataset):
+        instances, (found,) = predictor.predict(photo), predictor.detect([photo])
+        assert len(instances) == len(found) >= 1
+        assert [d.score for d in found] == instances.scores.tolist()
+        assert [d.category for d in found] == instances.pred_classes.tolist()
+        assert [list(d.box) for d in found] == instances.pred_boxes.tensor.tolist()
+        height, width = photo.shape[:2]
+        for detection, mask in zip(found, instances.pred_masks.numpy(), strict=True):
+            assert np.array_equal(detection.mask.pixels_in((0, 0, width, height)), mask)
+
+
+def test_masks_are_pasted_in_parts(predictor, tiny_dataset, monkeypatch):
+    photos = photos_of(tiny_dataset)[:2]
+    expected = predictor.detect(photos)
+    monkeypatch.setattr(polymask.predictor, "BYTES_OF_MASKS", 1)
+    assert predictor.detect(photos) == expected
+
+
+def test_a_batch_is_its_photos_one_by_one(predictor, tiny_dataset):
+    """Also of several sizes, whose predictions padding would change."""
+    photos = photos_of(tiny_dataset)
+    photos = [photos[0], photos[1][:, :100], photos[2], cv2.resize(photos[3], (300, 300)), photos[4][:100], photos[5]]
+    batch = predictor.detect(photos)
+    assert sum(map(len, batch)) >= 6
+    for photo, found in zip(photos, batch, strict=True):
+        (alone,) = predictor.detect([photo])
+        assert_same(found, alone, pixels_apart=0.01)
+        assert np.allclose([d.box for d in found], [d.box for d in alone], atol=0.05)
+
+
+def test_half_precision_sees_the_same(predictor, overfitted, tiny_dataset):
+    weights = ["MODEL.WEIGHTS", str(overfitted / "model_final.pth")]
+    half = Predictor(predictor_config(overfitted / "config.yaml", weights, confidence_threshold=0.3), half=True)
+    photos = photos_of(tiny_dataset)[:6]
+    whole = [[d for d in found if d.score > 0.6] for found in predictor.detect(photos)]
+    found = half.detect(photos)
+    assert found != predictor.detect(photos), "nothing was rounded"
+    assert sum(map(len, whole)) >= 6
+    for some, expected in zip(found, whole, strict=True):
+        for detection in expected:
+            alike = [d for d in some if d.category == detection.category]
+            best = max(alike, key=lambda d: shared_area(d.mask, detection.mask))
+            # Scores near 1 are rounded to 1, so that of the boxes on an object another one may be kept.
+            assert_same([best], [detection], pixels_apart=0.25, scores_apart=0.1)
+    assert half.predict(photos[0]).scores.tolist() == [d.score for d in found[0]]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
+def test_a_photo_of_any_shape(predictor, size):
+    assert len(predictor.detect([np.zeros((*size, 3), dtype=np.uint8)])) == 1
 
 
 def test_a_run_of_a_gpu_is_used_on_a_machine_without(overfitted, tmp_path):
@@ -87,6 +155,21 @@ def test_a_broken_photo_is_a_data_error(tmp_path):
     with pytest.raises(UserError, match="a.jpg") as caught:
         read_photo(tmp_path / "a.jpg")
     assert caught.value.exit_code == EXIT_DATA
+
+
+@pytest.mark.parametrize("size", [1, 100, 400])
+def test_a_photo_that_is_cut_off_is_a_data_error(tmp_path, size):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:size])
+    with pytest.raises(UserError, match="a.png.*cannot be read"):
+        read_photo(tmp_path / "a.png")
+
+
+def test_a_photo_of_too_many_pixels_is_a_data_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 89_478_485)  # Pillow's default, which labelme takes away
+    Image.new("1", (15000, 15000)).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="cannot be read .*decompression bomb"):
+        read_photo(tmp_path / "a.png")
 
 
 def test_compare_draws_annotations_left_and_predictions_right(train_in, overfitted, tiny_dataset, tmp_path):

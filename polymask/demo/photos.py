@@ -1,0 +1,106 @@
+"""From what the command line names (photos, folders, patterns) to the photos, and where the results of each go."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from dataset_tools.errors import UserError
+from dataset_tools.images import is_photo_name
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo to look at.
+
+    Attributes:
+        path: of its file.
+        place: of its results within the output folder: no two photos have the same.
+    """
+
+    path: Path
+    place: PurePosixPath
+
+
+def find_photos(inputs: Sequence[str], output: Path | None) -> list[Photo]:
+    """The photos that are named, found in folders (and folders in them) or by patterns such as ``photos/**/*.jpg``.
+
+    A photo's place is its path within the folder or behind the fixed part of the pattern, its name if it is named
+    itself. Where two would have one place, all places are paths from the folder that all photos have in common.
+
+    Args:
+        inputs: of the command line.
+        output: the folder for the results, whose pictures are no photos; or a file, or None.
+
+    Raises:
+        UserError: something is not there, or the results would go among the photos.
+    """
+    found: dict[str, Photo] = {}
+    for text in inputs:
+        for photo in _found(text, output):
+            found.setdefault(os.path.abspath(photo.path), photo)
+    photos = list(found.values())
+    if len({_folded(photo) for photo in photos}) < len(photos):
+        root = os.path.commonpath([os.path.dirname(path) for path in found])
+        photos = [replace(photo, place=PurePosixPath(Path(path).relative_to(root))) for path, photo in found.items()]
+    same = [name for name, count in Counter(map(_folded, photos)).items() if count > 1]
+    if same:
+        raise UserError(
+            "there are photos whose names differ in capital letters only, and their results might overwrite each other",
+            file=next(photo.path for photo in photos if _folded(photo) == same[0]),
+            remedy="Rename one of them",
+        )
+    return photos
+
+
+def _folded(photo: Photo) -> str:
+    """Equal for places that are one on file systems that do not tell capital letters from small ones."""
+    return photo.place.as_posix().casefold()
+
+
+def _found(text: str, output: Path | None) -> Iterator[Photo]:
+    path = Path(text)
+    if path.is_dir():
+        yield from _in_folder(path, output)
+    elif path.exists():
+        yield Photo(path, PurePosixPath(path.name))
+    elif glob.has_magic(text):
+        yield from _by_pattern(text, output)
+    else:
+        raise UserError("there is no such photo or folder", file=text, remedy="Correct --input")
+
+
+def _in_folder(folder: Path, output: Path | None) -> Iterator[Photo]:
+    if output is not None and output.resolve() == folder.resolve():
+        raise UserError(
+            "the results would go among the photos, and be taken for photos the next time",
+            file=folder,
+            remedy="Choose another folder for --output",
+        )
+    paths = [path for path in sorted(folder.rglob("*")) if _is_photo(path, output)]
+    if not paths:
+        raise UserError("there is no photo in this folder", file=folder, remedy="Correct --input")
+    for path in paths:
+        yield Photo(path, PurePosixPath(path.relative_to(folder)))
+
+
+def _by_pattern(pattern: str, output: Path | None) -> Iterator[Photo]:
+    parts = Path(pattern).parts
+    fixed = Path(*(parts[: next(number for number, part in enumerate(parts) if glob.has_magic(part))]))
+    paths = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
+    paths = [path for path in paths if _is_photo(path, output)]
+    if not paths:
+        raise UserError("no photo has such a name", file=pattern, remedy="Correct --input")
+    for path in paths:
+        yield Photo(path, PurePosixPath(path.relative_to(fixed)))
+
+
+def _is_photo(path: Path, output: Path | None) -> bool:
+    """By its name; what lies in the output folder is a result, and hidden files are no photos."""
+    if path.name.startswith(".") or not is_photo_name(path.name) or not path.is_file():
+        return False
+    return output is None or output.resolve() not in path.resolve().parents

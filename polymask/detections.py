@@ -1,0 +1,156 @@
+"""What was found on a photo, held small: of each mask only the part of the photo that it covers, as a run-length code.
+
+A hundred boolean masks of a photo of 10,000 x 8,000 px would take 8 GB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import pycocotools.mask
+from numpy.typing import NDArray
+
+# Left, top, right and bottom in whole pixels; right and bottom are the first that are outside.
+Window = tuple[int, int, int, int]
+
+
+class PlacedMask(msgspec.Struct, frozen=True, gc=False):
+    """A mask somewhere on a photo. Two masks are equal where their pixels are.
+
+    Attributes:
+        left, top, width, height: in px, the smallest part of the photo that holds all its pixels; all 0 for none.
+        counts: pycocotools' run-length code of that part.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    counts: bytes
+
+    @property
+    def window(self) -> Window:
+        return self.left, self.top, self.left + self.width, self.top + self.height
+
+    @property
+    def area(self) -> int:
+        """In px."""
+        return int(pycocotools.mask.area(self._encoded)) if self.width else 0
+
+    def pixels(self) -> NDArray[np.bool_]:
+        """The mask within its window, (height, width)."""
+        if not self.width:
+            return np.zeros((0, 0), dtype=bool)
+        return pycocotools.mask.decode(self._encoded).astype(bool)
+
+    def pixels_in(self, window: Window) -> NDArray[np.bool_]:
+        """The mask within another window, (bottom - top, right - left)."""
+        left, top, right, bottom = window
+        pixels = np.zeros((bottom - top, right - left), dtype=bool)
+        x0, y0, x1, y1 = common(self.window, window)
+        if x0 < x1 and y0 < y1:
+            own = self.pixels()[y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left]
+            pixels[y0 - top : y1 - top, x0 - left : x1 - left] = own
+        return pixels
+
+    def moved(self, x: int, y: int) -> PlacedMask:
+        """The same mask, so many px to the right and down."""
+        return msgspec.structs.replace(self, left=self.left + x, top=self.top + y) if self.width else self
+
+    def rle(self, size: tuple[int, int]) -> dict:
+        """pycocotools' run-length code of the whole photo, of a size (height, width), as ``encode`` would give it.
+
+        The photo is never held as a mask: the runs of the part are moved to where they are in the photo.
+        """
+        height, width = size
+        columns = np.pad(self.pixels().T.astype(np.int8), ((0, 0), (1, 1)))
+        steps = np.diff(columns, axis=1) if self.width else np.zeros((0, 1), dtype=np.int8)
+        starts, ends = (
+            (self.left + column) * height + self.top + row for column, row in (np.nonzero(steps == s) for s in (1, -1))
+        )
+        goes_on = ends[:-1] == starts[1:]  # at the bottom of a column and at the top of the next
+        starts, ends = starts[np.append(True, ~goes_on)[: len(starts)]], ends[np.append(~goes_on, True)[: len(ends)]]
+        edges = np.stack([starts, ends], axis=1).ravel()
+        runs = np.diff(edges, prepend=0, append=height * width)
+        runs = runs[:-1] if runs[-1] == 0 else runs
+        return pycocotools.mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+
+    @property
+    def _encoded(self) -> dict:
+        return {"size": [self.height, self.width], "counts": self.counts}
+
+
+class Detection(msgspec.Struct, frozen=True, gc=False):
+    """One object that a model has found.
+
+    Attributes:
+        category: its class, an index from 0.
+        score: 0 to 1.
+        box: left, top, right and bottom (XYXY) in px of the photo.
+        mask: its pixels.
+    """
+
+    category: int
+    score: float
+    box: tuple[float, float, float, float]
+    mask: PlacedMask
+
+    def moved(self, x: int, y: int) -> Detection:
+        """The same object, so many px to the right and down."""
+        left, top, right, bottom = self.box
+        box = (left + x, top + y, right + x, bottom + y)
+        return msgspec.structs.replace(self, box=box, mask=self.mask.moved(x, y))
+
+
+EMPTY = PlacedMask(0, 0, 0, 0, b"")
+
+
+def place(pixels: NDArray[np.bool_], left: int = 0, top: int = 0) -> PlacedMask:
+    """A mask (H, W) whose first pixel is at ``left``, ``top`` of the photo."""
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    if not len(rows):
+        return EMPTY
+    part = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    counts = pycocotools.mask.encode(np.asfortranarray(part, dtype=np.uint8))["counts"]
+    return PlacedMask(left + int(columns[0]), top + int(rows[0]), part.shape[1], part.shape[0], counts)
+
+
+def common(first: Window, second: Window) -> Window:
+    """What two windows share; there is nothing where right is not beyond left, or bottom not beyond top."""
+    return (
+        max(first[0], second[0]),
+        max(first[1], second[1]),
+        min(first[2], second[2]),
+        min(first[3], second[3]),
+    )
+
+
+def shared_area(first: PlacedMask, second: PlacedMask) -> int:
+    """The pixels that two masks of one photo have in common."""
+    window = common(first.window, second.window)
+    if window[0] >= window[2] or window[1] >= window[3]:
+        return 0
+    return int(np.count_nonzero(first.pixels_in(window) & second.pixels_in(window)))
+
+
+def area_in(mask: PlacedMask, window: Window) -> int:
+    """The pixels of a mask that are in a window."""
+    left, top, right, bottom = common(mask.window, window)
+    if left >= right or top >= bottom:
+        return 0
+    return int(np.count_nonzero(mask.pixels_in((left, top, right, bottom))))
+
+
+def union(masks: Sequence[PlacedMask]) -> PlacedMask:
+    """All pixels of one or more masks of one photo."""
+    windows = np.array([mask.window for mask in masks if mask.width])
+    if not len(windows):
+        return EMPTY
+    (left, top), (right, bottom) = windows[:, :2].min(axis=0).tolist(), windows[:, 2:].max(axis=0).tolist()
+    pixels = np.zeros((bottom - top, right - left), dtype=bool)
+    for mask in masks:
+        x0, y0, x1, y1 = mask.window
+        pixels[y0 - top : y1 - top, x0 - left : x1 - left] |= mask.pixels()
+    return place(pixels, left, top)

@@ -1,0 +1,136 @@
+"""Videos through the demo: read and written by OpenCV."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dataset_tools.errors import UserError
+from polymask.demo.video import FrameDrawer, VideoFile, open_video, video_target
+from polymask.detections import Detection, place
+from polymask.predictor import read_photo
+
+RATE = 12.5
+
+
+def write_video(path, frames, codec="mp4v"):
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), RATE, (width, height))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def read_video(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    return frames, capture.get(cv2.CAP_PROP_FPS)
+
+
+@pytest.fixture(scope="module")
+def frames(photos):
+    return [read_photo(path) for path in sorted(photos.glob("*.png"))]
+
+
+@pytest.mark.parametrize("extra", [[], ["--batch-size", "4"], ["--tile", "100", "--overlap", "0.4"]])
+def test_a_video(run_demo, frames, tmp_path, extra):
+    source = write_video(tmp_path / "street.mp4", frames)
+    assert run_demo("--video-input", source, "--output", tmp_path / "out", *extra) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["street.mp4"]
+    written, rate = read_video(tmp_path / "out/street.mp4")
+    assert rate == RATE and len(written) == len(frames) and written[0].shape == frames[0].shape
+    for frame, drawn in zip(frames, written, strict=True):
+        changed = (np.abs(frame.astype(int) - drawn).max(axis=2) > 60).mean()
+        assert 0.02 < changed < 0.5, "an object or two is drawn"
+
+
+def test_a_video_that_is_cut_off(run_demo, frames, tmp_path):
+    source = write_video(tmp_path / "street.avi", frames * 3, codec="MJPG")
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    with pytest.raises(UserError, match="of its 18 frames can be decoded") as caught:
+        run_demo("--video-input", source, "--output", tmp_path / "seen.mp4")
+    assert caught.value.exit_code == 1
+    written, _ = read_video(tmp_path / "seen.mp4")
+    assert 3 <= len(written) < 17 and f"only {len(written)} of" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all", None])
+def test_what_is_no_video(run_demo, tmp_path, content):
+    if content is not None:
+        (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(UserError, match="a.mp4.*no (such )?video"):
+        run_demo("--video-input", tmp_path / "a.mp4", "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_a_video_goes(tmp_path):
+    source = tmp_path / "a.mp4"
+    source.touch()
+    assert video_target(source, tmp_path / "out") == tmp_path / "out/a.mp4"
+    assert video_target(source, tmp_path / "b.mp4") == tmp_path / "b.mp4"
+    for output, words in (
+        (tmp_path, "overwrite its source"),
+        (source, "overwrite its source"),
+        (tmp_path / "b.mkv", "mp4"),
+    ):
+        with pytest.raises(UserError, match=words):
+            video_target(source, output)
+
+
+def test_a_video_that_is_interrupted_keeps_its_frames(frames, tmp_path):
+    target = tmp_path / "a.mp4"
+    target.write_bytes(b"the one before")
+    video = VideoFile(target, RATE)
+    for frame in frames[:3]:
+        video.write(frame)
+    assert target.read_bytes() == b"the one before"
+    video.close()
+    assert len(read_video(target)[0]) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_an_object_keeps_its_colour_and_the_same_is_drawn_each_time():
+    frame = np.full((120, 160, 3), 110, dtype=np.uint8)
+
+    def at(x):
+        mask = place(np.ones((40, 40), dtype=bool), x, 40)
+        return Detection(0, 0.9, (x, 40, x + 40, 80), mask)
+
+    def colours():
+        drawer = FrameDrawer(["bar"])
+        drawn = [drawer.draw(frame, [at(x), at(110)] if x % 10 else [at(110), at(x)]) for x in range(10, 40, 5)]
+        return [picture[70:78, x + 10 : x + 30].mean(axis=(0, 1)) for picture, x in zip(drawn, range(10, 40, 5))]
+
+    first = colours()
+    assert np.abs(np.array(first) - first[0]).max() < 2
+    assert np.abs(first[0] - 110).max() > 20
+    assert np.array_equal(first, colours())
+
+
+@pytest.mark.parametrize("flag", [["--save", "coco"], ["--save", "pictures", "labelme"]])
+def test_videos_have_no_annotations(run_demo, tmp_path, flag):
+    with pytest.raises(UserError, match="is for photos"):
+        run_demo("--video-input", tmp_path / "a.mp4", "--output", tmp_path, *flag)
+
+
+def test_the_camera_is_shown_and_not_written(run_demo, tmp_path):
+    with pytest.raises(UserError, match="in a window"):
+        run_demo("--webcam", "--output", tmp_path)
+
+
+def test_no_camera():
+    if cv2.VideoCapture(0).isOpened():
+        pytest.skip("there is one here")
+    with pytest.raises(UserError, match="no camera"), open_video(0):
+        pass
+
+
+def test_no_screen(run_demo, frames, photos, tmp_path, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    source = write_video(tmp_path / "street.mp4", frames)
+    for what in (["--input", photos / "0.png"], ["--video-input", source]):
+        with pytest.raises(UserError, match="no screen.*--output"):
+            run_demo(*what)

@@ -1,0 +1,81 @@
+"""Masks held as parts, against the same masks held whole."""
+
+import numpy as np
+import pycocotools.mask
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from polymask.detections import EMPTY, Detection, area_in, common, place, shared_area, union
+
+SIZE = (9, 13)
+masks = arrays(bool, SIZE)
+
+
+@st.composite
+def windows(draw):
+    left, right = sorted(draw(st.tuples(st.integers(0, SIZE[1]), st.integers(0, SIZE[1]))))
+    top, bottom = sorted(draw(st.tuples(st.integers(0, SIZE[0]), st.integers(0, SIZE[0]))))
+    return left, top, right, bottom
+
+
+def whole(mask):
+    return mask.pixels_in((0, 0, SIZE[1], SIZE[0]))
+
+
+@given(masks)
+def test_a_placed_mask_is_the_mask(pixels):
+    mask = place(pixels)
+    assert np.array_equal(whole(mask), pixels)
+    assert mask.area == pixels.sum()
+    left, top, right, bottom = mask.window
+    assert np.array_equal(mask.pixels(), pixels[top:bottom, left:right])
+    if pixels.any():
+        assert pixels[top].any() and pixels[bottom - 1].any() and pixels[:, left].any() and pixels[:, right - 1].any()
+    else:
+        assert mask == EMPTY
+
+
+@given(masks)
+def test_its_code_is_that_of_pycocotools(pixels):
+    assert place(pixels).rle(SIZE) == pycocotools.mask.encode(np.asfortranarray(pixels, dtype=np.uint8))
+
+
+@given(masks, st.integers(0, 5), st.integers(0, 5))
+def test_moved(pixels, x, y):
+    moved = place(pixels).moved(x, y)
+    expected = np.pad(pixels, ((y, 0), (x, 0)))
+    assert moved == place(expected) == place(pixels, x, y)
+    assert moved.rle(expected.shape) == pycocotools.mask.encode(np.asfortranarray(expected, dtype=np.uint8))
+
+
+def test_a_detection_moves_with_its_box():
+    detection = Detection(1, 0.5, (1.5, 2.0, 4.0, 5.0), place(np.ones((3, 3), dtype=bool), 1, 2))
+    moved = detection.moved(10, 20)
+    assert moved.box == (11.5, 22.0, 14.0, 25.0) and moved.mask.window == (11, 22, 14, 25)
+
+
+@given(masks, masks, windows())
+def test_areas(first, second, window):
+    a, b = place(first), place(second)
+    left, top, right, bottom = window
+    assert shared_area(a, b) == (first & second).sum()
+    assert area_in(a, window) == first[top:bottom, left:right].sum()
+    assert np.array_equal(a.pixels_in(window), first[top:bottom, left:right])
+
+
+@given(windows(), windows())
+def test_common(first, second):
+    def filled(window):
+        pixels = np.zeros(SIZE, dtype=bool)
+        left, top, right, bottom = window
+        if left < right and top < bottom:
+            pixels[top:bottom, left:right] = True
+        return pixels
+
+    assert np.array_equal(filled(common(first, second)), filled(first) & filled(second))
+
+
+@given(st.lists(masks, min_size=1, max_size=4))
+def test_union(pixels):
+    assert union([place(mask) for mask in pixels]) == place(np.logical_or.reduce(pixels))
