@@ -59,7 +59,8 @@ def shown():
 
 @pytest.fixture
 def configuration():
-    """The mini configuration with further KEY VALUE pairs."""
+    """The mini configuration, without what it does to the photos, with further KEY VALUE pairs."""
+    plain = ["INPUT.COPY_PASTE.PROBABILITY", "0.0", "INPUT.COLOR_JITTER", "0.0"]
     return lambda *overrides: load_config(
-        "configs/mini_scratch.yaml", ["MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0", *overrides]
+        "configs/mini_scratch.yaml", ["MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0", *plain, *overrides]
     )

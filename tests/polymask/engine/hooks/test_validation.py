@@ -20,7 +20,8 @@ def small(tiny_dataset):
     cfg = load_config(
         "configs/mini_scratch.yaml",
         ["MODEL.DEVICE", "cpu", "MODEL.FPN.OUT_CHANNELS", "32", "MODEL.ROI_MASK_HEAD.CONV_DIM", "32",
-         "MODEL.ROI_BOX_HEAD.FC_DIM", "32", "INPUT.MIN_SIZE_TEST", "128", "DATALOADER.NUM_WORKERS", "0"],
+         "MODEL.ROI_BOX_HEAD.FC_DIM", "32", "INPUT.MIN_SIZE_TEST", "128", "DATALOADER.NUM_WORKERS", "0",
+         "MODEL.ROI_HEADS.NAME", "StandardROIHeads", "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "False"],
     )  # fmt: skip
     resolve_dataset(cfg, register(tiny_dataset))
     torch.manual_seed(0)
