@@ -34,6 +34,7 @@ demo: setup
 	@echo
 	@echo "What this model learned from are drawings of street scenes, not photographs (data/sample/README.md)."
 	@echo "  the dataset            $(DATASET)/dataset.json, train.json, val.json, test.json"
+	@echo "  what it comes to       $(OUTPUT)/report.html: open it in a browser"
 	@echo "  mask AP                $(OUTPUT)/results.json"
 	@echo "  the curve of the loss  $(OUTPUT)/loss_curve.png"
 	@echo "  truth and prediction   $(OUTPUT)/pictures/overview.png, and a picture for each test scene beside it"

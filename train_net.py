@@ -46,10 +46,12 @@ def main(args: argparse.Namespace) -> None:
     silence_known_warnings()
     from polymask.engine.setup import setup
     from polymask.engine.trainer import Trainer, evaluate_only
+    from polymask.report.write import report_on
 
     cfg = setup(args)
     if args.eval_only:
         evaluate_only(cfg)
+        report_on(cfg)
         return
     if args.dry_run:
         from polymask.engine.dry_run import dry_run
@@ -59,6 +61,7 @@ def main(args: argparse.Namespace) -> None:
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
     trainer.train()
+    report_on(cfg)
 
 
 def launch_main() -> int:

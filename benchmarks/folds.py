@@ -9,16 +9,12 @@ photos.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import os
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from benchmarks.training import print_outcomes, train_and_evaluate
 from dataset_tools.card import SplitSummary, encode_card, read_card
@@ -26,6 +22,8 @@ from dataset_tools.coco import CocoFile, encode_coco, read_coco
 from dataset_tools.convert import ConvertOptions, convert
 from polymask.evaluation.bootstrap import bootstrap_interval
 from polymask.evaluation.coco import TASKS, detections_file
+from polymask.evaluation.judge import Judged, count
+from polymask.evaluation.objects import read_detections, read_truth
 from polymask.known_warnings import silence_known_warnings
 
 
@@ -84,20 +82,15 @@ def main() -> None:
     for task in TASKS:
         judge = pooled_judge(whole / "train.json", detections, task)
         low, high = bootstrap_interval(judge)
-        ap, photos, instances = 100 * judge.stats[0], len(judge.cocoGt.imgs), len(judge.cocoGt.anns)
+        ap, photos, instances = 100 * judge.stats[0], len(judge.truth.photos), len(judge.truth.objects)
         print(f"pooled {task} AP of the held-out photos: {ap:.1f} [{low:.1f}, {high:.1f}] "
               f"({photos} photos, {instances} instances)")  # fmt: skip
 
 
-def pooled_judge(truth: Path, detections: list[dict], task: str) -> COCOeval:
-    """The finished evaluation of the detections on the held-out photos of all folds."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO(str(truth))
-        judge = COCOeval(coco, coco.loadRes(detections), task)
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return judge
+def pooled_judge(truth: Path, detections: list[dict], task: str) -> Judged:
+    """The counted evaluation of the detections on the held-out photos of all folds."""
+    content = read_truth(truth)
+    return count(content, read_detections(detections, content), task)
 
 
 if __name__ == "__main__":

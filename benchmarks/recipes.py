@@ -71,7 +71,7 @@ PLAIN = (
 )  # fmt: skip
 # Both references are for 16 images a batch, 2 on each of 8 GPUs, at a rate of 0.02. Linearly scaled to 2 images that is
 # 0.0025; a network that starts from nothing may want more.
-RATES = ("0.0025", "0.01", "0.02")
+RATES = ("0.0025", "0.005", "0.01", "0.02")
 RECIPES = (
     # The solver of mask_rcnn_R_18_FPN_documented.yaml. It learns next to nothing from random weights: no seed changes that.
     Recipe(

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from dataset_tools.errors import run_command
+from dataset_tools.errors import EXIT_DATA, UserError, run_command
+from polymask.suggest.options import DEFAULT_MIN_SCORE, DEFAULT_TOP, SuggestOptions
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -33,7 +34,73 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="draw instances that score at least T (default: %(default)s)",
     )
     compare.set_defaults(command=_compare)
+    _add_suggest(commands)
+    report = commands.add_parser(
+        "report",
+        help="write what a run comes to, or how runs compare, as one HTML page",
+        description="Writes OUTPUT_DIR/report.html about the run's last evaluation: figures, mistakes, photos and what "
+        "to do next. Two or three runs are compared on one page instead.",
+    )
+    report.add_argument(
+        "runs", type=Path, nargs="+", metavar="OUTPUT_DIR", help="the OUTPUT_DIR of a training or an evaluation"
+    )
+    report.add_argument(
+        "--split",
+        choices=("test", "val", "train"),
+        help="what the report is about (default: test, if it was evaluated)",
+    )
+    report.add_argument(
+        "--output", type=Path, metavar="FILE", help="of a comparison (default: comparison.html in the first OUTPUT_DIR)"
+    )
+    report.set_defaults(command=_report)
     return parser.parse_args(arguments)
+
+
+def _add_suggest(commands: argparse._SubParsersAction) -> None:
+    suggest = commands.add_parser(
+        "suggest",
+        help="choose the photos to annotate next, and write LabelMe files of them to correct",
+        description="Looks at photos without annotations, chooses those that the model of a run would learn from most, "
+        "and writes a folder for LabelMe: copies of the photos, files with what was found in them, classes.txt, and "
+        "ranking.csv with the reasons. docs/loop.md explains how.",
+        epilog="Exit code 0: done; 1: done, but some photos cannot be read; 2: the command is wrong.",
+    )
+    suggest.add_argument("--config-file", required=True, type=Path, metavar="FILE", help="the config.yaml of a run")
+    suggest.add_argument(
+        "--unlabelled",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="the photos to choose from, in sub-folders too; those with an annotation file, and copies of the photos "
+        "that the run was trained or tested on, are passed over",
+    )
+    suggest.add_argument("--output", required=True, type=Path, metavar="DIR", help="the folder to make; new or empty")
+    suggest.add_argument(
+        "--top", type=int, default=DEFAULT_TOP, metavar="K", help="how many photos (default: %(default)s)"
+    )
+    suggest.add_argument(
+        "--min-score",
+        type=float,
+        default=DEFAULT_MIN_SCORE,
+        metavar="S",
+        help="draw what scores at least S; a low one leaves you to delete rather than to draw (default: %(default)s)",
+    )
+    suggest.add_argument(
+        "--annotated",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="LabelMe folders that the run has not seen; their photos are passed over too",
+    )
+    suggest.add_argument(
+        "--opts",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="KEY VALUE",
+        help="configuration keys and their values (MODEL.WEIGHTS: default model_final.pth beside FILE)",
+    )
+    suggest.set_defaults(command=_suggest)
 
 
 def main() -> int | None:
@@ -49,6 +116,38 @@ def _compare(args: argparse.Namespace) -> None:
 
     pictures, sheet = compare(args.run, args.output or args.run / "pictures", args.split, args.confidence_threshold)
     print(f"{len(pictures)} pictures are in {pictures[0].parent}; {sheet.name} there shows some of them on one page.")
+
+
+def _suggest(args: argparse.Namespace) -> int:
+    from polymask.suggest.suggest import suggest
+    from polymask.suggest.suggestions import summary
+
+    wanted = SuggestOptions(
+        config_file=args.config_file,
+        unlabelled=args.unlabelled,
+        output=args.output,
+        top=args.top,
+        min_score=args.min_score,
+        annotated=args.annotated,
+        opts=args.opts,
+    )
+    suggested = suggest(wanted)
+    print(summary(suggested, args.output))
+    return EXIT_DATA if suggested.unreadable else 0
+
+
+def _report(args: argparse.Namespace) -> None:
+    from polymask.report.write import write_comparison, write_report
+
+    several = len(args.runs) > 1
+    if (args.split and several) or (args.output and not several):
+        raise UserError(
+            "--split is for the report on one run, --output for a comparison",
+            remedy="Leave it out",
+            file="command line",
+        )
+    page = write_comparison(args.runs, args.output) if several else write_report(args.runs[0], args.split)
+    print(f"{page}: open it in a browser.")
 
 
 if __name__ == "__main__":

@@ -1,59 +1,149 @@
-import contextlib
-import io
+import copy
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from polymask.evaluation.bootstrap import bootstrap_interval
+from polymask.evaluation.bootstrap import bootstrap_interval, drawings, drawn_figures, intervals
+from polymask.evaluation.judge import FIGURES, count
+from polymask.evaluation.matches import matches_of
+from polymask.evaluation.objects import TASKS, read_detections, read_truth
+from tests.polymask.evaluation.generated import (
+    Results,
+    annotation,
+    coco_content,
+    detection,
+    make_results,
+    pycocotools_of,
+)
 
 RNG = np.random.default_rng(5)
 
 
-def judged(photos, quality):
-    """An evaluation of boxes on 100 px photos; ``quality`` is the share of the photos whose box is found."""
-    images = [{"id": i + 1, "width": 100, "height": 100} for i in range(photos)]
-    truth = [
-        {"id": i + 1, "image_id": i + 1, "category_id": 1, "bbox": [10, 10, 50, 50], "area": 2500, "iscrowd": 0}
-        for i in range(photos)
-    ]
-    found = [
-        {"image_id": i + 1, "category_id": 1, "score": 0.9, "bbox": [10, 10, 50, 50]}
-        for i in range(round(photos * quality))
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = {"images": images, "annotations": truth, "categories": [{"id": 1, "name": "a"}], "info": {}}
-        coco.createIndex()
-        judge = COCOeval(coco, coco.loadRes(found), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return judge
+@pytest.fixture
+def judge(tmp_path):
+    def run(results, task="bbox"):
+        truth = read_truth(results.write(tmp_path)[0])
+        return count(truth, read_detections(results.detections, truth), task)
+
+    return run
 
 
-def test_a_perfect_model_has_no_spread():
-    assert bootstrap_interval(judged(8, 1.0), samples=50) == pytest.approx((100.0, 100.0))
+def found_in(photos, share):
+    """Results on photos with one box each, of which a share is found."""
+    box = [10, 10, 50, 50]
+    annotations = [annotation(i, i, 1, box) for i in range(1, photos + 1)]
+    found = [detection(i, 1, box, 0.9) for i in range(1, round(photos * share) + 1)]
+    return Results(coco_content(range(1, photos + 1), annotations, 1), found)
 
 
-def test_interval_is_that_of_drawing_photos():
+def repeated(results, times):
+    """The dataset where each photo is there so many times, the copies next to each other."""
+    images, annotations, detections = [], [], []
+    for image, number in zip(results.content["images"], times, strict=True):
+        for _ in range(number):
+            images.append(image | {"id": len(images) + 1})
+            for source, target in ((results.content["annotations"], annotations), (results.detections, detections)):
+                own = [copy.deepcopy(one) for one in source if one["image_id"] == image["id"]]
+                target += [one | {"image_id": len(images)} for one in own]
+    annotations = [one | {"id": index} for index, one in enumerate(annotations, start=1)]
+    return Results(results.content | {"images": images, "annotations": annotations}, detections)
+
+
+def percent(stats):
+    return np.where(stats < 0, np.nan, 100 * stats)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("crowds", [False, True])
+def test_each_photo_once_is_coco(judge, task, ties, crowds):
+    results = make_results(7, photos=40, ties=ties, crowds=crowds)
+    figures = drawn_figures(matches_of(judge(results, task)), np.ones((1, 40), dtype=int))[0]
+    np.testing.assert_allclose(figures[-1], percent(pycocotools_of(results, task).stats), atol=1e-9)
+    for category in (1, 2, 3):
+        stats = pycocotools_of(results, task, catIds=[category]).stats
+        np.testing.assert_allclose(figures[category - 1], percent(stats), atol=1e-9)
+
+
+def test_more_detections_than_count(judge):
+    results = make_results(0, photos=2, classes=2, annotated=9, found=400)
+    figures = drawn_figures(matches_of(judge(results, "segm")), np.ones((1, 2), dtype=int))[0]
+    np.testing.assert_allclose(figures[-1], percent(pycocotools_of(results, "segm").stats), atol=1e-9)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_drawing_is_pycocotools_on_the_repeated_dataset(judge, task, seed):
+    results = make_results(seed, photos=12)
+    times = drawings(12, 1, seed)
+    figures = drawn_figures(matches_of(judge(results, task)), times)[0, -1]
+    theirs = pycocotools_of(repeated(results, times[0]), task).stats
+    assert 0 in times and times.max() > 1
+    np.testing.assert_allclose(figures, percent(theirs), atol=1e-9)
+
+
+def test_photos_with_equal_confidences_stay_in_order_when_repeated(judge):
+    """Equal confidences in different photos: the copies of a photo come one after the other, as in pycocotools."""
+    box, other = [10, 10, 50, 50], [150, 100, 50, 50]
+    annotations = [annotation(i, i, 1, box) for i in (1, 2, 3)]
+    found = [detection(1, 1, other, 0.5), detection(2, 1, box, 0.5), detection(3, 1, other, 0.5)]
+    results = Results(coco_content((1, 2, 3), annotations, 1), found)
+    for times in ([2, 1, 0], [0, 2, 1], [1, 1, 1], [3, 0, 0], [0, 3, 0]):
+        figures = drawn_figures(matches_of(judge(results)), np.array([times]))[0, -1]
+        np.testing.assert_allclose(figures, percent(pycocotools_of(repeated(results, times), "bbox").stats), atol=1e-9)
+
+
+def test_drawings_are_computed_alike_in_any_company(judge):
+    matches = matches_of(judge(make_results(3, photos=20)))
+    times = drawings(20, 50, 0)
+    together = drawn_figures(matches, times)
+    for index in (0, 17, 49):
+        alone = drawn_figures(matches, times[index : index + 1])[0]
+        np.testing.assert_allclose(alone, together[index], atol=1e-12)
+
+
+def test_intervals_are_the_percentiles_of_the_drawings_that_define_a_figure(judge):
+    # Class b is annotated in one photo of eight, so that a third of the drawings say nothing of it.
+    results = found_in(8, 0.5)
+    results.content["categories"].append({"id": 2, "name": "b"})
+    results.content["annotations"].append(annotation(99, 8, 2, [100, 100, 20, 20]))
+    results.detections.append(detection(8, 2, [100, 100, 20, 20], 0.8))
+    matches = matches_of(judge(results))
+    figures = drawn_figures(matches, drawings(8, 400, 3))
+    assert 0.2 < np.isnan(figures[:, 1, 0]).mean() < 0.5
+    spread = intervals(matches, samples=400, seed=3)
+    for row in range(3):
+        for index, name in enumerate(FIGURES):
+            values = figures[:, row, index][~np.isnan(figures[:, row, index])]
+            if values.size:
+                expected = np.percentile(values, [2.5, 97.5])
+                assert (spread[row][name].low, spread[row][name].high) == pytest.approx(tuple(expected))
+            else:
+                assert name not in spread[row]
+    assert "APl" not in spread[0] and (spread[1]["AP"].low, spread[1]["AP"].high) == pytest.approx((100, 100))
+
+
+def test_a_perfect_model_has_no_spread(judge):
+    assert bootstrap_interval(judge(found_in(8, 1.0)), samples=50) == pytest.approx((100.0, 100.0))
+
+
+def test_interval_is_that_of_drawing_photos(judge):
     """A photo is found or not, so AP is (up to COCO's 101 recall points) the share of found ones: a binomial."""
     photos, quality = 40, 0.5
-    judge = judged(photos, quality)
-    low, high = bootstrap_interval(judge, samples=2000)
+    judged = judge(found_in(photos, quality))
+    low, high = bootstrap_interval(judged, samples=2000)
     shares = 100 * RNG.binomial(photos, quality, size=200_000) / photos
     expected = np.percentile(shares, [2.5, 97.5])
     assert (low, high) == pytest.approx(tuple(expected), abs=3.0)  # a photo is 2.5 points, a recall point 1
-    assert low < 100 * judge.stats[0] < high
+    assert low < 100 * judged.stats[0] < high
 
 
-def test_same_seed_same_interval():
-    judge = judged(97, 0.6)
-    assert bootstrap_interval(judge, samples=100, seed=1) != bootstrap_interval(judge, samples=100, seed=2)
-    assert bootstrap_interval(judge, samples=100, seed=1) == bootstrap_interval(judge, samples=100, seed=1)
+def test_same_seed_same_interval(judge):
+    judged = judge(found_in(97, 0.6))
+    assert bootstrap_interval(judged, samples=100, seed=1) != bootstrap_interval(judged, samples=100, seed=2)
+    assert bootstrap_interval(judged, samples=100, seed=1) == bootstrap_interval(judged, samples=100, seed=1)
 
 
-def test_more_photos_a_narrower_interval():
-    widths = [np.diff(bootstrap_interval(judged(photos, 0.5), samples=500))[0] for photos in (10, 160)]
+def test_more_photos_a_narrower_interval(judge):
+    widths = [np.diff(bootstrap_interval(judge(found_in(photos, 0.5)), samples=500))[0] for photos in (10, 160)]
     assert widths[1] < widths[0] / 2

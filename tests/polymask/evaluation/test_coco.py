@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
+from detectron2.evaluation import COCOEvaluator
 from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
 from PIL import Image
@@ -16,7 +17,16 @@ from polymask.evaluation.coco import MaskAPEvaluator, detections_file, evaluate
 
 
 @pytest.fixture
-def dataset(tmp_path, request):
+def forgetful():
+    """Lets a test register datasets named ``ds...``."""
+    yield
+    for name in DatasetCatalog.list():
+        if name.startswith("ds"):
+            DatasetCatalog.remove(name)
+
+
+@pytest.fixture
+def dataset(tmp_path, request, forgetful):
     """Writes a dataset of one photo of 100 x 80 px and returns its registered name; classes as the test wants."""
 
     def make(classes, boxes_of_class):
@@ -41,13 +51,10 @@ def dataset(tmp_path, request):
         register(tmp_path)
         return f"{name}_test"
 
-    yield make
-    for name in DatasetCatalog.list():
-        if name.startswith("ds"):
-            DatasetCatalog.remove(name)
+    return make
 
 
-def write_photos(folder):
+def write_photos(folder, name):
     """A dataset of black photos with a box of each class at a place of their own: three in val, one in test."""
     splits = {}
     for split, image_ids in (("train", [1]), ("val", [2, 3, 4]), ("test", [5])):
@@ -65,7 +72,7 @@ def write_photos(folder):
         content = {"images": images, "annotations": annotations, "categories": categories}
         (folder / f"{split}.json").write_text(json.dumps(content))
         splits[split] = {"annotations": f"{split}.json", "images": len(images), "instances": len(annotations)}
-    card = {"name": "dsshared", "classes": ["a", "b"], "image_root": ".", "mask_format": "polygon", "splits": splits}
+    card = {"name": name, "classes": ["a", "b"], "image_root": ".", "mask_format": "polygon", "splits": splits}
     (folder / "dataset.json").write_text(json.dumps(card))
 
 
@@ -146,13 +153,36 @@ def test_nothing_to_find_has_no_ap(dataset, tmp_path):
     assert np.isnan(metrics["segm"]["AP"])
 
 
+def test_metrics_are_those_of_detectron2(tmp_path, forgetful):
+    """Its COCOEvaluator counts with pycocotools; photos have several predictions of each object, many scores alike."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    write_photos(photos, "dsalike")
+    register(photos)
+    metrics, inputs = [], [{"image_id": image_id} for image_id in (2, 3, 4)]
+    for evaluator in (
+        MaskAPEvaluator("dsalike_val", tmp_path / "ours"),
+        COCOEvaluator("dsalike_val", tasks=("bbox", "segm"), output_dir=str(tmp_path / "theirs")),
+    ):
+        evaluator.reset()
+        evaluator.process(inputs, Guesses()(inputs))
+        metrics.append(evaluator.evaluate())
+    ours, theirs = metrics
+    assert 0 < theirs["segm"]["AP"] < 100
+    for task in ("bbox", "segm"):
+        assert list(ours[task]) == list(theirs[task])
+        assert ours[task] == pytest.approx(theirs[task], abs=1e-9, nan_ok=True)
+    files = [tmp_path / name / "coco_instances_results.json" for name in ("ours", "theirs")]
+    assert json.loads(files[0].read_text()) == json.loads(files[1].read_text())
+
+
 @pytest.mark.skipif(cpu_cores() < 2 or torch.cuda.is_available(), reason="needs two cores and no GPU")
 def test_two_processes_measure_what_one_does(tmp_path):
     """Two and one photo of val; of test the second process has none."""
     alone, shared, photos = (tmp_path / name for name in ("alone", "shared", "photos"))
     for folder in (alone, shared, photos):
         folder.mkdir()
-    write_photos(photos)
+    write_photos(photos, "dsshared")
     flags = {"num_machines": None, "machine_rank": None, "dist_url": None}
     measure(Namespace(dataset=photos, output=alone))
     launch(measure, Namespace(**flags, num_gpus=2, dataset=photos, output=shared))

@@ -1,0 +1,124 @@
+"""What is true of a run beside its configuration: command lines, versions, device, time and memory, in ``run.json``."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import detectron2
+import msgspec
+import torch
+import torchvision
+
+from dataset_tools.errors import UserError
+from dataset_tools.files import write_atomically
+from polymask.engine.hooks.progress_bar import peak_memory_gib
+
+FACTS_NAME = "run.json"
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class RunFacts(msgspec.Struct, frozen=True):
+    """A training, with all the times that it was resumed, and the last evaluation. It depends on the clock.
+
+    Attributes:
+        command_lines: of the training and of each time it was resumed.
+        versions: of what it last ran with, by name; polymask's is git's commit, with a ``+`` where files differ from
+            it, and is missing where there is no git.
+        device: that it last ran on, in words.
+        processes: as many trained together.
+        iterations: that the training has come to.
+        training_seconds: of the iterations and the evaluations among them, all times added up. What a training did
+            between its last checkpoint and the moment it was killed does not count.
+        evaluation_seconds: of the evaluation at the end, or of a later ``--eval-only``; None if there was none.
+        peak_memory_gib: the most that one process held, of the GPU where there is one, else of the machine.
+        evaluation_command_line: of a later ``--eval-only``, if there was one.
+    """
+
+    command_lines: tuple[str, ...] = ()
+    versions: dict[str, str] = {}
+    device: str = ""
+    processes: int = 1
+    iterations: int = 0
+    training_seconds: float = 0.0
+    evaluation_seconds: float | None = None
+    peak_memory_gib: float = 0.0
+    evaluation_command_line: str | None = None
+
+
+def read_facts(folder: Path) -> RunFacts | None:
+    """The facts of a run; None where it has recorded none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder / FACTS_NAME
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunFacts)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"the facts of the run cannot be read: {error}", file=path, remedy="Delete this file"
+        ) from error
+
+
+def write_facts(folder: Path, facts: RunFacts) -> None:
+    """Writes ``run.json`` in one step."""
+    write_atomically(folder / FACTS_NAME, msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+
+
+def facts_of_an_evaluation(earlier: RunFacts | None, seconds: float, device: str) -> RunFacts:
+    """The facts of a run, of which nothing may be known so far, after an ``--eval-only`` that took so long."""
+    earlier = earlier or RunFacts(
+        versions=versions(), device=device_in_words(device), peak_memory_gib=peak_memory_gib()
+    )
+    return msgspec.structs.replace(earlier, evaluation_seconds=seconds, evaluation_command_line=command_line())
+
+
+def command_line() -> str:
+    """This process's, as one would type it."""
+    return shlex.join(["python", *sys.argv])
+
+
+def versions() -> dict[str, str]:
+    """Of what decides over a result."""
+    found = {
+        "Python": platform.python_version(),
+        "torch": str(torch.__version__),  # a TorchVersion, which is no plain text
+        "torchvision": torchvision.__version__,
+        "detectron2": detectron2.__version__,
+        "polymask": _commit(),
+    }
+    return {name: version for name, version in found.items() if version}
+
+
+def device_in_words(device: str) -> str:
+    """``cpu`` or ``cuda`` with the name of the thing, as far as the system tells."""
+    if device.startswith("cuda"):
+        return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
+    return f"CPU ({_processor()}), {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    listing = Path("/proc/cpuinfo")  # Linux, where platform.processor() knows nothing
+    names = (
+        [line for line in listing.read_text().splitlines() if line.startswith("model name")] if listing.exists() else []
+    )
+    return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(PROJECT), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != PROJECT:
+            return ""  # unpacked inside somebody else's repository
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""

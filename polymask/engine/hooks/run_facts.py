@@ -1,0 +1,75 @@
+"""What a run took: time and memory, and what it ran with, in a file of its own."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+from detectron2.engine import HookBase
+from detectron2.utils import comm
+
+from polymask.engine.facts import RunFacts as Facts
+from polymask.engine.facts import command_line, device_in_words, read_facts, versions, write_facts
+from polymask.engine.hooks.progress_bar import peak_memory_gib
+
+
+class RunFacts(HookBase):
+    """Keeps ``OUTPUT_DIR/run.json``: written at each checkpoint and at the end; a training that is resumed adds up.
+
+    It comes behind the checkpoints and the final evaluation; the main process has it.
+
+    Args:
+        folder: the run's OUTPUT_DIR.
+        device: ``MODEL.DEVICE``.
+        period: in updates, of the checkpoints.
+        evaluated: whether an evaluation follows the training.
+    """
+
+    def __init__(self, folder: Path | str, device: str, period: int, evaluated: bool):
+        self._folder = Path(folder)
+        self._device = device
+        self._period = period
+        self._evaluated = evaluated
+        self._start: Facts | None = None
+        self._updates = 0
+        self._begin = self._last_update = 0.0
+
+    def before_train(self) -> None:
+        resumed = self.trainer.start_iter > 0
+        earlier = (read_facts(self._folder) if resumed else None) or Facts()
+        self._start = msgspec.structs.replace(
+            earlier,
+            command_lines=(*earlier.command_lines, command_line()),
+            versions=versions(),
+            device=device_in_words(self._device),
+            processes=comm.get_world_size(),
+            evaluation_seconds=None,
+            evaluation_command_line=None,
+        )
+        self._updates = self.trainer.start_iter
+        self._begin = self._last_update = time.monotonic()
+        self._write()
+
+    def after_step(self) -> None:
+        self._last_update = time.monotonic()
+        self._updates = self.trainer.iter + 1
+        if self._updates % self._period == 0:
+            self._write()
+
+    def after_train(self) -> None:
+        if self._start is None:
+            return  # the training has not begun
+        ended = self.trainer.iter == self.trainer.max_iter
+        seconds = time.monotonic() - self._last_update if ended and self._evaluated else None
+        self._write(seconds)
+
+    def _write(self, evaluation_seconds: float | None = None) -> None:
+        facts = msgspec.structs.replace(
+            self._start,
+            iterations=self._updates,
+            training_seconds=self._start.training_seconds + self._last_update - self._begin,
+            evaluation_seconds=evaluation_seconds,
+            peak_memory_gib=max(self._start.peak_memory_gib, peak_memory_gib()),
+        )
+        write_facts(self._folder, facts)

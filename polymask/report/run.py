@@ -1,0 +1,192 @@
+"""What a run has left in its folder, as one record of plain values; and the analysis of a split that it evaluated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from detectron2.config import CfgNode, get_cfg
+
+from dataset_tools.card import Card, read_card
+from dataset_tools.errors import UserError
+from polymask.config import add_polymask_config
+from polymask.engine.facts import RunFacts, read_facts
+from polymask.engine.hooks.history import HISTORY_NAME, read_history
+from polymask.evaluation.analysis import analyse
+from polymask.evaluation.coco import detections_file
+from polymask.evaluation.records import Analysis
+from polymask.report.pairs import config_of
+
+# (iteration, value), in ascending order of iterations.
+Curve = tuple[tuple[int, float], ...]
+
+# Splits in the order in which one wants to know of them.
+_FIRST_CHOICE = ("test", "val", "train")
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A key of the configuration whose value is not the default (Detectron2's, or ours)."""
+
+    key: str
+    value: str
+    default: str
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """A run.
+
+    Attributes:
+        folder: its OUTPUT_DIR.
+        name: what it is called among others.
+        dataset_folder: ``DATASETS.ROOT``.
+        card: of the dataset.
+        evaluated: the splits with detections, the most telling first.
+        curves: the columns of history.csv.
+        settings: the configuration, flat.
+        changes: where it differs from the defaults.
+        config_yaml: all of it.
+        facts: versions, times and the like; None where nothing was recorded.
+    """
+
+    folder: Path
+    name: str
+    dataset_folder: Path
+    card: Card
+    evaluated: tuple[str, ...]
+    curves: dict[str, Curve]
+    settings: dict[str, Any]
+    changes: tuple[Change, ...]
+    config_yaml: str
+    facts: RunFacts | None
+
+    @property
+    def train_instances(self) -> dict[str, int]:
+        """Annotated instances of each class to learn from."""
+        return self.card.splits["train"].instances_per_class
+
+    def detections_of(self, split: str) -> Path:
+        """Where the detections of a split are, if it has been evaluated."""
+        return detections_file(self.folder, f"{self.card.name}_{split}")
+
+    def truth_of(self, split: str) -> Path:
+        """The COCO file of a split."""
+        return self.dataset_folder / self.card.splits[split].annotations
+
+
+def read_run(folder: Path) -> RunRecord:
+    """The record of a run.
+
+    Raises:
+        UserError: it is no run, its dataset is not there, or nothing has been evaluated.
+    """
+    cfg = config_of(folder)
+    if not cfg.DATASETS.ROOT:
+        raise UserError("DATASETS.ROOT is empty", file=folder / "config.yaml", remedy="Name the dataset folder there")
+    card = read_card(Path(cfg.DATASETS.ROOT))
+    evaluated = tuple(s for s in _FIRST_CHOICE if detections_file(folder, f"{card.name}_{s}").is_file())
+    if not evaluated:
+        raise UserError(
+            "no split of the dataset has been evaluated, so that there is nothing to report on",
+            file=folder / "inference",
+            remedy="Let the training come to its end, or evaluate a checkpoint: train_net.py --eval-only",
+        )
+    history = folder / HISTORY_NAME
+    return RunRecord(
+        folder=folder,
+        name=folder.resolve().name,
+        dataset_folder=Path(cfg.DATASETS.ROOT),
+        card=card,
+        evaluated=evaluated,
+        curves=_curves(history) if history.is_file() else {},
+        settings=dict(_flat(cfg)),
+        changes=changes_from_defaults(cfg),
+        config_yaml=cfg.dump(),
+        facts=read_facts(folder),
+    )
+
+
+def analyse_split(run: RunRecord, split: str, thresholds: dict[str, float] | None = None) -> Analysis:
+    """The analysis of a split that has been evaluated; thresholds as of :func:`polymask.evaluation.analysis.analyse`.
+
+    Raises:
+        UserError: the split has not been evaluated, or the detections are of other photos.
+    """
+    if split not in run.evaluated:
+        raise UserError(
+            f"the {split} split has not been evaluated",
+            file=run.detections_of(split),
+            remedy=f"Evaluate it: train_net.py --eval-only with this OUTPUT_DIR and DATASETS.TEST "
+            f"\"('{run.card.name}_{split}',)\"",
+        )
+    return analyse(
+        run.truth_of(split),
+        run.detections_of(split),
+        dataset=f"{run.card.name}_{split}",
+        split=split,
+        thresholds=thresholds,
+    )
+
+
+def analyse_at_thresholds(run: RunRecord, split: str) -> tuple[Analysis, Analysis | None]:
+    """The analysis of a split with the thresholds found on VAL, and that of VAL; None where it is not to be had.
+
+    Raises:
+        UserError: as :func:`analyse_split`.
+    """
+    if split == "val" or "val" not in run.evaluated:
+        return analyse_split(run, split), None
+    on_val = analyse_split(run, "val")
+    found = {c.name: c.best_threshold for c in on_val.classes if c.best_threshold is not None}
+    return analyse_split(run, split, found), on_val
+
+
+def changes_from_defaults(cfg: CfgNode) -> tuple[Change, ...]:
+    """Where a configuration differs from what Detectron2 and ``add_polymask_config`` begin with."""
+    defaults = get_cfg()
+    add_polymask_config(defaults)
+    before = dict(_flat(defaults))
+    return tuple(
+        Change(key, in_words(value), in_words(before[key]))
+        for key, value in _flat(cfg)
+        if _plain(value) != _plain(before[key])
+    )
+
+
+def in_words(value: object) -> str:
+    """A value of the configuration for people; an empty one is no blank."""
+    if isinstance(value, (list, tuple)):
+        return (
+            ", ".join(
+                in_words(item) if not isinstance(item, (list, tuple)) else f"({in_words(item)})" for item in value
+            )
+            or "(empty)"
+        )
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "(empty)" if value is None or value == "" else str(value)
+
+
+def _plain(value: object) -> object:
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _flat(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in node.items():
+        if isinstance(value, CfgNode):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _curves(history: Path) -> dict[str, Curve]:
+    """Every column of a history with its numbers; where there is none, or NaN, the point is left out."""
+    columns, rows = read_history(history)
+    curves = {}
+    for name in columns:
+        points = ((int(row["iteration"]), float(row[name])) for row in rows if row[name])
+        if name != "iteration" and (curve := tuple(p for p in points if math.isfinite(p[1]))):
+            curves[name] = curve
+    return curves

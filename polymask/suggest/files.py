@@ -1,0 +1,60 @@
+"""Suggested photos as a folder that LabelMe opens: copies of the photos, what was found in them, and the ranking."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from dataset_tools import labelme
+from dataset_tools.coco import Rle
+from dataset_tools.files import replaced_folder
+from dataset_tools.labelme_shapes import LabelledInstance, annotation_file, draw
+from dataset_tools.to_labelme import CLASSES_NAME
+from polymask.detections import Detection
+from polymask.suggest.looking import Seen
+from polymask.suggest.suggestions import Suggestion, as_csv
+
+# No JSON, which the converter would take for a LabelMe file.
+RANKING_NAME = "ranking.csv"
+
+
+def write_suggestions(
+    output: Path,
+    root: Path,
+    suggestions: Sequence[Suggestion],
+    seen: Mapping[str, Seen],
+    classes: Sequence[str],
+    min_score: float,
+) -> None:
+    """Write the folder, in one step. It must be new or empty (``to_labelme.check_is_free``).
+
+    Args:
+        output: the folder.
+        root: that of the photos, which stay as they are.
+        suggestions: best first.
+        seen: what was found in each of the photos.
+        classes: all of the model's, in order.
+        min_score: what scores less is not drawn.
+    """
+    with replaced_folder(output) as part:
+        for suggestion in suggestions:
+            photo = seen[suggestion.photo]
+            drawn = [
+                draw(_labelled(found, photo.size, classes), photo.size, "polygon")
+                for found in photo.detections
+                if found.score >= min_score
+            ]
+            record = annotation_file(PurePosixPath(suggestion.photo).name, photo.size, drawn)
+            target = part / suggestion.file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / suggestion.photo, part / suggestion.photo)
+            target.write_bytes(labelme.encode(record))
+        (part / CLASSES_NAME).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        (part / RANKING_NAME).write_text(as_csv(suggestions), encoding="utf-8")
+
+
+def _labelled(found: Detection, size: tuple[int, int], classes: Sequence[str]) -> LabelledInstance:
+    height_and_width = size[1], size[0]
+    mask = Rle(height_and_width, found.mask.rle(height_and_width)["counts"].decode())
+    return LabelledInstance(classes[found.category], mask, found.score)

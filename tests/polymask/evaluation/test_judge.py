@@ -1,0 +1,97 @@
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polymask.evaluation.judge import FIGURES, count, figures_of
+from polymask.evaluation.objects import TASKS, read_detections, read_truth
+from tests.polymask.evaluation.generated import (
+    Results,
+    annotation,
+    coco_content,
+    detection,
+    make_results,
+    pycocotools_of,
+)
+
+
+def counted(results, task):
+    with tempfile.TemporaryDirectory() as folder:
+        truth = read_truth(results.write(Path(folder))[0])
+    return count(truth, read_detections(results.detections, truth), task)
+
+
+def assert_agrees_with_pycocotools(results):
+    for task in TASKS:
+        ours, theirs = counted(results, task), pycocotools_of(results, task)
+        np.testing.assert_allclose(ours.stats, theirs.stats, atol=1e-12, rtol=0)
+        for name in ("precision", "recall"):
+            np.testing.assert_allclose(ours.eval[name], theirs.eval[name], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_all_figures_are_those_of_pycocotools(seed, ties):
+    results = make_results(seed, photos=40, ties=ties)
+    assert 0.02 < pycocotools_of(results, "segm").stats[0] < 0.9  # neither nothing nor everything is found
+    assert_agrees_with_pycocotools(results)
+
+
+def test_more_detections_than_count():
+    """COCO counts 100 of each photo and class, the most confident ones."""
+    results = make_results(0, photos=2, classes=2, annotated=9, found=400, ties=True)
+    assert len(results.detections) > 250
+    assert_agrees_with_pycocotools(results)
+
+
+def test_crowds_are_ignored_as_in_pycocotools():
+    results = make_results(3, photos=30, annotated=6, crowds=True)
+    assert any(one["iscrowd"] for one in results.content["annotations"])
+    assert_agrees_with_pycocotools(results)
+
+
+sides = st.integers(1, 120)
+boxes = st.tuples(st.integers(0, 100), st.integers(0, 70), sides, sides).map(list)
+placed = st.tuples(st.sampled_from([3, 5, 8]), st.sampled_from([1, 2]), boxes)  # photo, class; class 3 is empty
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    there=st.lists(placed, max_size=6),
+    found=st.lists(st.tuples(placed, st.sampled_from([0.1, 0.5, 0.5000001, 0.9, 1.0])), min_size=1, max_size=10),
+)
+def test_any_small_case_is_counted_as_by_pycocotools(there, found):
+    annotations = [annotation(number, *one) for number, one in enumerate(there, start=1)]
+    # Half of the detections are one of the annotated objects.
+    objects = [one if index % 2 or not there else there[index % len(there)] for index, (one, _) in enumerate(found)]
+    detections = [detection(*one, score) for one, (_, score) in zip(objects, found, strict=True)]
+    assert_agrees_with_pycocotools(Results(coco_content((3, 5, 8), annotations, 3), detections))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_figures_of_a_class_are_those_of_its_evaluation_alone(task):
+    results = make_results(1, photos=30)
+    ours = counted(results, task)
+    assert list(figures_of(ours.eval, slice(None)).values()) == pytest.approx((100 * ours.stats).tolist())
+    for category in (1, 2):
+        theirs = pycocotools_of(results, task, catIds=[category]).stats
+        figures = figures_of(ours.eval, slice(category - 1, category))
+        assert list(figures) == list(FIGURES)
+        assert list(figures.values()) == pytest.approx((100 * theirs).tolist())
+    assert set(figures_of(ours.eval, slice(2, 3)).values()) == {None}  # the class that isn't annotated
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_nothing_found_is_an_ap_of_0_where_there_is_something_to_find(task):
+    content = coco_content((1, 2), [annotation(1, 1, 1, [10, 10, 20, 20])], 2)
+    figures = figures_of(counted(Results(content, []), task).eval, slice(None))
+    assert (figures["AP"], figures["APs"], figures["AR100"]) == (0, 0, 0)
+    assert figures["APm"] is None and figures["APl"] is None
+
+
+def test_nothing_annotated_has_no_figures():
+    results = Results(coco_content((1,), [], 2), [detection(1, 1, [10, 10, 20, 20], 0.9)])
+    assert set(figures_of(counted(results, "segm").eval, slice(None)).values()) == {None}

@@ -1,0 +1,90 @@
+"""Whole reports of generated runs, also of those in which something is missing."""
+
+import logging
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from dataset_tools.errors import UserError
+from polymask.report.write import report_on, write_report
+
+
+def text_of(page):
+    """What one reads of a page, without the tags and the pictures."""
+    return re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", page.read_text(), flags=re.DOTALL)
+
+
+def assert_readable(page):
+    for word in ("NaN", "nan", "None", "inf"):
+        assert not re.search(rf"\b{word}\b", text_of(page)), word
+
+
+def test_a_run_is_reported_on(folder):
+    run = folder()
+    page = write_report(run)
+    text = text_of(page)
+    assert page == run / "report.html" and page.stat().st_size < 10e6
+    assert "On 4 photos of the test split, on which 8 objects are annotated" in text
+    assert "6 of 8 objects are found and named rightly, 0 taken for another class and 2 missed" in text
+    assert "the one with the best F1 on VAL" in text
+    assert "On 2 photos of the val split" in text_of(write_report(run, "val"))
+    assert_readable(page)
+
+
+def test_val_alone(folder):
+    page = write_report(folder(val=3))
+    assert "On 3 photos of the val split" in text_of(page) and "the best F1 on this split itself" in text_of(page)
+    assert_readable(page)
+
+
+def test_a_single_photo(folder):
+    page = write_report(folder(test=1))
+    assert "On 1 photo of the test split" in text_of(page)
+    assert_readable(page)
+
+
+def test_nothing_was_found(folder, detections):
+    run = folder()
+    for split in ("val", "test"):
+        detections(run, split, [])
+    page = write_report(run)
+    assert "The model finds nothing at all." in text_of(page)
+    assert_readable(page)
+
+
+def test_a_class_without_annotations(folder):
+    run = folder(names=("Car", "Bus"))
+    for split in ("val", "test"):
+        path = run.parent / "dataset" / f"{split}.json"
+        path.write_text(path.read_text().replace('"category_id":2', '"category_id":1'))
+    page = write_report(run)
+    assert "has no annotated instance in the test split" in text_of(page)
+    assert_readable(page)
+
+
+def test_detections_of_other_photos_are_an_error_in_words(folder, detections):
+    run = folder()
+    detections(run, "test", [{"image_id": 99, "category_id": 1, "bbox": [0, 0, 9, 9], "score": 0.5,
+                              "segmentation": {"size": [64, 64], "counts": "0000"}}])  # fmt: skip
+    with pytest.raises(UserError, match="another dataset"):
+        write_report(run)
+
+
+def test_broken_detections_are_an_error_in_words(folder):
+    run = folder()
+    (run / "inference/street_test/coco_instances_results.json").write_text("[{]")
+    with pytest.raises(UserError, match="coco_instances_results.json"):
+        write_report(run)
+
+
+def test_after_a_training_an_error_is_a_line_in_the_log(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="polymask"):
+        report_on(SimpleNamespace(OUTPUT_DIR=str(tmp_path)))
+    assert "There is no report" in caplog.text and "not the folder of a run" in caplog.text
+
+
+def test_after_a_training_the_report_is_there(folder):
+    run = folder()
+    report_on(SimpleNamespace(OUTPUT_DIR=str(run)))
+    assert (run / "report.html").is_file()
