@@ -13,7 +13,6 @@ from dataset_tools.card import CARD_NAME, Card
 from dataset_tools.errors import UserError
 from dataset_tools.rle import BadRle, checked_runs
 
-
 # Records that are written at a time: a call for each takes longer.
 _BATCH = 64
 
