@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,7 @@ from detectron2.utils import comm
 from torch.distributed.distributed_c10d import _get_default_store
 from torch.multiprocessing.spawn import ProcessContext, ProcessException, ProcessExitedException, start_processes
 from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_USAGE, UserError
 
@@ -215,6 +217,7 @@ def _run_started(
 ) -> None:
     """What a process of :func:`_start` runs; its error is told by the process that started it."""
     os.setsid()  # a terminal's Ctrl-C would otherwise come twice
+    tqdm.set_lock(threading.RLock())  # its own is shared between processes, and _end_process would leave it behind
     try:
         _meet(places[index])
         _take_share(places[index])
