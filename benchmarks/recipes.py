@@ -224,18 +224,20 @@ def interval_margin(values: list[float]) -> float:
     return T_95[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
 
 
-def on_folds(labelme: Path, output: Path, budget: Budget, seeds: list[int], folds: int, rates: dict[str, str]) -> None:
-    """The table of all recipes on the held-out photos of all folds, pooled, for each seed."""
+def on_folds(
+    recipes: list[Recipe], labelme: Path, output: Path, budget: Budget, seeds: list[int], folds: int, rates: dict
+) -> None:
+    """The table of recipes on the held-out photos of all folds, pooled, for each seed."""
     whole, folders = make_folds(labelme, output, folds, seed=0)
     jobs = {}
-    for recipe in RECIPES:
+    for recipe in recipes:
         for folder in folders:
             here = Budget(budget.images, ("DATASETS.ROOT", str(folder), *budget.overrides))
             where, chosen = output / f"run_{folder.name}", _chosen(rates, recipe)
             jobs[recipe.name, folder.name] = jobs_of(recipe, chosen, recipe.seeds(seeds), where, here)
     run_jobs([job for group in jobs.values() for job in group])
     rows = []
-    for recipe in RECIPES:
+    for recipe in recipes:
         row = {"recipe": recipe.name}
         for index, seed in enumerate(recipe.seeds(seeds)):
             found = []
@@ -260,6 +262,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
     parser.add_argument("--folds", type=int, default=3, help="of a LabelMe folder (default: %(default)s)")
     parser.add_argument("--rates", type=Path, metavar="RECIPES.JSON", help="of a run with --dataset, for --labelme")
+    names = [recipe.name for recipe in RECIPES]
+    parser.add_argument(
+        "--recipe", action="append", choices=names, metavar="NAME", help="for --labelme, repeatable (default: all)"
+    )
     parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="for all recipes")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -271,7 +277,8 @@ def main() -> None:
         on_dataset(args.dataset, args.output, budget, seeds)
     else:
         rates = json.loads(args.rates.read_text())["rates"] if args.rates else {}
-        on_folds(args.labelme, args.output, budget, seeds, args.folds, rates)
+        recipes = [recipe for recipe in RECIPES if recipe.name in (args.recipe or names)]
+        on_folds(recipes, args.labelme, args.output, budget, seeds, args.folds, rates)
 
 
 if __name__ == "__main__":
