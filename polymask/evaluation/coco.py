@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from detectron2.utils import comm
 from dataset_tools.files import write_atomically
 from polymask.evaluation.judge import Judged, count
 from polymask.evaluation.objects import TASKS, read_detections, read_truth
+
+log = logging.getLogger(__name__)
 
 DETECTIONS_NAME = "coco_instances_results.json"
 # {"bbox": {"AP": ..., "AP50": ..., "AP-<class>": ...}, "segm": {...}}, in percent; NaN where COCO defines no value.
@@ -69,6 +72,7 @@ def evaluate(cfg: CfgNode, model: torch.nn.Module, dataset_names: Iterable[str])
     """
     results = {}
     for name in dataset_names:
+        log.info("Evaluating on %s ...", name)
         evaluator = MaskAPEvaluator(name, detections_file(cfg.OUTPUT_DIR, name).parent)
         metrics = inference_on_dataset(model, build_detection_test_loader(cfg, name), evaluator)
         results[name] = comm.all_gather(metrics)[0]  # the main process alone has measured

@@ -170,7 +170,7 @@ def test_val_is_evaluated_during_the_training(train):
     output = train("SOLVER.MAX_ITER", "5", "TEST.EVAL_PERIOD", "2")
     log = (output / "log.txt").read_text()
     # After the second, the fourth and the last iteration; TEST at the end only, and VAL not once more.
-    evaluations = [log.count(f"Saving results to {output}/inference/tiny_{split}/") for split in ("val", "test")]
+    evaluations = [log.count(f"Evaluating on tiny_{split} ") for split in ("val", "test")]
     assert evaluations == [3, 1]
     assert set(read_results(output)) == {"tiny_val", "tiny_test"}
     columns, rows = read_history(output / "history.csv")
