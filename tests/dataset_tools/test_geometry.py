@@ -86,7 +86,7 @@ def test_polygon_covers_the_pixels_whose_centres_it_holds(polygon):
 def test_polygon_agrees_with_labelme(polygon):
     """labelme takes a pixel's corner for the pixel and draws the outline, too: they differ within 1 px of it only.
 
-    Once 1.03 px were seen, in an example that hypothesis drew; probably Pillow's rounding of where an outline crosses a row.
+    Once 1.03 px were seen, in an example that hypothesis drew: perhaps Pillow's rounding of where an outline crosses a row.
     """
     expected = shape_to_mask(SIZE[::-1], polygon.tolist(), "polygon")
     mask = pixels(geometry.clip(polygon, SIZE))
