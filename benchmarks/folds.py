@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
+from benchmarks.subsets import photos_of, write_dataset
 from benchmarks.training import print_outcomes, train_and_evaluate
-from dataset_tools.card import SplitSummary, encode_card, read_card
-from dataset_tools.coco import CocoFile, encode_coco, read_coco
+from dataset_tools.card import read_card
+from dataset_tools.coco import read_coco
 from dataset_tools.convert import ConvertOptions, convert
 from polymask.evaluation.bootstrap import bootstrap_interval
 from polymask.evaluation.coco import TASKS, detections_file
@@ -41,23 +40,9 @@ def make_folds(labelme_folder: Path, output: Path, folds: int, seed: int) -> tup
     folders = []
     for fold in range(folds):
         held_out = set(shuffled[fold::folds])
-        folder = output / f"fold{fold}"
-        folder.mkdir(parents=True, exist_ok=True)
-        splits = {}
         parts = {"train": {image.id for image in content.images} - held_out, "val": set(), "test": held_out}
-        for split, ids in parts.items():
-            part = CocoFile(
-                images=[image for image in content.images if image.id in ids],
-                annotations=[annotation for annotation in content.annotations if annotation.image_id in ids],
-                categories=content.categories,
-            )
-            (folder / f"{split}.json").write_bytes(encode_coco(part))
-            splits[split] = SplitSummary(f"{split}.json", len(part.images), len(part.annotations))
-        root = os.path.relpath(whole / card.image_root, folder)
-        (folder / "dataset.json").write_bytes(
-            encode_card(msgspec.structs.replace(card, name=f"fold{fold}", image_root=root, splits=splits))
-        )
-        folders.append(folder)
+        splits = {split: photos_of(content, ids) for split, ids in parts.items()}
+        folders.append(write_dataset(output / f"fold{fold}", f"fold{fold}", splits, whole, card))
     return whole, folders
 
 

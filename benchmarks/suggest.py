@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from tabulate import tabulate
 
 from benchmarks.recipes import T_95, Job, interval_margin, mask_ap, run_jobs
-from dataset_tools.card import SplitSummary, encode_card, read_card
-from dataset_tools.coco import CocoFile, encode_coco, read_split
+from benchmarks.subsets import photos_of, write_dataset
+from dataset_tools.card import read_card
+from dataset_tools.coco import read_split
 from dataset_tools.errors import UserError
 from polymask.known_warnings import silence_known_warnings
 from polymask.predictor import Predictor, predictor_config
@@ -76,24 +75,9 @@ def shuffled(plan: Plan, seed: int) -> tuple[list[int], list[int]]:
 def subset(plan: Plan, folder: Path, ids: list[int]) -> Path:
     """A dataset folder with these training photos, and the whole of val and test."""
     card = read_card(plan.dataset)
-    folder.mkdir(parents=True, exist_ok=True)
-    splits = {}
-    for split in card.splits:
-        content = read_split(plan.dataset, card, split)
-        kept = set(ids) if split == "train" else {image.id for image in content.images}
-        part = CocoFile(
-            images=[image for image in content.images if image.id in kept],
-            annotations=[annotation for annotation in content.annotations if annotation.image_id in kept],
-            categories=content.categories,
-        )
-        (folder / f"{split}.json").write_bytes(encode_coco(part))
-        splits[split] = SplitSummary(f"{split}.json", len(part.images), len(part.annotations))
-    root = os.path.relpath((plan.dataset / card.image_root).resolve(), folder.resolve())
-    name = f"{folder.parent.name}_{folder.name}"
-    (folder / "dataset.json").write_bytes(
-        encode_card(msgspec.structs.replace(card, name=name, image_root=root, splits=splits))
-    )
-    return folder
+    splits = {split: read_split(plan.dataset, card, split) for split in card.splits}
+    splits["train"] = photos_of(splits["train"], set(ids))
+    return write_dataset(folder, f"{folder.parent.name}_{folder.name}", splits, plan.dataset, card)
 
 
 def job_of(plan: Plan, seed: int, name: str, ids: list[int]) -> Job:

@@ -259,7 +259,7 @@ def _make_whole_numbers_floats(values: CfgNode, defaults: CfgNode) -> None:
 
 
 def _with_floats(overrides: list[str], cfg: CfgNode) -> list[str]:
-    floats = {key for key, value in _items(cfg) if type(value) is float}
+    floats = {key for key, value in flat_items(cfg) if type(value) is float}
     previous = [None, *overrides]
     return [
         f"{value}.0" if key in floats and value.isdigit() else value
@@ -290,13 +290,14 @@ def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError
     unknown = text.removeprefix("Non-existent config key: ") if text.startswith("Non-existent") else None
     if unknown is None:
         return UserError(text, file=file, remedy="Correct this value; configs/ has examples of each key")
-    nearest = difflib.get_close_matches(unknown, [key for key, _ in _items(cfg)], n=1, cutoff=0)
+    nearest = difflib.get_close_matches(unknown, [key for key, _ in flat_items(cfg)], n=1, cutoff=0)
     return UserError(f"there is no key {unknown}", file=file, remedy=f"The nearest known one is {nearest[0]}")
 
 
-def _items(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
+def flat_items(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every key of a configuration, as one writes it behind the options ("SOLVER.BASE_LR"), with its value."""
     for key, value in node.items():
         if isinstance(value, CfgNode):
-            yield from _items(value, f"{prefix}{key}.")
+            yield from flat_items(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value

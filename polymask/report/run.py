@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from detectron2.config import CfgNode, get_cfg
 
 from dataset_tools.card import Card, read_card
 from dataset_tools.errors import UserError
-from polymask.config import add_polymask_config
+from polymask.config import add_polymask_config, flat_items
 from polymask.engine.facts import RunFacts, read_facts
 from polymask.engine.hooks.history import HISTORY_NAME, read_history
 from polymask.evaluation.analysis import analyse
@@ -101,7 +100,7 @@ def read_run(folder: Path) -> RunRecord:
         card=card,
         evaluated=evaluated,
         curves=_curves(history) if history.is_file() else {},
-        settings=dict(_flat(cfg)),
+        settings=dict(flat_items(cfg)),
         changes=changes_from_defaults(cfg),
         config_yaml=cfg.dump(),
         facts=read_facts(folder),
@@ -147,10 +146,10 @@ def changes_from_defaults(cfg: CfgNode) -> tuple[Change, ...]:
     """Where a configuration differs from what Detectron2 and ``add_polymask_config`` begin with."""
     defaults = get_cfg()
     add_polymask_config(defaults)
-    before = dict(_flat(defaults))
+    before = dict(flat_items(defaults))
     return tuple(
         Change(key, in_words(value), in_words(before[key]))
-        for key, value in _flat(cfg)
+        for key, value in flat_items(cfg)
         if _plain(value) != _plain(before[key])
     )
 
@@ -171,14 +170,6 @@ def in_words(value: object) -> str:
 
 def _plain(value: object) -> object:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _flat(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in node.items():
-        if isinstance(value, CfgNode):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _curves(history: Path) -> dict[str, Curve]:

@@ -84,14 +84,17 @@ def test_polygon_covers_the_pixels_whose_centres_it_holds(polygon):
 @settings(deadline=None, max_examples=80)
 @given(simple_polygons())
 def test_polygon_agrees_with_labelme(polygon):
-    """labelme takes a pixel's corner for the pixel and draws the outline, too: they differ within 1 px of it only.
+    """labelme takes a pixel's corner for the pixel and draws the outline, too: they differ within half a pixel of it.
 
-    Once 1.03 px were seen, in an example that hypothesis drew: perhaps Pillow's rounding of where an outline crosses a row.
+    Of a vertex left of the photo or above it they may differ by more: Pillow cuts coordinates to whole numbers towards
+    zero, -1.9 to -1 but 1.9 to 1. So labelme gets a canvas on which no coordinate is negative.
     """
-    expected = shape_to_mask(SIZE[::-1], polygon.tolist(), "polygon")
+    margin = 150
+    canvas = (SIZE[1] + 2 * margin, SIZE[0] + 2 * margin)
+    expected = shape_to_mask(canvas, (polygon + margin).tolist(), "polygon")[margin:-margin, margin:-margin]
     mask = pixels(geometry.clip(polygon, SIZE))
     distance = from_the_pixel(lambda points: distance_to_outline(points, polygon))
-    assert_same_but_for_the_edge(mask, expected, distance, 1.05)
+    assert_same_but_for_the_edge(mask, expected, distance, 0.5)
 
 
 @settings(deadline=None, max_examples=80)

@@ -6,12 +6,17 @@ import torch
 from detectron2.engine import HookBase
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+# It reads and writes every weight: after each update that would take some 3 % of the time of a training on a CPU.
+UPDATES_BETWEEN = 4
+
 
 class ExponentialMovingAverage(HookBase):
-    """Averages the weights and the statistics of the normalisation after each update.
+    """Averages the weights and the statistics of the normalisation, after the first update and every fourth from there.
 
-    The decay of update n is ``min(decay, (1 + n) / (10 + n))``, as in TensorFlow's ExponentialMovingAverage: an
-    average with a full decay would remember the random start for a thousand updates.
+    The decay at update n is ``min(decay, (1 + n) / (10 + n))``, as in TensorFlow's ExponentialMovingAverage: an
+    average with a full decay would remember the random start for a thousand updates. The weights after one update stand
+    for the four since the last time, so that the average forgets as much as if it were taken after each: the decay is
+    raised to the fourth power.
 
     Args:
         model: the model that is trained, not in DistributedDataParallel. All ranks average the same weights.
@@ -29,7 +34,8 @@ class ExponentialMovingAverage(HookBase):
         return self._averaged.module
 
     def after_step(self) -> None:
-        self._averaged.update_parameters(self._model)  # the first time it copies
+        if self.trainer.iter % UPDATES_BETWEEN == 0:
+            self._averaged.update_parameters(self._model)  # the first time it copies
 
     def state_dict(self) -> dict:
         return self._averaged.state_dict()
@@ -37,6 +43,7 @@ class ExponentialMovingAverage(HookBase):
     def load_state_dict(self, state: dict) -> None:
         self._averaged.load_state_dict(state)
 
-    def _average(self, averaged: list[torch.Tensor], current: list[torch.Tensor], updates: torch.Tensor) -> None:
-        decay = min(self._decay, (1 + int(updates)) / (10 + int(updates)))
-        get_ema_multi_avg_fn(decay)(averaged, current, updates)
+    def _average(self, averaged: list[torch.Tensor], current: list[torch.Tensor], times: torch.Tensor) -> None:
+        updates = UPDATES_BETWEEN * int(times)
+        decay = min(self._decay, (1 + updates) / (10 + updates))
+        get_ema_multi_avg_fn(decay**UPDATES_BETWEEN)(averaged, current, times)

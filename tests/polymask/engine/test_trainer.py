@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import shutil
 
 import pytest
@@ -7,10 +8,13 @@ import yaml
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import train_net
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
 from polymask.engine.hooks.checkpoints import CHECKPOINTS_TO_KEEP
 from polymask.engine.hooks.history import read_history
+from polymask.engine.setup import setup
 from polymask.engine.trainer import Trainer
+from tests.polymask.conftest import TINY
 
 SHORT = ("TEST.EVAL_PERIOD", "0", "SOLVER.IMS_PER_BATCH", "2")
 ON_TRAIN = ("DATASETS.TEST", "('tiny_train',)")
@@ -191,6 +195,19 @@ def test_the_best_weights_are_those_of_the_best_evaluation(train, tmp_path):
         *on_train, "MODEL.WEIGHTS", str(output / "model_best.pth"), flags=["--eval-only"], output=tmp_path / "e"
     )
     assert read_results(again)["tiny_train"]["segm"]["AP"] == pytest.approx(max(aps.values()), abs=1e-9)
+
+
+def test_the_workers_of_the_loader_end_with_the_training(tiny_dataset, tmp_path):
+    """They ignore SIGTERM: whoever still held the trainer at the end of the program would wait for them for ever."""
+    options = ["--config-file", "configs/mini_scratch.yaml", "DATASETS.ROOT", str(tiny_dataset), *TINY, *SHORT]
+    options += ["OUTPUT_DIR", str(tmp_path / "run"), "SOLVER.MAX_ITER", "1", "DATALOADER.NUM_WORKERS", "2"]
+    trainer = Trainer(setup(train_net.parse_arguments(options)))
+    trainer.resume_or_load(resume=False)
+    trainer.train()
+    left = multiprocessing.active_children()
+    for worker in left:
+        worker.kill()  # or this test would never end
+    assert left == []
 
 
 def test_an_average_of_the_weights_is_evaluated_and_saved(train, tmp_path):

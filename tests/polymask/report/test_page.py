@@ -88,20 +88,22 @@ def test_the_filters_leave_what_they_say(written, opened):
 
 
 def test_a_photo_is_enlarged_and_left_by_keyboard(written, opened):
+    expect = pytest.importorskip("playwright.sync_api").expect  # waits: a key's effects come a moment after it
     page = opened(written())
     page.locator(".photo .pair").first.focus()
     page.keyboard.press("Enter")
     dialog = page.locator("dialog")
-    assert dialog.is_visible() and "000.jpg" in dialog.inner_text()
-    assert dialog.locator("img").nth(1).evaluate("image => image.naturalWidth") == 640
+    expect(dialog).to_be_visible()
+    expect(dialog).to_contain_text("000.jpg")
+    expect(dialog.locator("img").nth(1)).to_have_js_property("naturalWidth", 640)
     page.keyboard.press("ArrowRight")
-    assert "001.jpg" in dialog.inner_text()
+    expect(dialog).to_contain_text("001.jpg")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
-    assert "003.jpg" in dialog.inner_text(), "round to the last"
+    expect(dialog, "round to the last").to_contain_text("003.jpg")
     page.keyboard.press("Escape")
-    assert not dialog.is_visible()
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Enlarge 003.jpg"
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_role("button", name="Enlarge 003.jpg")).to_be_focused()
 
 
 def test_labels_are_text(written, opened, of_class):
