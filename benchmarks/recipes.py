@@ -1,7 +1,9 @@
 """Recipes side by side: the same mini network, the same number of training images seen, the same seeds.
 
     python -m benchmarks.recipes --dataset datasets/sample --output output/recipes [--images 800] [--seeds 5]
-    python -m benchmarks.recipes --labelme FOLDER --output output/recipes [--images 800] [--folds 3] [KEY VALUE ...]
+        [--recipe NAME ...] [KEY VALUE ...]
+    python -m benchmarks.recipes --labelme FOLDER --output output/recipes [--images 800] [--seeds 5] [--folds 3]
+        [--recipe NAME ...] [--rates RECIPES.JSON] [KEY VALUE ...]
 
 On a dataset folder every recipe is trained with each seed and measured on the test split; on a LabelMe folder by
 cross-validation, with the predictions on all held-out photos pooled. A recipe with several learning rates takes the one
@@ -186,32 +188,32 @@ def mask_ap(results: dict, split: str) -> float:
     return metrics["segm"]["AP"]
 
 
-def best_rates(output: Path, budget: Budget, seed: int) -> dict[str, str]:
+def best_rates(recipes: list[Recipe], output: Path, budget: Budget, seed: int) -> dict[str, str]:
     """For each recipe with several rates the one whose training with this seed is best on VAL."""
-    jobs = [job for recipe in RECIPES if recipe.rates for job in jobs_of(recipe, recipe.rates, [seed], output, budget)]
+    recipes = [recipe for recipe in recipes if recipe.rates]
+    jobs = [job for recipe in recipes for job in jobs_of(recipe, recipe.rates, [seed], output, budget)]
     on_val = {job: mask_ap(results, "val") for job, results in run_jobs(jobs).items()}
     rows = [{"recipe": job.recipe, "rate": job.rate, "mask AP on VAL": ap} for job, ap in on_val.items()]
     print(tabulate(rows, headers="keys", tablefmt="pipe", floatfmt=".1f"), "\n")
-    return {r.name: max((j for j in jobs if j.recipe == r.name), key=on_val.get).rate for r in RECIPES if r.rates}
+    return {r.name: max((j for j in jobs if j.recipe == r.name), key=on_val.get).rate for r in recipes}
 
 
-def on_dataset(dataset: Path, output: Path, budget: Budget, seeds: list[int]) -> None:
-    """The table of all recipes and seeds on the test split, and the paired differences to ours."""
+def on_dataset(recipes: list[Recipe], dataset: Path, output: Path, budget: Budget, seeds: list[int]) -> None:
+    """The table of recipes and seeds on the test split, and the paired differences to ours."""
     budget = Budget(budget.images, ("DATASETS.ROOT", str(dataset), *budget.overrides))
-    rates = best_rates(output, budget, seeds[0])
-    jobs = [job for r in RECIPES for job in jobs_of(r, _chosen(rates, r), r.seeds(seeds), output, budget)]
+    rates = best_rates(recipes, output, budget, seeds[0])
+    jobs = [job for r in recipes for job in jobs_of(r, _chosen(rates, r), r.seeds(seeds), output, budget)]
     results = run_jobs(jobs)
-    aps = {r.name: [mask_ap(results[j], "test") for j in jobs if j.recipe == r.name] for r in RECIPES}
+    aps = {r.name: [mask_ap(results[j], "test") for j in jobs if j.recipe == r.name] for r in recipes}
     rows = [
         {"recipe": name, "rate": rates.get(name, ""), "mask AP on TEST": statistics.fmean(values)}
         | {f"seed {seed}": ap for seed, ap in itertools.zip_longest(seeds, values)}
         for name, values in aps.items()
     ]
     print(tabulate(rows, headers="keys", tablefmt="pipe", floatfmt=("", "", ".1f", *(".1f" for _ in seeds))), "\n")
-    peer = max(PEERS, key=lambda name: statistics.fmean(aps[name]))
-    differences = [a - b for a, b in zip(aps[OURS], aps[peer], strict=True)]
-    mean, margin = statistics.fmean(differences), interval_margin(differences)
-    print(f"{OURS} minus {peer}, paired by seed: {mean:.1f}, 95 % interval {mean - margin:.1f} to {mean + margin:.1f}")
+    for peer in [name for name in PEERS if {name, OURS} <= aps.keys()]:
+        differences = [a - b for a, b in zip(aps[OURS], aps[peer], strict=True)]
+        print(f"{OURS} minus {peer}, paired by seed: {mean_of_seeds(differences)}")
     (output / "recipes.json").write_text(json.dumps({"rates": rates, "test": aps}, indent=2) + "\n")
 
 
@@ -219,9 +221,13 @@ def _chosen(rates: dict[str, str], recipe: Recipe) -> list[str]:
     return [rates[recipe.name]] if recipe.name in rates else []
 
 
-def interval_margin(values: list[float]) -> float:
-    """Half of the 95 % interval of the mean of a few values, by Student's t."""
-    return T_95[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
+def mean_of_seeds(values: list[float]) -> str:
+    """The mean of a few values, and its 95 % interval by Student's t."""
+    mean = statistics.fmean(values)
+    if len(values) == 1:
+        return f"{mean:.1f}; one seed has no interval"
+    margin = T_95[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean:.1f}, 95 % interval {mean - margin:.1f} to {mean + margin:.1f}"
 
 
 def on_folds(
@@ -263,9 +269,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=3, help="of a LabelMe folder (default: %(default)s)")
     parser.add_argument("--rates", type=Path, metavar="RECIPES.JSON", help="of a run with --dataset, for --labelme")
     names = [recipe.name for recipe in RECIPES]
-    parser.add_argument(
-        "--recipe", action="append", choices=names, metavar="NAME", help="for --labelme, repeatable (default: all)"
-    )
+    parser.add_argument("--recipe", action="append", choices=names, metavar="NAME", help="repeatable (default: all)")
     parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="for all recipes")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -273,11 +277,11 @@ def main() -> None:
     # Workers of their own would only crowd the machine; the checkpoints to resume from are for longer trainings.
     sparing = ("DATALOADER.NUM_WORKERS", "0", "TEST.EVAL_PERIOD", "0", "SOLVER.CHECKPOINT_PERIOD", str(args.images))
     budget = Budget(args.images, (*sparing, *args.opts))
+    recipes = [recipe for recipe in RECIPES if recipe.name in (args.recipe or names)]
     if args.dataset:
-        on_dataset(args.dataset, args.output, budget, seeds)
+        on_dataset(recipes, args.dataset, args.output, budget, seeds)
     else:
         rates = json.loads(args.rates.read_text())["rates"] if args.rates else {}
-        recipes = [recipe for recipe in RECIPES if recipe.name in (args.recipe or names)]
         on_folds(recipes, args.labelme, args.output, budget, seeds, args.folds, rates)
 
 

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
-from benchmarks.recipes import T_95, Job, interval_margin, mask_ap, run_jobs
+from benchmarks.recipes import T_95, Job, mask_ap, mean_of_seeds, run_jobs
 from benchmarks.subsets import photos_of, write_dataset
 from dataset_tools.card import read_card
 from dataset_tools.coco import read_split
@@ -151,13 +150,7 @@ def report(plan: Plan, jobs: dict[tuple[int, str], Job], aps: dict[tuple[int, st
     ]
     print(tabulate(rows, headers="keys", tablefmt="pipe", floatfmt=".1f"), "\n")
     differences = [aps[seed, SUGGESTED] - aps[seed, RANDOM] for seed in seeds]
-    said = f"{SUGGESTED} minus {RANDOM}, paired by seed: {statistics.fmean(differences):.1f}"
-    if len(seeds) > 1:
-        margin = interval_margin(differences)
-        mean = statistics.fmean(differences)
-        print(f"{said}, 95 % interval {mean - margin:.1f} to {mean + margin:.1f}")
-    else:
-        print(f"{said}; one seed has no interval")
+    print(f"{SUGGESTED} minus {RANDOM}, paired by seed: {mean_of_seeds(differences)}")
     (plan.output / "suggest.json").write_text(json.dumps({"rows": rows, "differences": differences}, indent=2) + "\n")
 
 
