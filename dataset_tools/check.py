@@ -35,7 +35,7 @@ def check(source: Source, wishes: Wishes) -> Checked:
         findings = survey.findings
         findings += doubts.photos_named_twice(source.photo_root, survey.entries)
         labels = wishes.shapes.labels
-        findings += doubts.about_classes(survey.entries, survey.labels, labels)
+        findings += doubts.about_classes(survey.entries, survey.labels, labels, survey.source.classes)
         if any(entry.split for entry in survey.entries):
             splits = doubts.by_split(survey.entries)
             findings += doubts.about_splits(splits, labels.classes or list(doubts.labels_of(survey.entries)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ Note = tuple[Rule, str]
 
 # The number that some people end every label with, one number an object: Ball1, ball_2, person-3.
 _NUMBER = re.compile(r"(.*[^\d\s_.#-])[\s_.#-]*\d+")
+
+# How English makes a plural: berries, boxes, benches, glasses, cars.
+_PLURAL = re.compile(r"ies$|(?:(?<=[xz])|(?<=[cs]h)|(?<=ss))es$|(?<!s)s$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +133,19 @@ def suggestion(label: str, classes: Sequence[str]) -> str:
 
 
 def variants(labels: Sequence[str]) -> list[list[str]]:
-    """Labels that may mean one class: they differ in case, spaces, signs or a plural only; in the order given."""
+    """Labels that may mean one class: they differ in case, spaces, signs or a plural only; in the order given.
+
+    Letters count by what they mean (Unicode's NFKC): an accent may be part of its letter, or a character of its own.
+    """
     groups: dict[str, list[str]] = {}
     for label in labels:
-        plain = re.sub(r"[\W_]", "", label.casefold())
-        groups.setdefault(plain.removesuffix("s") or label, []).append(label)
+        plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", label).casefold())
+        groups.setdefault(_PLURAL.sub(_singular, plain) or label, []).append(label)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _singular(plural: re.Match) -> str:
+    return "y" if plural[0] == "ies" else ""
 
 
 def numbered(labels: Sequence[str]) -> dict[str, list[str]]:

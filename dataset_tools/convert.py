@@ -218,7 +218,7 @@ def _assign_splits(usable: Sequence[Entry], options: DatasetOptions, root: Path)
             raise UserError("what is converted is split already, into train, val and test", file=root, remedy=remedy)
         split_of = {entry.file: entry.split for entry in usable}
     else:
-        groups = group_names([entry.file for entry in usable], options.group) if options.group is not None else None
+        groups = _groups(usable, options.group) if options.group is not None else None
         counts = {entry.file: entry.counts for entry in usable}
         split_of = split(counts, options.fractions or DEFAULT_FRACTIONS, options.seed, groups)
     splits = {name: [entry for entry in usable if split_of[entry.file] == name] for name in SPLITS}
@@ -226,6 +226,12 @@ def _assign_splits(usable: Sequence[Entry], options: DatasetOptions, root: Path)
         remedy = "Put annotated photos into it"
         raise UserError("'train' has no annotation file that can be used", file=root, remedy=remedy)
     return splits
+
+
+def _groups(usable: Sequence[Entry], pattern: str) -> dict[str, str]:
+    """The group of each file: what a regular expression finds in the path of its photo."""
+    names = group_names([entry.photo.path for entry in usable], pattern)
+    return {entry.file: names[entry.photo.path] for entry in usable if entry.photo.path in names}
 
 
 def _made_by(options: DatasetOptions) -> dict[str, object]:

@@ -45,7 +45,11 @@ class _Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class _BadLine(ValueError):
-    """A line that describes no box, and why."""
+    """A line that describes no box, and why; and the photo's name, if it has one."""
+
+    def __init__(self, reason: str, name: str = ""):
+        super().__init__(reason)
+        self.name = name
 
 
 class CsvBoxes:
@@ -146,11 +150,18 @@ class CsvBoxes:
             try:
                 name, row = _row(line, fields, columns)
             except _BadLine as error:
-                self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line}", str(error)))
-                continue
+                if not error.name:
+                    self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line}", str(error)))
+                    continue
+                name, row, reason = error.name, None, str(error)
             if name not in located:
                 located[name] = self._locate(name, line)
-            self._rows.setdefault(located[name], []).append(row)
+            rows = self._rows.setdefault(located[name], [])
+            if row is not None:
+                rows.append(row)
+            else:  # the photo is incomplete without it
+                finding = Finding(Rule.BAD_LINE, located[name], f"line {line}", reason)
+                self._about_photos.setdefault(located[name], []).append(finding)
 
     def _locate(self, name: str, line: int) -> str:
         """The photo of a name; the name itself, if there is none."""
@@ -158,11 +169,12 @@ class CsvBoxes:
             found = self._finder.find(name)
         except ImageError as error:
             self._unusable.add(name)
-            self._about_photos[name] = [Finding(error.rule, name, f"line {line}", str(error))]
+            self._about_photos.setdefault(name, []).append(Finding(error.rule, name, f"line {line}", str(error)))
             return name
         if found.is_guess:
             message = f"image_name is {name!r}, '{found.path}' was taken"
-            self._about_photos[found.path] = [Finding(Rule.PHOTO_ELSEWHERE, found.path, f"line {line}", message)]
+            finding = Finding(Rule.PHOTO_ELSEWHERE, found.path, f"line {line}", message)
+            self._about_photos.setdefault(found.path, []).append(finding)
         return found.path
 
     def _judged(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:
@@ -222,7 +234,7 @@ def _row(line: int, fields: Sequence[str], columns: Sequence[str]) -> tuple[str,
         raise _BadLine("no image_name")
     left, top, width, height = (_number(values, column) for column in COLUMNS[1:5])
     if min(width, height) < 0:
-        raise _BadLine(f"a box of {width:g} x {height:g}")
+        raise _BadLine(f"a box of {width:g} x {height:g}", values["image_name"])
     corners = (left, top), (left + width, top + height)
     size = _number(values, "image_width"), _number(values, "image_height")
     return values["image_name"], _Row(line, Shape(values["label_name"], corners, "rectangle"), size)
@@ -234,5 +246,5 @@ def _number(values: dict[str, str], column: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise _BadLine(f"{column} is {values[column]!r}, which is no number")
+        raise _BadLine(f"{column} is {values[column]!r}, which is no number", values["image_name"])
     return number

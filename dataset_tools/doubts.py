@@ -43,6 +43,8 @@ def photos_named_twice(root: Path, entries: Iterable[Entry]) -> Iterator[Finding
     real_folder = cache(os.path.realpath)
     owners: dict[str, list[str]] = {}
     for entry in entries:
+        if entry.photo.origin is not None:
+            owners.setdefault(entry.photo.origin, []).append(entry.file)
         if not entry.photo.embedded:
             folder, _, name = f"{root}/{entry.photo.path}".rpartition("/")
             path = f"{real_folder(folder)}/{name}"
@@ -53,13 +55,16 @@ def photos_named_twice(root: Path, entries: Iterable[Entry]) -> Iterator[Finding
             yield Finding(Rule.TWO_FILES_FOR_ONE_PHOTO, file, "imagePath", f"the same photo as {others}")
 
 
-def about_classes(entries: Sequence[Entry], labels: Iterable[str], rules: LabelRules) -> Iterator[Finding]:
+def about_classes(
+    entries: Sequence[Entry], labels: Iterable[str], rules: LabelRules, listed: Sequence[str] | None = None
+) -> Iterator[Finding]:
     """Classes that have no or few instances, labels that may mean one class, and rules that apply to no label.
 
     Args:
         entries: the photos that can be used.
         labels: all labels as they were typed.
         rules: from labels to classes.
+        listed: the source's own classes: a list that has grown, and that nobody has looked over yet.
     """
     counts = labels_of(entries)
     for option, name in rules.unused(labels):
@@ -70,7 +75,7 @@ def about_classes(entries: Sequence[Entry], labels: Iterable[str], rules: LabelR
     for name, count in counts.items():
         if count < _FEW:
             yield Finding(Rule.FEW_INSTANCES, message=f"{name!r}: {count}, fewer than {_FEW}")
-    if rules.classes is not None:
+    if rules.classes not in (None, listed):
         return
     for names in variants(list(counts)):
         yield Finding(Rule.LABEL_VARIANTS, message=", ".join(map(repr, names)))

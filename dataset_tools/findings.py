@@ -40,7 +40,7 @@ class Rule(Enum):
     PHOTO_ELSEWHERE = ("LM010", _WARNING, "the path does not lead to the photo; another one was taken",
         "Check that it is the right photo, and correct the path")
     PHOTO_LEAVES_ROOT = ("LM011", _ERROR, "the photo's path leaves the folder",
-        "Put the photo into the folder, or convert the folder above")
+        "Put the photo into the folder, convert the folder above, or name the photos' folder with --photos")
     PHOTO_WRITTEN_OUT = ("LM012", _WARNING, "no photo fits; imageData was written out in its place",
         "Put the photo beside the file if you have it")
     PHOTO_MISSING = ("LM013", _ERROR, "no photo",
@@ -50,7 +50,7 @@ class Rule(Enum):
     SIZE_MISMATCH = ("LM015", _ERROR, "the photo has another size than the file says",
         "Put the photo that was annotated in its place, or annotate this one again")
     PHOTO_UNREADABLE = ("LM016", _ERROR, "the photo cannot be read",
-        "Save the photo again as JPEG or PNG")
+        "Save the photo again as JPEG or PNG, with 8 bits a level")
     TWO_FILES_FOR_ONE_PHOTO = ("LM017", _ERROR, "two annotation files for one photo",
         "Delete one of them, or correct its imagePath")
     PHOTO_TOO_LARGE = ("LM018", _ERROR, "the picture has more pixels than can be read",
@@ -67,6 +67,8 @@ class Rule(Enum):
         "Check that it is the right photo")
     TAKEN_AS_NEGATIVE = ("LM024", _NOTE, "a photo without an annotation file, taken as one with nothing in it",
         "Nothing needs to be done")
+    DATASET_INSIDE = ("LM025", _NOTE, "a dataset folder inside this one, passed over: its photos are copies",
+        "Write datasets elsewhere")
     # Shapes
     TOO_FEW_POINTS = ("LM030", _WARNING, "too few points, dropped",
         "Delete the shape, or draw it again")
@@ -85,7 +87,7 @@ class Rule(Enum):
     OUTSIDE = ("LM037", _WARNING, "wholly outside the photo, dropped",
         "Check that the photo is the one that was annotated")
     NO_SURFACE = ("LM038", _WARNING, "a shape of a type that has no surface or is unknown, left out",
-        "Draw the object as a polygon, or pass --line-width to give lines and points a surface")
+        "Draw the object as a polygon; --line-width gives points, lines and line strips a surface")
     MASK_BOX_DIFFERS = ("LM039", _NOTE, "the mask has another size than its box; the mask decides",
         "Nothing needs to be done")
     MASK_EMPTY = ("LM040", _WARNING, "an empty mask, dropped",

@@ -65,7 +65,10 @@ def circle(points: Polygon) -> Polygon:
 def stroke(points: Polygon, width: float) -> list[Polygon]:
     """What a round pen of a width in pixels leaves: a disc of a point, a strip of a line. Holes are cut through."""
     line = shapely.Point(points[0]) if len(points) == 1 else shapely.LineString(points)
-    return pieces(shapely.buffer(line, width / 2, quad_segs=_PEN_SEGMENTS))
+    lines = [line]
+    if len(points) > 1 and _is_scribble(sides := _segments(points[:-1], points[1:])):
+        lines = list(sides)  # one by one: the outline of the whole would take minutes
+    return [piece for one in lines for piece in pieces(shapely.buffer(one, width / 2, quad_segs=_PEN_SEGMENTS))]
 
 
 def plain(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) -> list[Polygon | None]:
@@ -184,13 +187,24 @@ def repaired(polygon: Polygon) -> list[Polygon] | None:
 
     None for a scribble that crosses itself in too many places.
     """
-    sides = shapely.linestrings(np.stack([polygon, np.roll(polygon, -1, axis=0)], axis=1))
+    if _is_scribble(_segments(polygon, np.roll(polygon, -1, axis=0))):
+        return None
+    return pieces(shapely.make_valid(shapely.Polygon(polygon)))
+
+
+def _segments(starts: Polygon, ends: Polygon) -> NDArray[np.object_]:
+    """A line from each start to its end."""
+    return shapely.linestrings(np.stack([starts, ends], axis=1))
+
+
+def _is_scribble(sides: NDArray[np.object_]) -> bool:
+    """Whether lines cross each other in too many places for a slip of the hand."""
     tree, crossings = shapely.STRtree(sides), 0
     for start in range(0, len(sides), _SIDES):
         crossings += tree.query(sides[start : start + _SIDES], predicate="crosses").shape[1]  # each is seen twice
         if crossings > 2 * _MOST_CROSSINGS:
-            return None
-    return pieces(shapely.make_valid(shapely.Polygon(polygon)))
+            return True
+    return False
 
 
 def pieces(geometry: shapely.Geometry) -> list[Polygon]:
@@ -287,14 +301,22 @@ def _areas(encoded: list[dict]) -> list[int]:
 
 def nesting(encoded: Sequence[dict]) -> list[int]:
     """How many of the masks hold each of them wholly and are larger."""
-    areas = _areas(list(encoded))
+    areas, boxes = measure(list(encoded))
+    areas, corners = np.array(areas), np.array(boxes)
+    corners[:, 2:] += corners[:, :2]
     return [
         sum(
-            area < other_area and coco_mask.area(coco_mask.merge([one, other], intersect=True)) == area
-            for other, other_area in zip(encoded, areas)
+            coco_mask.area(coco_mask.merge([one, encoded[other]], intersect=True)) == area
+            # A mask can be in one only whose box holds its own: most pairs need not be drawn.
+            for other in np.flatnonzero((areas > area) & _holds(corners, box))
         )
-        for one, area in zip(encoded, areas)
+        for one, area, box in zip(encoded, areas, corners)
     ]
+
+
+def _holds(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of some boxes, (N, 4) as left, top, right, bottom, hold one wholly."""
+    return (boxes[:, :2] <= box[:2]).all(axis=1) & (boxes[:, 2:] >= box[2:]).all(axis=1)
 
 
 def overlaps(

@@ -50,8 +50,11 @@ _JPEG_FRAMES = (0xC0, 0xC1, 0xC2)
 _JPEG_SCAN = 0xDA
 _PLAIN_JPEG_MARKERS = frozenset((*_JPEG_FRAMES, _JPEG_SCAN, 0xC4, 0xDB, 0xDD, 0xE0, 0xFE))
 
-# Windows reads text unless it is told otherwise.
-_READ_BYTES = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+# Windows reads text unless it is told otherwise; and whoever opens a named pipe waits for its writer.
+_READ_BYTES = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+# Modes of Pillow's with more than 8 bits a level. Its conversion to RGB, which Detectron2 reads with, cuts them at 255.
+_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 # A JPEG that is saved again at this quality shows no trace of it at the usual magnification.
 _JPEG_QUALITY = 95
@@ -133,6 +136,11 @@ def _start_of(path: Path | str, length: int) -> bytes:
         os.close(handle)
 
 
+def opened_for_reading(path: Path | str) -> io.FileIO:
+    """A file opened for reading bytes, without a buffer; of a named pipe nobody is waited for."""
+    return open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, _READ_BYTES))
+
+
 def load_photo(source: Path | bytes) -> Image.Image:
     """The photo in RGB as it is shown, from its path or its bytes.
 
@@ -183,7 +191,7 @@ def is_photo_name(name: str) -> bool:
 @contextmanager
 def _opened(source: Path | str | bytes) -> Iterator[tuple[Image.Image, io.IOBase]]:
     """A picture and its stream, header read; whatever Pillow raises inside the block becomes an ImageError."""
-    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
+    with io.BytesIO(source) if isinstance(source, bytes) else io.BufferedReader(opened_for_reading(source)) as stream:
         try:
             with Image.open(stream, formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
@@ -201,6 +209,8 @@ def _opened(source: Path | str | bytes) -> Iterator[tuple[Image.Image, io.IOBase
 
 def _header(image: Image.Image, stream: io.IOBase) -> Header:
     orientation = _orientation(image, stream)
+    if image.mode in _DEEP_MODES:
+        raise ImageError(Rule.PHOTO_UNREADABLE, "it has more than 8 bits a level, and training would see it white")
     # Pillow turns a TIFF while it decodes, Detectron2 turns the result once more, LabelMe does not turn it at all. Nor
     # does LabelMe look for the flag in XMP, where Detectron2 finds it.
     in_exif = "exif" in image.info or "Raw profile type exif" in image.info
@@ -333,6 +343,7 @@ def upright(source: Path | bytes, size: tuple[int, int], suffix: str) -> bytes:
     with _opened(source) as (image, stream):
         header = _header(image, stream)
         if header.orientation == 1 and header.size == size and (header.format == "PNG") != is_jpeg:
+            image.load()  # all of it has to be there
             stream.seek(0)
             return stream.read()
         picture = turned(image.convert("RGB"), header.orientation)
@@ -347,7 +358,7 @@ def upright(source: Path | bytes, size: tuple[int, int], suffix: str) -> bytes:
 
 def _as_png(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    if image.mode not in ("1", "L", "P", "RGB", "RGBA", "I;16"):
+    if image.mode not in ("1", "L", "P", "RGB", "RGBA"):
         image = image.convert("RGB")
     image.save(stream, "PNG")
     return stream.getvalue()

@@ -28,7 +28,7 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
     label: str
     points: tuple[tuple[float, float], ...] = ()
     shape_type: str | None = None
-    group_id: int | None = None
+    group_id: int | float | None = None
     mask: str | None = None
 
     @property
@@ -50,8 +50,8 @@ class AnnotationJson(msgspec.Struct, frozen=True, gc=False):
     shapes: tuple[Shape, ...] | msgspec.UnsetType = msgspec.UNSET
     image_path: str | None = msgspec.field(default=None, name="imagePath")
     image_json: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="imageData")
-    image_height: int | None = msgspec.field(default=None, name="imageHeight")
-    image_width: int | None = msgspec.field(default=None, name="imageWidth")
+    image_height: int | float | None = msgspec.field(default=None, name="imageHeight")  # 600.0 is as good as 600
+    image_width: int | float | None = msgspec.field(default=None, name="imageWidth")
 
 
 class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
@@ -66,8 +66,8 @@ class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
     shapes: tuple[Shape, ...]
     image_path: str | None
     picture: bytes | None
-    image_height: int | None
-    image_width: int | None
+    image_height: int | float | None
+    image_width: int | float | None
 
 
 _IMAGE_DATA = b'"imageData"'
@@ -110,7 +110,7 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     """
     if content.startswith(UTF8_BOM):  # it says its encoding itself
         content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
-    if encoding != "utf-8":
+    if encoding != "utf-8" and not _is_utf8(content):  # old and new files of one folder may differ
         content = _text(content, encoding).encode()
     try:
         record, picture = _decode_apart(content) or _decode_whole(content)
@@ -168,6 +168,14 @@ def _picture(image_json: msgspec.Raw) -> bytes | None:
         return pybase64.b64decode(msgspec.json.decode(image_json, type=str))
     except ValueError:
         return b""
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Whether bytes are UTF-8. Another encoding's letters hardly ever are; UTF-16's can be, with a 0 in each."""
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _text(content: bytes, encoding: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from dataset_tools import images, instances, labelme
-from dataset_tools.card import SPLITS
+from dataset_tools.card import CARD_NAME, SPLITS, read_card
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.labelme import AnnotationFile, Shape
@@ -16,6 +17,9 @@ from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
 
 _NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
+
+# What sub-folders are called that decide the split, in lower case; Roboflow's is "valid".
+_SPLIT_NAMES = {split: split for split in SPLITS} | {"valid": "val", "validation": "val"}
 
 _RULES = {
     labelme.NotJson: Rule.NOT_JSON,
@@ -46,7 +50,7 @@ class LabelmeFolder:
     Attributes:
         keys: what ``read`` takes: the annotation files and, with ``negatives``, the photos without one.
         classes: None: a LabelMe folder has no list of them.
-        split_folders: the sub-folders train, val and test, where the folder is split already.
+        split_folders: the split of each of the sub-folders train, val and test, where the folder is split already.
 
     Raises:
         UserError: there is no such folder, there is nothing in it, or its sub-folders make no split.
@@ -67,9 +71,9 @@ class LabelmeFolder:
         check_encoding(encoding)
         self.root, self.photo_root = root, photos or root
         self._encoding = encoding
-        self._files, names = list_folder(root, exclude)
+        self._files, names, self._datasets = list_folder(root, exclude)
         if photos is not None:
-            _, names = list_folder(photos, exclude)
+            names = list_folder(photos, exclude).photos
         if not self._files:
             raise UserError("there is no JSON file in this folder", file=root, remedy=_NAME_THE_FOLDER)
         self.split_folders = _split_folders(root)
@@ -142,20 +146,22 @@ class LabelmeFolder:
         Args:
             used: the photos that some file has led to.
         """
+        for folder in self._datasets:
+            yield Finding(Rule.DATASET_INSIDE, f"{folder}/{CARD_NAME}")
         for photo in self._without_file(self._photos - used - self._negatives):
             yield Finding(Rule.PHOTO_WITHOUT_FILE, photo)
 
     def _decode(self, file: str) -> AnnotationFile:
         try:
-            with open(f"{self.root}/{file}", "rb", buffering=0) as stream:  # it is read at once
-                return labelme.decode(stream.read(), self._encoding)
+            with images.opened_for_reading(f"{self.root}/{file}") as stream:
+                return labelme.decode(stream.read() or b"", self._encoding)  # None: a pipe that nobody has written to
         except OSError as error:
             raise _Unreadable(Finding(Rule.NOT_JSON, file, message=error.strerror or str(error))) from error
         except labelme.LabelmeError as error:
             raise _Unreadable(Finding(_RULES[type(error)], file, error.place, str(error))) from error
 
     def _split(self, key: str) -> str | None:
-        return _top_folder(key) if self.split_folders else None
+        return self.split_folders[_top_folder(key)] if self.split_folders else None
 
 
 def check_folder(folder: Path, remedy: str = _NAME_THE_FOLDER) -> None:
@@ -192,14 +198,23 @@ def is_text(path: str) -> bool:
     return True
 
 
-def list_folder(root: Path, exclude: Path | None = None) -> tuple[list[str], set[str]]:
-    """The JSON files, sorted, and the photos under a folder, relative to it with POSIX slashes.
+class Listing(NamedTuple):
+    """What is under a folder, relative to it with POSIX slashes: JSON files, sorted, photos, and dataset folders."""
+
+    files: list[str]
+    photos: set[str]
+    datasets: list[str]
+
+
+def list_folder(root: Path, exclude: Path | None = None) -> Listing:
+    """The JSON files and the photos under a folder.
 
     Links to folders are followed, each folder once; hidden files and folders, where systems keep thumbnails and other
-    things of their own, are passed over, and so is ``exclude``.
+    things of their own, are passed over, and so are ``exclude`` and dataset folders: their photos are copies.
     """
     files: list[str] = []
     photos: set[str] = set()
+    datasets: list[str] = []
     seen = {exclude.resolve()} if exclude else set()
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
         real = Path(folder).resolve()
@@ -207,8 +222,12 @@ def list_folder(root: Path, exclude: Path | None = None) -> tuple[list[str], set
             subfolders.clear()
             continue
         seen.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         inside = Path(folder).relative_to(root).as_posix()
+        if inside != "." and CARD_NAME in names and _has_card(real):
+            datasets.append(inside)
+            subfolders.clear()
+            continue
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         prefix = "" if inside == "." else f"{inside}/"
         for name in names:
             if name.startswith("."):
@@ -217,7 +236,16 @@ def list_folder(root: Path, exclude: Path | None = None) -> tuple[list[str], set
                 files.append(prefix + name)
             elif images.is_photo_name(name):
                 photos.add(prefix + name)
-    return sorted(files), photos
+    return Listing(sorted(files), photos, sorted(datasets))
+
+
+def _has_card(folder: Path) -> bool:
+    """Whether a folder's ``dataset.json`` is a card, and no LabelMe file of that name."""
+    try:
+        read_card(folder)
+    except UserError:
+        return False
+    return True
 
 
 def _raise(error: OSError) -> None:
@@ -225,15 +253,16 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _split_folders(root: Path) -> Sequence[str]:
-    """The sub-folders train, val and test, where the folder is split already; none where it is not."""
-    present = [split for split in SPLITS if (root / split).is_dir()]
-    if present and "train" not in present:
-        raise UserError(
-            f"there is a folder '{present[0]}' but no folder 'train'",
-            file=root,
-            remedy="Name the folders train, val and test, or otherwise",
-        )
+def _split_folders(root: Path) -> Mapping[str, str]:
+    """The split of each sub-folder that is named after one, where the folder is split already; none where it is not."""
+    names = sorted(path.name for path in root.iterdir() if path.is_dir())
+    present = {name: _SPLIT_NAMES[name.lower()] for name in names if name.lower() in _SPLIT_NAMES}
+    remedy = "Name the folders train, val and test, or otherwise"
+    if present and "train" not in present.values():
+        raise UserError(f"there is a folder '{[*present][0]}' but no folder 'train'", file=root, remedy=remedy)
+    if len(set(present.values())) < len(present):
+        several = ", ".join(f"'{name}'" for name in present)
+        raise UserError(f"two of the folders {several} are the same split", file=root, remedy=remedy)
     return present
 
 

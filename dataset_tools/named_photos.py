@@ -72,7 +72,7 @@ class NamedPhotos:
     @cached_property
     def all(self) -> list[str]:
         """All photos, sorted."""
-        return sorted(list_folder(self.root, self._exclude)[1])
+        return sorted(list_folder(self.root, self._exclude).photos)
 
     def _exact(self, name: str) -> Found:
         if not os.path.isfile(os.path.join(self._folder, name)):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -48,14 +50,14 @@ class PhotoFinder:
 
     @cached_property
     def _elsewhere(self) -> dict[str, list[str]]:
-        """The photos that no file has for its own, by their names in lower case, with and without suffix."""
+        """The photos that no file has for its own, by their folded names, with and without suffix."""
         taken = {posixpath.splitext(file)[0] for file in self._files} if self._folder == self._files_folder else set()
         elsewhere: dict[str, list[str]] = {}
         for photo in sorted(self._photos, key=_rank):
             stem = posixpath.splitext(photo)[0]
             if stem not in taken and photo not in taken:  # another file's own photo is no stray one
                 name, name_stem = posixpath.basename(photo), posixpath.basename(stem)
-                for key in {name.casefold(), name_stem.casefold()}:
+                for key in {_folded(name), _folded(name_stem)}:
                     elsewhere.setdefault(key, []).append(photo)
         return elsewhere
 
@@ -83,7 +85,7 @@ class PhotoFinder:
             fitting, further = self._judge(self._far(file, record.image_path), record, embedded)
             failures += further
         if not fitting:
-            return _fall_back(file, record, failures)
+            return _fall_back(file, named, record, failures)
         photo, difference = self._closest(fitting, embedded)
         if strays and len(fitting) > 1 and (difference or not embedded):
             several = ", ".join(f"'{photo.path}'" for photo in fitting)
@@ -103,6 +105,8 @@ class PhotoFinder:
                 return None
             header = images.read_header(embedded or path)
         except (OSError, ImageError):
+            return None
+        if named not in self._photos or (embedded and header.orientation != 1):
             return None
         return Photo(named, header.size) if images.agrees(header.size, _expected_size(record, embedded)) else None
 
@@ -137,7 +141,7 @@ class PhotoFinder:
         """Photos of the right name in other folders: those whose folders are named most like the file's."""
         names = posixpath.basename(with_slashes(image_path)), posixpath.basename(posixpath.splitext(file)[0])
         for name in names:
-            if photos := self._elsewhere.get(name.casefold()):
+            if photos := self._elsewhere.get(_folded(name)):
                 best = max(_common_folders(photo, file) for photo in photos)
                 return [photo for photo in photos if _common_folders(photo, file) == best]
         return []
@@ -151,9 +155,13 @@ class PhotoFinder:
         failures: _Failures = []
         for path in dict.fromkeys(paths):
             try:
+                self._demand_inside(path)
                 header = images.read_header(self.root / path)
                 if not images.agrees(header.size, expected):
                     raise ImageError(Rule.SIZE_MISMATCH, images.mismatch(path, header, expected))
+                if embedded and self._is_drawn_unturned(path, header, expected, embedded):
+                    message = f"LabelMe showed '{path}' without regard to its EXIF orientation {header.orientation}"
+                    raise ImageError(Rule.ORIENTATION_UNSAFE, message)
                 fitting.append(Photo(path, header.size))
             except ImageError as error:
                 if not fitting:
@@ -163,6 +171,23 @@ class PhotoFinder:
             except (OSError, ValueError) as error:  # a name too long, a link that leads to itself, no permission
                 failures.append((path, ImageError(Rule.PHOTO_UNREADABLE, f"'{path}': {error}")))
         return fitting, failures
+
+    def _demand_inside(self, path: str) -> None:
+        """Refuses what links lead out of the folder to, unless it is among the photos: those the user has put there."""
+        if path not in self._photos and not os.path.realpath(self.root / path).startswith(self._real_folder + os.sep):
+            raise ImageError(Rule.PHOTO_LEAVES_ROOT, f"'{path}' leads to another folder")
+
+    @cached_property
+    def _real_folder(self) -> str:
+        return os.path.realpath(self.root).rstrip(os.sep)
+
+    def _is_drawn_unturned(
+        self, path: str, header: images.Header, expected: tuple[float | None, float | None], embedded: bytes
+    ) -> bool:
+        """Whether the points belong to the photo as it is stored: LabelMe shows imageData as it is, and here it is the
+        whole file, flag and all. Where it turns a photo (from 3.7 on), it embeds the turned one."""
+        unturned = header.orientation != 1 and images.agrees(header.stored_size, expected)
+        return unturned and images.has_bytes(self.root / path, embedded)
 
     def _closest(self, fitting: list[Photo], embedded: bytes) -> tuple[Photo, str | None]:
         """The photo that shows what imageData does; if none does, the first one, and how that differs."""
@@ -207,6 +232,11 @@ def _rank(photo: str) -> tuple[str, int]:
 def with_slashes(image_path: str | None) -> str:
     """A path as any system wrote it, with POSIX slashes."""
     return (image_path or "").replace("\\", "/").replace("\0", "")
+
+
+def _folded(name: str) -> str:
+    """A name without what systems change in it: case, and whether an accent is a letter's or a character by itself."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def is_absolute(image_path: str | None) -> bool:
@@ -262,7 +292,9 @@ def _doubts(
             )
 
 
-def _fall_back(file: str, record: AnnotationFile, failures: _Failures) -> tuple[Photo | None, list[Finding]]:
+def _fall_back(
+    file: str, named: str | None, record: AnnotationFile, failures: _Failures
+) -> tuple[Photo | None, list[Finding]]:
     """The embedded picture, since no photo fits; without one, the findings say why no photo does."""
     reasons = [str(error) for _, error in failures] or [f"imagePath is {record.image_path!r}"]
     if record.picture is not None:
@@ -271,7 +303,8 @@ def _fall_back(file: str, record: AnnotationFile, failures: _Failures) -> tuple[
         except ImageError as error:
             return None, [Finding(error.rule, file, "imageData", "; ".join([str(error), *reasons]))]
         path = posixpath.splitext(file)[0] + written.suffix
-        return Photo(path, written.size, embedded=True), [
+        origin = f"{named} {hashlib.sha256(record.picture).hexdigest()}" if named else None
+        return Photo(path, written.size, embedded=True, origin=origin), [
             Finding(Rule.PHOTO_WRITTEN_OUT, file, "imageData", "; ".join(reasons))
         ]
     rule = failures[0][1].rule if failures else Rule.PHOTO_MISSING

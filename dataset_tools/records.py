@@ -36,11 +36,13 @@ class Photo(msgspec.Struct, frozen=True, gc=False):
         path: with POSIX slashes, relative to the source's folder of photos; where ``embedded``, the name that it gets.
         size: (width, height) as shown.
         embedded: it exists in the annotation file only, and has to be written out.
+        origin: of an embedded one, where the file says that it lay, and what tells its bytes from all others.
     """
 
     path: str
     size: tuple[int, int]
     embedded: bool = False
+    origin: str | None = None
 
 
 class Sheet(msgspec.Struct, frozen=True, gc=False):

@@ -29,9 +29,14 @@ _POINTS: dict[str, tuple[int, int | None]] = {
     "circle": (2, 2),
     "oriented_rectangle": (4, 4),
     "mask": (2, 2),
+    "rotation": (4, 4),  # X-AnyLabeling's oriented rectangle
+    "quadrilateral": (4, 4),  # X-AnyLabeling's, too
 }
 _STROKES: dict[str, tuple[int, int | None]] = {"point": (1, 1), "line": (2, 2), "linestrip": (2, None)}
-_CORNERED = ("rectangle", "oriented_rectangle")  # with four points these are polygons
+_CORNERED = ("rectangle", "oriented_rectangle", "rotation", "quadrilateral")  # with four points these are polygons
+
+# A mask of its object's size is no larger than the photo; beyond this many times its pixels it is not even decoded.
+_LARGEST_MASK = 4
 
 # Detectron2's short side in training (INPUT.MIN_SIZE_TRAIN).
 TRAINING_SIZE = 800
@@ -236,7 +241,7 @@ def _outlines(kind: str, points: Polygon, options: ShapeOptions, notes: list[Not
 
 def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[Note]) -> Mask:
     """The mask of a mask shape on the photo's canvas."""
-    mask = _decode_mask(shape.mask)
+    mask = _decode_mask(shape.mask, most=min(MAX_PIXELS, _LARGEST_MASK * size[0] * size[1]))
     if not mask.any():
         raise Unusable(Rule.MASK_EMPTY, repr(shape.label.strip()))
     # The second corner is the last pixel of the mask, not the first behind it.
@@ -253,14 +258,18 @@ def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[No
     return pasted
 
 
-def _decode_mask(text: str | None) -> Mask:
-    """The mask in a base64 PNG. LabelMe 5.4 wrote mode 1, later mode L holding 0 and 1: any level but 0 is object."""
+def _decode_mask(text: str | None, most: int) -> Mask:
+    """The mask in a base64 PNG, of so many pixels at most.
+
+    LabelMe 5.4 wrote mode 1, later mode L holding 0 and 1: any level but 0 is object.
+    """
     if not text:
         raise Unusable(Rule.MASK_UNREADABLE, "there is none")
     try:
         with Image.open(io.BytesIO(pybase64.b64decode(text)), formats=("PNG",)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"it claims {image.width} x {image.height} pixels")
+            if image.width * image.height > most:
+                sizes = f"it claims {image.width} x {image.height} pixels"
+                raise ValueError(f"{sizes}; of a mask for this photo at most {most:,} are read")
             pixels = np.asarray(image)
     except UnidentifiedImageError as error:  # its message names an object in memory
         raise Unusable(Rule.MASK_UNREADABLE, "it is no PNG") from error

@@ -171,21 +171,24 @@ def _read_some(state: tuple[Source, Wishes, str], keys: Sequence[str]) -> list[_
     try:
         read = source.read(keys, wishes.shapes, wishes.max_size)
         places = store(folder, [_outlines(item.instances) if item else b"" for item, _ in read])
-        return [
-            (_packed(item, _look(source, item) if wishes.looks else None, place), item.labels, found)
-            if item
-            else (None, frozenset(), found)
-            for (item, found), place in zip(read, places)
-        ]
+        return [_packed(source, item, found, wishes.looks, place) for (item, found), place in zip(read, places)]
     finally:
         gc.enable()
 
 
-def _packed(item: AnnotatedPhoto, look: int | None, place: Place) -> bytes:
+def _packed(source: Source, item: AnnotatedPhoto | None, found: list[Finding], looks: bool, place: Place) -> _Packed:
+    if item is None:
+        return None, frozenset(), found
+    look = None
+    if looks:
+        try:
+            look = _look(source, item)
+        except images.ImageError as error:  # its header is in order, so nobody has noticed yet
+            found = [*found, Finding(error.rule, item.file, message=f"'{item.photo.path}': {error}")]
     counts = dict(Counter([instance.label for instance in item.instances]))
     needs_rle = any(not isinstance(instance.segmentation, list) for instance in item.instances)
     entry = Entry(item.file, item.photo, item.size, item.split, counts, needs_rle, look, place)
-    return msgspec.msgpack.encode(entry)
+    return msgspec.msgpack.encode(entry), item.labels, found
 
 
 def _outlines(instances: Sequence[Instance]) -> bytes:
@@ -195,9 +198,6 @@ def _outlines(instances: Sequence[Instance]) -> bytes:
     return labels + b"\n" + _ENCODER.encode_lines(outlines)
 
 
-def _look(source: Source, item: AnnotatedPhoto) -> int | None:
+def _look(source: Source, item: AnnotatedPhoto) -> int:
     photo = source.embedded(item.file).content if item.photo.embedded else source.photo_root / item.photo.path
-    try:
-        return look(images.thumbnail(photo))
-    except images.ImageError:
-        return None
+    return look(images.thumbnail(photo))

@@ -9,9 +9,11 @@ from PIL import Image
 
 from dataset_tools.__main__ import main
 from dataset_tools.check import check
+from dataset_tools.classes import LabelRules
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.shapes import ShapeOptions
+from dataset_tools.sources import open_source
 from dataset_tools.survey import Wishes
 
 
@@ -54,6 +56,27 @@ def test_check_changes_nothing(folder, square, shape, tmp_path):
     before = state(tmp_path)
     examine(folder)
     assert state(tmp_path) == before
+
+
+def test_a_photo_that_cannot_be_decoded_is_an_error(folder, square):
+    """Its header is whole: only who decodes it notices."""
+    for index in range(2):
+        folder.photo(f"{index}.jpg", size=(640, 480), seed=index)
+        folder.json(f"{index}.json", [square()], f"{index}.jpg", size=(640, 480))
+    path = folder.root / "1.jpg"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    errors = [item for item in examine(folder).findings if item.rule is Rule.PHOTO_UNREADABLE]
+    assert [item.file for item in errors] == ["1.json"]
+
+
+def test_labels_of_a_dataset_folder_that_may_mean_one_class(folder, square, codes):
+    for index, label in enumerate(("car", "Car", "ball1", "ball2")):
+        folder.pair(str(index), [square(label)], seed=index)
+    folder.convert(skip_bad=True)
+    found = check(open_source(folder.dataset), Wishes(ShapeOptions(LabelRules(open_source(folder.dataset).classes))))
+    assert {"LM053", "LM058"} <= codes(found.findings)
+    chosen = LabelRules(("car", "Car", "ball1", "ball2"))
+    assert not {"LM053", "LM058"} & codes(examine(folder, labels=chosen).findings), "the user has chosen these"
 
 
 def test_photos_that_look_alike_across_splits_are_said(folder, square):

@@ -173,10 +173,6 @@ def test_the_same_box_twice(look):
         ("car,12,8,20", "4 fields, not 8"),
         ("car,12,8,20,10,a.jpg,64,48,1", "9 fields, not 8"),
         ("car;12;8;20;10;a.jpg;64;48", "1 fields, not 8"),
-        ("car,left,8,20,10,a.jpg,64,48", "bbox_x is 'left', which is no number"),
-        ("car,nan,8,20,10,a.jpg,64,48", "bbox_x is 'nan', which is no number"),
-        ("car,12,8,20,10,a.jpg,64,", "image_height is '', which is no number"),
-        ("car,12,8,-20,10,a.jpg,64,48", "a box of -20 x 10"),
         ("car,12,8,20,10,,64,48", "no image_name"),
     ],
 )
@@ -184,6 +180,22 @@ def test_bad_lines(look, line, message):
     items, findings = look(*LINES, line)
     assert items == READ
     assert told(findings) == [(Rule.BAD_LINE, "boxes.csv", "line 4")]
+    assert findings[0].message == message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("car,left,8,20,10,a.jpg,64,48", "bbox_x is 'left', which is no number"),
+        ("car,nan,8,20,10,a.jpg,64,48", "bbox_x is 'nan', which is no number"),
+        ("car,12,8,20,10,a.jpg,64,", "image_height is '', which is no number"),
+        ("car,12,8,-20,10,a.jpg,64,48", "a box of -20 x 10"),
+    ],
+)
+def test_a_bad_line_of_a_photo_is_an_error_of_the_photo(look, line, message):
+    """Which goes as a whole with --skip-bad: what is left of it would be a photo with objects that nobody annotated."""
+    _, findings = look(*LINES, line)
+    assert told(findings) == [(Rule.BAD_LINE, "a.jpg", "line 4")]
     assert findings[0].message == message
 
 

@@ -144,6 +144,16 @@ def _(folder, make):
     return Expected("LM017")
 
 
+@case("17 two files that hold one photo")
+def _(folder, make):
+    path = folder.photo("elsewhere/a.jpg")
+    data = base64.b64encode(path.read_bytes()).decode()
+    path.unlink()
+    folder.json("a.json", [make.square()], "a.jpg", imageData=data)
+    folder.json("a copy.json", [make.square()], "a.jpg", imageData=data)
+    return Expected("LM012 LM017")
+
+
 @case("18 equal names in sub-folders")
 def _(folder, make):
     folder.pair("x/a", [make.square()])
@@ -316,6 +326,47 @@ def _(folder, make):
 def _(folder, make):
     folder.pair("a", [make.square(group_id="1")])
     return Expected("LM004")
+
+
+@case("41 numbers of other programs")
+def _(folder, make):
+    folder.pair("a", [make.square(group_id=1.0), make.square(left=30, group_id=1)], imageWidth=64.0)
+    return Expected("", 1, areas=[512])
+
+
+@case("X-AnyLabeling's rectangles")
+def _(folder, make):
+    corners = [[20, 8], [30, 18], [20, 28], [10, 18]]
+    shapes = [make.shape("car", corners, kind, direction=0.79) for kind in ("rotation", "quadrilateral")]
+    folder.pair("a", [shapes[0], shapes[1] | {"label": "bus"}])
+    return Expected("", 2, areas=[200, 200])
+
+
+@case("a mask many times as large as the photo")
+def _(folder, make):
+    folder.pair("a", [make.mask("car", np.ones((200, 200)))])
+    return Expected("LM041")
+
+
+@case("a dataset inside the folder")
+def _(folder, make):
+    folder.pair("a", [make.square()])
+    folder.convert(folder.root / "datasets/made", images="copy")
+    return Expected("LM025", 1, files=["a.jpg"])
+
+
+@case("a named pipe")
+def _(folder, make):
+    folder.pair("a", [make.square()])
+    os.mkfifo(folder.root / "b.json")
+    return Expected("LM001")
+
+
+@case("sub-folders named as others name them")
+def _(folder, make):
+    folder.pair("Train/a", [make.square()])
+    folder.pair("valid/b", [make.square()])
+    return Expected("", 2, images=2)
 
 
 @case("42 nested parts")

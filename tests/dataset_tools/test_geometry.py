@@ -294,3 +294,21 @@ def test_rounding_leaves_hundredths_and_no_negative_zero():
     polygon = geometry.rounded(np.array([(-0.001, 0.004), (10.123456, 0), (10.1249, 5), (0, 5)]))
     assert polygon.tolist() == [[0.0, 0.0], [10.12, 0.0], [10.12, 5.0], [0.0, 5.0]]
     assert not np.signbit(polygon).any()
+
+
+def test_the_stroke_of_a_scribble_is_as_wide_as_the_pen():
+    """Hundreds of lines that cross each other: more than could be joined into one outline."""
+    line = np.random.default_rng(1).uniform(5, 75, (60, 2))
+    distance = np.min([distance_to_outline(centres(), line[i : i + 2]) for i in range(59)], axis=0)
+    mask = pixels([piece for outline in geometry.stroke(line, 3) for piece in geometry.clip(outline, SIZE)])
+    assert_same_but_for_the_edge(mask, distance < 1.5, np.abs(distance - 1.5), 0.55)
+    assert len(geometry.stroke(np.random.default_rng(1).uniform(5, 75, (400, 2)), 3)) == 399
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 30)] * 2), min_size=2, max_size=6))
+def test_nesting_counts_the_larger_masks_that_hold_one(boxes):
+    corners = [[(x, y), (x + w, y), (x + w, y + h), (x, y + h)] for x, y, w, h in boxes]
+    masks = [pixels([np.array(polygon, dtype=float)]) for polygon in corners]
+    expected = [sum((one <= other).all() and (one != other).any() for other in masks) for one in masks]
+    assert geometry.nesting([geometry.encode(mask) for mask in masks]) == expected

@@ -1,6 +1,7 @@
 """Sizes as shown, against Detectron2's own reader; embedded pictures in the points' frame."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -67,11 +68,25 @@ def test_no_pixel_of_a_png_is_decoded_for_its_size(tmp_path):
         images.load_photo(path)
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "P", "L", "1", "I;16"])
+@pytest.mark.parametrize("mode", ["RGBA", "P", "L", "1"])
 def test_pictures_of_any_mode_and_name(tmp_path, mode):
     path = tmp_path / "a.jpg"  # that it is a PNG is seen inside
     Image.new(mode, SIZE).save(path, "PNG")
     assert images.read_header(path).size == SIZE
+
+
+def test_a_picture_that_detectron2_sees_white_is_refused(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((48, 64), 3000, dtype=np.uint16)).save(path)
+    assert (read_image(str(path), "BGR") == 255).all()
+    with pytest.raises(images.ImageError, match="8 bits"):
+        images.read_header(path)
+
+
+def test_nobody_waits_for_the_writer_of_a_named_pipe(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(images.ImageError):
+        images.read_header(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize("orientation", [2, 6])

@@ -132,6 +132,13 @@ def test_other_encoding():
     assert labelme.decode(content, "gbk").shapes[0].label == "车"
 
 
+@pytest.mark.parametrize("encoding", ["gbk", "utf-16-le"])
+def test_new_files_beside_those_of_another_encoding(encoding):
+    text = json.dumps({"shapes": [{"label": "苹果"}]}, ensure_ascii=False)
+    for content in (text.encode(), text.encode(encoding)):
+        assert labelme.decode(content, encoding).shapes[0].label == "苹果"
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "9" * 5000])
 def test_numbers_that_json_does_not_know_come_through(number):
     content = b'{"shapes": [{"label": "a", "points": [[1, %s]], "group_id": 3}]}' % number.encode()

@@ -351,6 +351,17 @@ def test_groups_never_part(folder, square):
     assert set.union(*of_scene.values()) == {"train", "val", "test"}
 
 
+def test_groups_go_by_the_names_of_photos(folder, square):
+    for index in range(8):
+        folder.photo(f"photos/scene{index % 2}_{index}.jpg", seed=index)
+        folder.json(f"files/annotation{index}.json", [square()], f"../photos/scene{index % 2}_{index}.jpg")
+    folder.convert(group=r"scene(\d+)_", fractions=(0.5, 0.5, 0.0))
+    scenes = [
+        {image["file_name"].partition("_")[0] for image in folder.split(split)["images"]} for split in ("train", "val")
+    ]
+    assert sorted(map(sorted, scenes)) == [["photos/scene0"], ["photos/scene1"]]
+
+
 def test_groups_of_a_folder_that_is_split_are_refused(folder, square):
     folder.pair("train/a", [square()])
     with pytest.raises(UserError, match="--group"):

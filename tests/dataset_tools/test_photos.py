@@ -141,6 +141,35 @@ def test_a_photo_annotated_unturned_is_an_error_that_says_so(folder):
     assert findings[0].rule is Rule.SIZE_MISMATCH and "EXIF orientation 6" in findings[0].message
 
 
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_points_on_the_bytes_of_a_photo_with_a_flag_belong_to_the_photo_unturned(folder, orientation):
+    """LabelMe shows imageData as it is stored, and sizes cannot tell."""
+    path = folder.photo("a.jpg", orientation=orientation)
+    data = base64.b64encode(path.read_bytes()).decode()
+    photo, findings = find(folder, "a.json", record("a.jpg", SIZE, data))
+    assert photo.embedded and photo.path == "a.png"  # written out without the flag
+    assert [finding.rule for finding in findings] == [Rule.PHOTO_WRITTEN_OUT]
+    assert f"EXIF orientation {orientation}" in findings[0].message
+
+
+def test_a_letter_and_its_accent_may_be_one_character_or_two(folder):
+    """macOS takes names apart; other systems leave them as they are."""
+    folder.photo("photos/caf\u00e9.jpg")
+    photo, findings = find(folder, "files/b.json", record("cafe\u0301.jpg"))
+    assert photo.path == "photos/caf\u00e9.jpg" and [item.rule for item in findings] == [Rule.PHOTO_ELSEWHERE]
+
+
+def test_a_link_that_is_no_photo_of_the_folder_leads_nowhere(folder, tmp_path):
+    """It is hidden, so what it leads to is not among the photos."""
+    (tmp_path / "elsewhere").mkdir()
+    folder.photo("a.jpg").rename(tmp_path / "elsewhere/a.jpg")
+    (folder.root / ".up").symlink_to(tmp_path / "elsewhere")
+    folder.json("b.json", [], ".up/a.jpg")
+    finder = PhotoFinder(folder.root, set(), folder.root, ["b.json"])
+    photo, findings = finder.find("b.json", record(".up/a.jpg"))
+    assert photo is None and [item.rule for item in findings] == [Rule.PHOTO_LEAVES_ROOT]
+
+
 def test_turned_size_agrees(folder):
     folder.photo("a.jpg", orientation=6)
     photo, findings = find(folder, "a.json", record("a.jpg", SIZE[::-1]))
