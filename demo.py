@@ -49,9 +49,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--half", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a CPU")
     parser.add_argument("--tile", type=int, metavar="PX", help="look at photos in overlapping tiles of PX x PX pixels")
-    parser.add_argument(
-        "--overlap", type=float, default=0.2, metavar="SHARE", help="of neighbouring tiles (default: %(default)s)"
-    )
+    parser.add_argument("--overlap", type=float, metavar="SHARE", help="of neighbouring tiles (default: 0.2)")
     parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="configuration keys and their values"
     )

@@ -158,7 +158,7 @@ def standalone(content: bytes | None, expected: tuple[int | None, int | None] = 
     LabelMe shows embedded bytes without regard to an EXIF flag in them, and turns a photo before it embeds it; so the
     points belong to the bytes as stored. A reader that honours the flag would turn them (again): a picture with a flag
     is therefore stored anew, as PNG, without it. Only where the file's own sizes say that the points belong to the
-    turned picture, the bytes are left alone.
+    turned picture, it is kept as it is shown.
 
     Args:
         content: the picture file.
@@ -180,7 +180,8 @@ def standalone(content: bytes | None, expected: tuple[int | None, int | None] = 
         image.load()
         if header.format in _KEPT_FORMATS and not flagged:
             return Standalone(content, _KEPT_FORMATS[header.format], size)
-        return Standalone(_as_png(image), ".png", size)
+        # A PNG without a flag: what belongs to the turned picture has to be turned now.
+        return Standalone(_as_png(image if flagged else turned(image, header.orientation)), ".png", size)
 
 
 def is_photo_name(name: str) -> bool:

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 CAMERA = 0  # the first one, as in Detectron2's demo
 Item = TypeVar("Item")
 
+# Of neighbouring tiles, if the user says nothing.
+OVERLAP = 0.2
+
 
 @dataclass(frozen=True)
 class DemoOptions:
@@ -40,7 +43,7 @@ class DemoOptions:
         confidence_threshold: what scores less is left out.
         batch_size: photos, frames or tiles that the model gets at a time.
         half: see ``Predictor``.
-        tile, overlap: see ``detect_in_tiles``; no tiles where ``tile`` is None.
+        tile, overlap: see ``detect_in_tiles``; no tiles where ``tile`` is None; an overlap of None is OVERLAP.
     """
 
     config_file: str
@@ -54,7 +57,11 @@ class DemoOptions:
     batch_size: int = 1
     half: bool = False
     tile: int | None = None
-    overlap: float = 0.2
+    overlap: float | None = None
+
+
+def _overlap(options: DemoOptions) -> float:
+    return OVERLAP if options.overlap is None else options.overlap
 
 
 def run(options: DemoOptions) -> int:
@@ -71,7 +78,9 @@ def _check(options: DemoOptions) -> None:
     if options.batch_size < 1:
         raise UserError(f"--batch-size is {options.batch_size}", remedy="Use 1 or more photos at a time")
     if options.tile is not None:
-        check_tiling(options.tile, options.overlap)
+        check_tiling(options.tile, _overlap(options))
+    elif options.overlap is not None:
+        raise UserError("--overlap is of tiles, and there are none", remedy="Add --tile, or leave it out")
     if not options.input and set(options.save) != {"pictures"}:
         raise UserError(
             f"--save {' '.join(options.save)} is for photos",
@@ -152,7 +161,7 @@ def _detector(predictor: Predictor, options: DemoOptions) -> Callable[[Sequence[
     if options.tile is None:
         return predictor.detect
     in_tiles = partial(
-        detect_in_tiles, predictor.detect, side=options.tile, overlap=options.overlap, batch_size=options.batch_size
+        detect_in_tiles, predictor.detect, side=options.tile, overlap=_overlap(options), batch_size=options.batch_size
     )
     return lambda photos: [in_tiles(photo) for photo in photos]
 

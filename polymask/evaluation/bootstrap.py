@@ -17,6 +17,9 @@ LEVEL = 0.95
 # Numbers in an array that is worked on at once: 4 MB of them, which processors' caches are good for.
 _AT_ONCE = 2**20
 
+# Of each of the FIGURES, the index of the sizes that it is about.
+_AREA_OF_FIGURE = (0, 0, 0, 1, 2, 3, 0, 0, 0, 1, 2, 3)
+
 
 def bootstrap_interval(judge: Judged, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
     """The 95 % interval of AP at IoU .50:.95 of all classes, in percent: see ``intervals``."""
@@ -36,11 +39,14 @@ def intervals(matches: Matches, samples: int = SAMPLES, seed: int = 0) -> list[d
         seed: of the drawings.
 
     Returns:
-        For each class, and last for all of them: figure -> interval in percent. A figure that no drawing defines has
-        none.
+        For each class, and last for all of them: figure -> interval in percent. A figure has none if fewer than two
+        photos have something to find: how much photos differ cannot be told from one.
     """
     figures = drawn_figures(matches, drawings(matches.photos, samples, seed))
-    return [dict(_intervals(figures[:, index])) for index in range(matches.classes + 1)]
+    photos = (matches.wanted > 0).sum(axis=2)  # (A, K)
+    every = (matches.wanted > 0).any(axis=1).sum(axis=1)  # (A,)
+    enough = np.column_stack([photos, every]) > 1
+    return [dict(_intervals(figures[:, index], enough[_AREA_OF_FIGURE, index])) for index in range(matches.classes + 1)]
 
 
 def drawings(photos: int, samples: int, seed: int) -> NDArray[np.int64]:
@@ -73,10 +79,10 @@ def drawn_figures(matches: Matches, weights: NDArray[np.int64]) -> NDArray[np.fl
     return figures
 
 
-def _intervals(figures: NDArray[np.float64]) -> Iterator[tuple[str, Interval]]:
-    for name, values in zip(FIGURES, figures.T, strict=True):
+def _intervals(figures: NDArray[np.float64], enough: NDArray[np.bool_]) -> Iterator[tuple[str, Interval]]:
+    for name, values, has_photos in zip(FIGURES, figures.T, enough, strict=True):
         defined = values[~np.isnan(values)]
-        if defined.size:
+        if defined.size and has_photos:
             low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
             yield name, Interval(float(low), float(high))
 

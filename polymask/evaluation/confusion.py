@@ -1,4 +1,4 @@
-"""What is taken for what: annotated classes against predicted ones, with what is missed and what is invented."""
+"""What is taken for what: annotated classes against predicted ones, with what is missed and what matches none."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def confusion_of(
 
     Correct detections and their annotations are on the diagonal. Then each other detection, by confidence, takes the
     annotation that is left and that it overlaps most, if the IoU is .5: taken for another class. What is left over is
-    missed (last column) or invented (last row). So each annotation counts once in its row, each detection in its
-    column.
+    missed (last column) or matches no annotation (last row). So each annotation counts once in its row, each detection
+    in its column.
 
     Args:
         overlaps: (d, g) IoUs.

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from dataset_tools.coco import Annotation, CocoFile, Image, Rle, read_coco
 from dataset_tools.errors import EXIT_DATA, UserError
+from polymask.evaluation.codes import unsound
 
 TASKS = ("bbox", "segm")
 
 # pycocotools 2.0.11 keeps the number of masks of which it is asked the area in a byte.
 _AREAS_AT_ONCE = 255
+
+# px: no photo is so large, and areas of such boxes can still be computed.
+_LARGEST_COORDINATE = 1e6
 
 _EVALUATE_AGAIN = "Evaluate the model on this dataset again: train_net.py --eval-only"
 
@@ -167,6 +171,10 @@ def _found(found: list[Detection], truth: Truth, file: Path | None) -> Objects:
     order = np.lexsort((-score, photo))  # which keeps the order of what is equal
     category = np.array([classes[detection.category_id] for detection in found], dtype=np.int64)
     box = np.array([detection.bbox for detection in found], dtype=np.float64).reshape(-1, 4)
+    if not (np.abs(box) <= _LARGEST_COORDINATE).all() or (box[:, 2:] < 0).any():
+        raise UserError("a box is no box", file=file, remedy=_EVALUATE_AGAIN, exit_code=EXIT_DATA)
+    if file:  # those of a model that has just run are pycocotools' own
+        _check_codes(found, photo, truth, file)
     masks = [found[position].segmentation.counts for position in order.tolist()]
     photo = photo[order]
     starts = np.searchsorted(photo, np.arange(len(truth.photos) + 1))
@@ -202,6 +210,19 @@ def _check(
         remedy=_EVALUATE_AGAIN,
         exit_code=EXIT_DATA,
     )
+
+
+def _check_codes(found: list[Detection], photo: NDArray[np.int64], truth: Truth, file: Path) -> None:
+    pixels = np.array([image.height * image.width for image in truth.photos], dtype=np.int64)
+    bad = unsound([detection.segmentation.counts for detection in found], pixels[photo])
+    if bad is not None:
+        raise UserError(
+            "the code of the mask is damaged",
+            file=file,
+            place=f"[{bad}]",
+            remedy=_EVALUATE_AGAIN,
+            exit_code=EXIT_DATA,
+        )
 
 
 def codes(masks: Iterable[bytes | str], image: Image) -> list[dict]:

@@ -105,7 +105,7 @@ class Analysis(Struct, frozen=True):
         thresholds: class -> the confidence in use.
         thresholds_from: "val", "this split" or "default".
         confusion: rows are annotated classes and background, columns predicted ones and background. The last column
-            is missed, the last row invented.
+            is missed, the last row matches no annotation.
         errors: kind -> AP50 of masks, in points, that would be gained without the mistakes of that kind.
         mean_iou: of the masks matched at the thresholds in use, in percent.
         photos_detail: in the order of their ids.

@@ -68,12 +68,12 @@ class Advice(Struct, frozen=True):
 
 
 class Outcomes(Struct, frozen=True):
-    """At the confidence in use: objects found and named rightly, named wrongly, missed; and detections of nothing."""
+    """At the confidence in use: objects found and named rightly, named wrongly, missed; detections that match none."""
 
     right: int
     confused: int
     missed: int
-    invented: int
+    unmatched: int
 
 
 def summary(analysis: Analysis) -> list[str]:
@@ -100,8 +100,9 @@ def summary(analysis: Analysis) -> list[str]:
     sentences.append(
         f"At the confidence in use, {found.right} of {_count(analysis.instances, 'object')} "
         f"{'is' if analysis.instances == 1 else 'are'} found and named rightly, "
-        f"{found.confused} taken for another class and {found.missed} missed; {_count(found.invented, 'detection')} "
-        f"{'is' if found.invented == 1 else 'are'} of something that nobody annotated."
+        f"{found.confused} taken for another class and {found.missed} missed; {_count(found.unmatched, 'detection')} "
+        f"{'matches' if found.unmatched == 1 else 'match'} no annotation: nothing is there, or it is found already, or "
+        "the mask is badly placed."
     )
     if analysis.mean_iou is not None:
         sentences.append(f"The masks found cover their objects with a mean IoU of {analysis.mean_iou:.0f} %.")
@@ -253,13 +254,15 @@ def _loose_masks(analysis: Analysis) -> Iterator[Advice]:
 
 
 def _small(analysis: Analysis, run: RunRecord) -> Iterator[Advice]:
-    small = analysis.segm.APs.value
+    small, interval = analysis.segm.APs.value, analysis.segm.APs.interval
     others = [figure.value for figure in (analysis.segm.APm, analysis.segm.APl) if figure.value is not None]
-    if small is not None and others and max(others) - small >= SMALL_LAGGING:
+    # Without an interval there are no two photos with small objects: too few to give advice on.
+    if small is not None and interval and others and max(others) - small >= SMALL_LAGGING:
         size = in_words(run.settings.get("INPUT.MIN_SIZE_TEST"))
         yield Advice(
             "",
-            f"Small objects (under 32 x 32 pixels) have a mask AP of {small:.0f}, larger ones up to {max(others):.0f}",
+            f"Small objects (under 32 x 32 pixels) have a mask AP of {small:.0f} (between "
+            f"{interval.low:.0f} and {interval.high:.0f}), larger ones up to {max(others):.0f}",
             f"Raise `INPUT.MIN_SIZE_TRAIN` and `INPUT.MIN_SIZE_TEST` (now {size}), so that they cover more pixels.",
         )
 

@@ -146,6 +146,8 @@ def verdict(first: str, other: str, analysis: Analysis, before: Analysis, interv
     if "AP" not in intervals:
         return sentence + "."
     low, high = intervals["AP"].low, intervals["AP"].high
+    if low == high == 0:
+        return sentence + ", whichever photos are drawn."
     doubt = "which may be chance" if low <= 0 <= high else "more than the choice of photos explains"
     return f"{sentence}; the difference is somewhere between {signed(low)} and {signed(high)} (95 %), {doubt}."
 

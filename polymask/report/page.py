@@ -32,8 +32,8 @@ KINDS_IN_WORDS = {
     "missed": "an annotated object that nothing found",
 }
 _THRESHOLDS_IN_WORDS = {
-    "val": "the one with the best F1 on VAL",
-    "this split": "the one with the best F1 on this split itself, which flatters it a little: VAL is not evaluated",
+    "val": "the one with the best F1 on VAL; for a class of which VAL tells none, on this split",
+    "this split": "the one with the best F1 on this split itself, which flatters it a little: VAL tells none",
     "default": "0.5, since no split tells a better one",
 }
 

@@ -70,9 +70,16 @@ def draw_pair(
         Two pictures of the same size, (H, W, 3) uint8, BGR.
 
     Raises:
-        UserError: the photo cannot be read.
+        UserError: the photo cannot be read, or is another one by now.
     """
     photo = read_photo(Path(record["file_name"]))
+    size, expected = photo.shape[:2], (record["height"], record["width"])
+    if size != expected:
+        raise UserError(
+            f"the photo is {size[1]} x {size[0]} px, and in the dataset {expected[1]} x {expected[0]} px",
+            file=record["file_name"],
+            remedy="Put the photo that was converted in its place, or convert again",
+        )
     predictions = instances_of(detections, photo.shape[:2])
     return draw_annotations(photo, record, metadata, width), draw_predictions(photo, predictions, metadata, width)
 

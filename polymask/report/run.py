@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -174,10 +175,17 @@ def _plain(value: object) -> object:
 
 def _curves(history: Path) -> dict[str, Curve]:
     """Every column of a history with its numbers; where there is none, or NaN, the point is left out."""
-    columns, rows = read_history(history)
     curves = {}
-    for name in columns:
-        points = ((int(row["iteration"]), float(row[name])) for row in rows if row[name])
-        if name != "iteration" and (curve := tuple(p for p in points if math.isfinite(p[1]))):
-            curves[name] = curve
+    try:
+        columns, rows = read_history(history)
+        for name in columns:
+            points = ((int(row["iteration"]), float(row[name])) for row in rows if row[name])
+            if name != "iteration" and (curve := tuple(p for p in points if math.isfinite(p[1]))):
+                curves[name] = curve
+    except (ValueError, TypeError, csv.Error) as error:  # ValueError: no number, or no text
+        raise UserError(
+            f"this is no history of a training: {error}",
+            file=history,
+            remedy="Restore it, or delete it: then the report has no curves",
+        ) from error
     return curves

@@ -51,7 +51,7 @@ def make_pool(root: Path, annotated: Iterable[Path]) -> Pool:
         UserError: there is no such folder, there is no photo in it, or all of them are annotated.
     """
     check_folder(root, "Name the folder of the photos without annotations")
-    names = sorted(list_folder(root)[1])
+    names = sorted(list_folder(root).photos)
     if not names:
         raise UserError("there is no photo in this folder", file=root, remedy="Name the folder of the photos")
     inside = annotated_in(root)
@@ -73,7 +73,7 @@ def annotated_in(folder: Path) -> set[Path]:
         UserError: there is no such folder.
     """
     check_folder(folder)
-    files, photos = list_folder(folder)
+    files, photos, _ = list_folder(folder)
     stems = {file.removesuffix(Path(file).suffix) for file in files}
     named = {folder / photo for photo in photos if photo in stems or photo.removesuffix(Path(photo).suffix) in stems}
     return named | {photo for file in files if (photo := _led_to(folder / file))}

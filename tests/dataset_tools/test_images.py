@@ -144,11 +144,16 @@ def test_embedded_bytes_are_shown_as_stored_whatever_flag_they_carry(tmp_path, f
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_embedded_bytes_that_were_annotated_turned_stay_turned(orientation):
+@pytest.mark.parametrize("format", ["JPEG", "WEBP"])  # which stays as it is, and which becomes a PNG
+def test_embedded_bytes_that_were_annotated_turned_stay_turned(tmp_path, format, orientation):
     """Only the sizes in the file can say so."""
-    written = images.standalone(bytes_of(marked(), "JPEG", exif=exif(orientation)), SIZE[::-1])
-    assert written.size == SIZE[::-1]
-    assert images.read_header(written.content).size == SIZE[::-1]
+    original = tmp_path / "original"
+    original.write_bytes(bytes_of(marked(), format, exif=exif(orientation)))
+    written = images.standalone(original.read_bytes(), SIZE[::-1])
+    path = tmp_path / f"a{written.suffix}"
+    path.write_bytes(written.content)
+    assert written.size == SIZE[::-1] == images.read_header(written.content).size
+    assert np.array_equal(read_image(str(path), "RGB"), read_image(str(original), "RGB"))
 
 
 def test_embedded_bytes_without_a_flag_are_copied():

@@ -115,12 +115,14 @@ def test_intervals_are_the_percentiles_of_the_drawings_that_define_a_figure(judg
     for row in range(3):
         for index, name in enumerate(FIGURES):
             values = figures[:, row, index][~np.isnan(figures[:, row, index])]
-            if values.size:
+            of_one_photo = row == 1 or name in ("APs", "ARs")  # that of class b
+            if values.size and not of_one_photo:
                 expected = np.percentile(values, [2.5, 97.5])
                 assert (spread[row][name].low, spread[row][name].high) == pytest.approx(tuple(expected))
             else:
                 assert name not in spread[row]
-    assert "APl" not in spread[0] and (spread[1]["AP"].low, spread[1]["AP"].high) == pytest.approx((100, 100))
+    assert "APl" not in spread[0]
+    assert spread[1] == {}, "one photo says nothing of how much photos differ"
 
 
 def test_a_perfect_model_has_no_spread(judge):
