@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -131,12 +132,19 @@ def resolve_device(cfg: CfgNode) -> None:
     """``auto`` becomes the GPU where there is one, else the CPU.
 
     The configuration of a run on a GPU can be used on a machine without one.
+
+    Raises:
+        UserError: it is no device of PyTorch's.
     """
     if cfg.MODEL.DEVICE == AUTO:
         cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
     elif cfg.MODEL.DEVICE.startswith("cuda") and not torch.cuda.is_available():
         log.warning("MODEL.DEVICE is %s, and PyTorch finds no GPU here: using the CPU.", cfg.MODEL.DEVICE)
         cfg.MODEL.DEVICE = "cpu"
+    try:
+        torch.device(cfg.MODEL.DEVICE)
+    except RuntimeError as error:
+        raise UserError(f"MODEL.DEVICE is {cfg.MODEL.DEVICE}", remedy=f"Use {AUTO}, cpu, cuda or cuda:1") from error
 
 
 def resolve_dataset(cfg: CfgNode, card: Card) -> None:
@@ -287,9 +295,10 @@ def _with_consequences(overrides: list[str]) -> list[str]:
 
 def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:
     text = str(error).strip("'\"")
-    unknown = text.removeprefix("Non-existent config key: ") if text.startswith("Non-existent") else None
+    unknown = re.fullmatch(r"Non-existent (?:config )?key: (.*)", text)  # of a file, or of the command line
     if unknown is None:
         return UserError(text, file=file, remedy="Correct this value; configs/ has examples of each key")
+    unknown = unknown[1]
     nearest = difflib.get_close_matches(unknown, [key for key, _ in flat_items(cfg)], n=1, cutoff=0)
     return UserError(f"there is no key {unknown}", file=file, remedy=f"The nearest known one is {nearest[0]}")
 

@@ -111,6 +111,11 @@ def _wrong_solver(cfg: CfgNode) -> Iterator[tuple[str, str]]:
 
 def _wrong_batch(cfg: CfgNode, processes: int) -> Iterator[tuple[str, str]]:
     batch, parts = cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.ACCUMULATION_STEPS
+    if cfg.SOLVER.REFERENCE_IMS_PER_BATCH < 0:
+        yield (
+            f"SOLVER.REFERENCE_IMS_PER_BATCH is {cfg.SOLVER.REFERENCE_IMS_PER_BATCH}",
+            "Use the images a batch that SOLVER.BASE_LR is meant for, or 0: then it is not scaled",
+        )
     if batch % processes:
         yield (
             f"SOLVER.IMS_PER_BATCH is {batch}, for {processes} processes",

@@ -11,10 +11,21 @@ from detectron2.structures import BoxMode
 from dataset_tools.errors import UserError
 
 
+# Detectron2's, for T.RandomCrop.
+CROP_TYPES = ("relative_range", "relative", "absolute", "absolute_range")
+
+
 def check_augmentation_keys(cfg: CfgNode) -> None:
     """Raises a UserError for values that no augmentation can have."""
     low, high = cfg.INPUT.SCALE_JITTER.RANGE
+    crop, sizes = cfg.INPUT.CROP, cfg.INPUT.CROP.SIZE
+    in_pixels = str(crop.TYPE).startswith("absolute")
+    fits = len(sizes) == 2 and all(isinstance(side, int) and side > 0 if in_pixels else 0 < side <= 1 for side in sizes)
     wrong = {
+        "INPUT.CROP.TYPE": crop.TYPE not in CROP_TYPES and f"Use {', '.join(CROP_TYPES[:-1])} or {CROP_TYPES[-1]}",
+        "INPUT.CROP.SIZE": crop.ENABLED
+        and not fits
+        and f"For INPUT.CROP.TYPE {crop.TYPE} use {'pixels, as [200, 200]' if in_pixels else 'shares, as [0.9, 0.9]'}",
         "INPUT.SCALE_JITTER.RANGE": not 0 < low <= high and "Use two factors above 0, the smaller first",
         "INPUT.SCALE_JITTER.SIZE": cfg.INPUT.SCALE_JITTER.SIZE < 1 and "Use a number of pixels",
         "INPUT.COLOR_JITTER": not 0 <= cfg.INPUT.COLOR_JITTER < 1 and "Use a number from 0 to below 1",

@@ -29,7 +29,6 @@ from polymask.config_warnings import Facts, training_doubts
 from polymask.data.loader import build_train_loader
 from polymask.engine.checkpoint import BACKBONE_ONLY_KEY
 from polymask.engine.distributed import reduce_flag
-from polymask.engine.hooks.finite_loss import FiniteLoss
 from polymask.engine.hooks.progress_bar import peak_memory_gib
 from polymask.engine.trainer import Trainer
 from polymask.engine.training_plan import (
@@ -113,7 +112,7 @@ class Rehearsal(Trainer):
         super().__init__(cfg)
 
     def build_hooks(self) -> list[HookBase]:
-        return [hook for hook in (hooks.LRScheduler(), FiniteLoss(), self._average, self.watch) if hook]
+        return [hook for hook in (hooks.LRScheduler(), self._finite_loss, self._average, self.watch) if hook]
 
     def run(self) -> Costs:
         """The first iterations of the training, and the first photos of an evaluation."""

@@ -235,8 +235,14 @@ def test_the_same_thing_said_twice_is_an_error(one, other):
 
 
 def test_an_unknown_key_names_the_nearest_known_one():
-    with pytest.raises(UserError, match="SOLVER.BASE_RL.* SOLVER.BASE_LR"):
-        load_config(BASE, ["SOLVER.BASE_RL", "0.1"])
+    for unknown in ("SOLVER.BASE_LRR", "SOLVER.BASE_RL"):
+        with pytest.raises(UserError, match=f"there is no key {unknown}. The nearest known one is SOLVER.BASE_LR"):
+            load_config(BASE, [unknown, "0.1"])
+
+
+def test_a_device_that_there_is_not():
+    with pytest.raises(UserError, match="MODEL.DEVICE is gpu"):
+        resolve_device(load_config(BASE, ["MODEL.DEVICE", "gpu"]))
 
 
 @pytest.mark.parametrize("overrides", [["SOLVER.MAX_ITER", "many"], ["SOLVER.MAX_ITER"]])

@@ -40,6 +40,7 @@ def test_nothing_is_wrong_with_the_recipes(config):
         (["SOLVER.WARMUP_SHARE", "1.0"], "warm-up has 1600 of 1600"),
         (["SOLVER.EMA_DECAY", "1.0"], "EMA_DECAY"),
         (["SOLVER.ADAM_BETAS", "(0.9, 1.0)"], "ADAM_BETAS"),
+        (["SOLVER.REFERENCE_IMS_PER_BATCH", "-2"], "REFERENCE_IMS_PER_BATCH is -2"),
         (["SOLVER.ACCUMULATION_STEPS", "2"], "ACCUMULATION_STEPS is 2"),
         (["SOLVER.ACCUMULATION_STEPS", "0"], "ACCUMULATION_STEPS is 0"),
         ([*COSINE, "SOLVER.STEPS", "(10,)"], "has no steps"),

@@ -147,3 +147,16 @@ def test_values_that_no_augmentation_can_have(configuration, key, value):
     with pytest.raises(UserError, match=f"INPUT.{key} is"):
         check_augmentation_keys(configuration(f"INPUT.{key}", value))
     check_augmentation_keys(configuration())
+
+
+@pytest.mark.parametrize(
+    ("crop", "size", "words"),
+    [("absolute", "[0.9, 0.9]", "CROP.SIZE is .* use pixels"), ("relative", "[200, 200]", "CROP.SIZE is .* use shares"),
+     ("relative_range", "[0.9]", "CROP.SIZE is"), ("Absolute", "[9, 9]", "CROP.TYPE is Absolute")],
+)  # fmt: skip
+def test_crops_that_there_are_not(configuration, crop, size, words):
+    overrides = ("INPUT.CROP.ENABLED", "True", "INPUT.CROP.TYPE", crop, "INPUT.CROP.SIZE", size)
+    with pytest.raises(UserError, match=words):
+        check_augmentation_keys(configuration(*overrides))
+    for crop, size in (("absolute", "[90, 90]"), ("relative", "[0.9, 1.0]")):
+        check_augmentation_keys(configuration(*overrides[:2], "INPUT.CROP.TYPE", crop, "INPUT.CROP.SIZE", size))

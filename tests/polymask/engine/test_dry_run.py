@@ -144,6 +144,12 @@ def test_weights_that_do_not_fit_are_an_error_now(train, trained, folder):
         train(*weights, flags=["--dry-run"])
 
 
+def test_a_rate_at_which_the_model_breaks_is_an_error_now(train):
+    rate = ("SOLVER.BASE_LR", "1e30", "SOLVER.CLIP_GRADIENTS.ENABLED", "False", "SOLVER.WARMUP_SHARE", "0.0")
+    with pytest.raises(UserError, match="NaN or infinite"):
+        train(*rate, "SOLVER.MAX_ITER", "20", flags=["--dry-run"])
+
+
 def test_copies(tmp_path):
     contents = {"a": b"one", "b": b"two", "c": b"three", "d": b"two", "e": b"six", "f": b"none of this size"}
     for name, content in contents.items():
