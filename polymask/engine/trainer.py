@@ -16,6 +16,7 @@ from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 
+from dataset_tools.errors import UserError
 from polymask.data.loader import build_train_loader
 from polymask.engine.checkpoint import Checkpointer, load_trained_model
 from polymask.engine.distributed import wrap
@@ -155,10 +156,22 @@ class Trainer(DefaultTrainer):
         return [hook for hook in (*built, Interruption(checkpoints)) if hook]
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """See ``DefaultTrainer.resume_or_load``; says so where there is nothing to resume."""
+        """See ``DefaultTrainer.resume_or_load``; says so where there is nothing to resume.
+
+        Raises:
+            UserError: some processes have a checkpoint and others none, or another one: they would wait for each other
+                for ever.
+        """
         if resume and not self.checkpointer.has_checkpoint():
             log.warning("--resume: %s has no checkpoint, so the training starts at its beginning.", self.cfg.OUTPUT_DIR)
         super().resume_or_load(resume)
+        starts = comm.all_gather(self.start_iter)
+        if len(set(starts)) > 1:
+            raise UserError(
+                f"the processes would begin at different iterations: {', '.join(map(str, starts))}",
+                file=self.cfg.OUTPUT_DIR,
+                remedy="Use an OUTPUT_DIR that all machines share, or copy the checkpoints to each of them",
+            )
         write_config(self.cfg)
 
     def train(self) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -250,6 +251,21 @@ def test_two_machines_evaluate_as_one_process_does(tiny_dataset, trained, evalua
     for machine in machines:
         ended(machine)
     assert (tmp_path / "results.json").read_bytes() == (evaluated / "results.json").read_bytes()
+
+
+@two_processes
+def test_machines_that_do_not_share_their_checkpoints_are_told_so(tiny_dataset, trained, tmp_path):
+    """Instead of waiting for each other: one would go on with iteration 4, the other begin anew."""
+    shutil.copytree(trained, tmp_path / "0")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    command = ["train_net.py", "--resume", "--num-machines", "2", "--dist-url", url, "--machine-rank"]
+    longer = ("SOLVER.MAX_ITER", "9", "SOLVER.EMA_DECAY", "0.9")
+    machines = [begin([*command, rank], tiny_dataset, tmp_path / rank, *longer) for rank in ("0", "1")]
+    for machine in machines:
+        _, errors = ended(machine, expect=2)
+        assert "different iterations" in errors and "OUTPUT_DIR that all machines share" in errors
 
 
 @two_processes
