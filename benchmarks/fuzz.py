@@ -38,8 +38,8 @@ from dataset_tools.terminal import report, summarise
 # What one file may take, in seconds of processor time: a busy machine stretches the clock.
 SECONDS = 2.0
 
-# When a process that does not answer is ended, in seconds by the clock: nothing else ends a hang in C code. The check of
-# the outcome is in it, which decodes every mask pixel by pixel: 300 of them on a photo of 81 megapixels take half a minute.
+# When a process that does not answer is ended, in seconds by the clock: nothing else ends a hang in C code. The check
+# of the outcome is in it, which decodes every mask: 300 of them on a photo of 81 megapixels take half a minute.
 PATIENCE = 120.0
 
 NAME = "fuzz"

@@ -10,7 +10,6 @@ from detectron2.structures import BoxMode
 
 from dataset_tools.errors import UserError
 
-
 # Detectron2's, for T.RandomCrop.
 CROP_TYPES = ("relative_range", "relative", "absolute", "absolute_range")
 
