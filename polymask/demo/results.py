@@ -46,6 +46,10 @@ def is_one_picture(output: Path) -> bool:
     return output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir()
 
 
+# What looks like a file that is wanted, and would become a folder.
+_NO_FOLDERS = (".json", ".mp4", ".avi", ".mov", ".mkv", ".webm")
+
+
 def check_output(output: Path, kinds: Sequence[str], photos: Sequence[Photo]) -> None:
     """Whether the results have a place, and overwrite no annotations: what looks like ours may be corrected by hand.
 
@@ -62,6 +66,8 @@ def check_output(output: Path, kinds: Sequence[str], photos: Sequence[Photo]) ->
         if photos[0].path.resolve() == output.resolve():
             raise UserError("the picture would overwrite its photo", file=output, remedy="Choose another --output")
         return
+    if output.suffix.lower() in _NO_FOLDERS and not output.exists():
+        raise UserError("photos are written into a folder", file=output, remedy="Name a folder with --output")
     if output.exists() and not output.is_dir():
         raise UserError("this is a file that is no picture", file=output, remedy="Name a folder with --output")
     wanted = [output / COCO_NAME] if "coco" in kinds else []

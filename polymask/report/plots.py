@@ -14,7 +14,7 @@ from polymask.report.run import Curve
 # Units of the picture: about as wide as a phone in pixels, where letters of 11 are read.
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 34
-# As many as the style sheet has; further lines begin anew.
+# As many as the style sheet has; further lines begin anew, and are dashed.
 COLOURS = 8
 # More points of a line cannot be told apart at this size.
 MOST_POINTS = 300
@@ -218,4 +218,4 @@ def _drawn(line: Line, x_range: tuple[float, float], y_range: tuple[float, float
     places = [(_across(x, x_range), _down(y, y_range)) for x, y in line.points]
     path = "M" + "L".join(f"{x:g},{y:g}" for x, y in places)
     dots = places if line.marked or len(places) == 1 else []
-    return DrawnLine(line.label, path, dots, (line.colour - 1) % COLOURS + 1, line.dashed)
+    return DrawnLine(line.label, path, dots, (line.colour - 1) % COLOURS + 1, line.dashed or line.colour > COLOURS)

@@ -200,6 +200,8 @@ def test_annotations_that_are_there_are_kept(run_demo, photos, tmp_path, kind):
         (["--output", "x", "--tile", "0"], "--tile is 0"),
         (["--output", "x", "--tile", "64", "--overlap", "0"], "--overlap is 0"),
         (["--output", "x", "--overlap", "0.3"], "--overlap is of tiles"),
+        (["--output", "x.mp4"], "written into a folder"),
+        (["--output", "x.json", "--save", "coco"], "written into a folder"),
         (["--output", "x", "--confidence-threshold", "3"], "--confidence-threshold is 3"),
     ],
 )

@@ -59,7 +59,7 @@ def test_small_numbers_fit_the_margin():
 
 def test_a_single_point_is_a_dot():
     (line,) = plotted("", [Line("a", [(3, 4)], COLOURS + 2)], x="", y="").lines
-    assert len(line.dots) == 1 and line.colour == 2
+    assert len(line.dots) == 1 and line.colour == 2 and line.dashed, "the second time round"
 
 
 def test_smoothing_keeps_the_mean_and_few_points():
