@@ -138,7 +138,12 @@ def _start_of(path: Path | str, length: int) -> bytes:
 
 def opened_for_reading(path: Path | str) -> io.FileIO:
     """A file opened for reading bytes, without a buffer; of a named pipe nobody is waited for."""
-    return open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, _READ_BYTES))
+    handle = os.open(path, _READ_BYTES)
+    try:
+        return open(handle, "rb", buffering=0)
+    except OSError:  # it is a folder
+        os.close(handle)
+        raise
 
 
 def load_photo(source: Path | bytes) -> Image.Image:

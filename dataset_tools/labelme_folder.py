@@ -255,8 +255,9 @@ def _raise(error: OSError) -> None:
 
 def _split_folders(root: Path) -> Mapping[str, str]:
     """The split of each sub-folder that is named after one, where the folder is split already; none where it is not."""
-    names = sorted(path.name for path in root.iterdir() if path.is_dir())
-    present = {name: _SPLIT_NAMES[name.lower()] for name in names if name.lower() in _SPLIT_NAMES}
+    with os.scandir(root) as entries:
+        names = sorted(entry.name for entry in entries if entry.name.lower() in _SPLIT_NAMES and entry.is_dir())
+    present = {name: _SPLIT_NAMES[name.lower()] for name in names}
     remedy = "Name the folders train, val and test, or otherwise"
     if present and "train" not in present.values():
         raise UserError(f"there is a folder '{[*present][0]}' but no folder 'train'", file=root, remedy=remedy)
