@@ -64,7 +64,7 @@ def analyse(
             file=truth,
             remedy="Take the dataset over with python -m dataset_tools convert, which leaves them out",
         )
-    found = read_detections(detections, annotated)
+    found = read_detections(detections, annotated, may_be_damaged=isinstance(detections, Path))
     judged = {task: count(annotated, found, task) for task in TASKS}
     matches = {task: matches_of(judged[task]) for task in TASKS}
     figures = {task: _figures(judged[task], matches[task], samples, seed) for task in TASKS}

@@ -108,15 +108,17 @@ def read_truth(path: Path) -> Truth:
     )
 
 
-def read_detections(source: Path | list[dict], truth: Truth) -> Objects:
+def read_detections(source: Path | list[dict], truth: Truth, *, may_be_damaged: bool = False) -> Objects:
     """Detections on a split: those of a photo in the order of their confidence, and equal ones in that of the file.
 
     Args:
         source: a file of results in COCO's format, or what is in one.
         truth: the split that they belong to.
+        may_be_damaged: a file that others may have had their hands on: the codes of its masks are checked, which takes
+            as long as counting.
 
     Raises:
-        UserError: it cannot be read, or it belongs to another dataset: an image or category that the split doesn't
+        UserError: it cannot be read or is damaged, or it belongs to another dataset: an image or category that the split doesn't
             have, or a mask of another size than its photo.
     """
     file = source if isinstance(source, Path) else None
@@ -131,7 +133,7 @@ def read_detections(source: Path | list[dict], truth: Truth) -> Objects:
         ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UserError(f"these are no results in COCO's format: {error}", file=file, remedy=_EVALUATE_AGAIN) from error
-    return _found(found, truth, file)
+    return _found(found, truth, file, may_be_damaged)
 
 
 def _annotated(content: CocoFile, index: dict[int, int], classes: dict[int, int]) -> Objects:
@@ -159,7 +161,7 @@ def _code(annotation: Annotation, image: Image) -> bytes | str:
     return pycocotools.mask.merge(parts)["counts"]
 
 
-def _found(found: list[Detection], truth: Truth, file: Path | None) -> Objects:
+def _found(found: list[Detection], truth: Truth, file: Path | None, may_be_damaged: bool) -> Objects:
     index = {image.id: position for position, image in enumerate(truth.photos)}
     classes = {category: position for position, category in enumerate(truth.category_ids)}
     for position, detection in enumerate(found):
@@ -173,7 +175,7 @@ def _found(found: list[Detection], truth: Truth, file: Path | None) -> Objects:
     box = np.array([detection.bbox for detection in found], dtype=np.float64).reshape(-1, 4)
     if not (np.abs(box) <= _LARGEST_COORDINATE).all() or (box[:, 2:] < 0).any():
         raise UserError("a box is no box", file=file, remedy=_EVALUATE_AGAIN, exit_code=EXIT_DATA)
-    if file:  # those of a model that has just run are pycocotools' own
+    if may_be_damaged:
         _check_codes(found, photo, truth, file)
     masks = [found[position].segmentation.counts for position in order.tolist()]
     photo = photo[order]
@@ -212,7 +214,7 @@ def _check(
     )
 
 
-def _check_codes(found: list[Detection], photo: NDArray[np.int64], truth: Truth, file: Path) -> None:
+def _check_codes(found: list[Detection], photo: NDArray[np.int64], truth: Truth, file: Path | None) -> None:
     pixels = np.array([image.height * image.width for image in truth.photos], dtype=np.int64)
     bad = unsound([detection.segmentation.counts for detection in found], pixels[photo])
     if bad is not None:

@@ -72,7 +72,7 @@ def test_a_damaged_file_is_refused_in_words(tmp_path):
         spoilt[3] = spoilt[3] | damage
         file.write_text(json.dumps(spoilt))
         with pytest.raises(UserError, match=said):
-            read_detections(file, truth)
+            read_detections(file, truth, may_be_damaged=True)
 
 
 @settings(deadline=None)
