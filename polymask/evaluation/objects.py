@@ -118,8 +118,8 @@ def read_detections(source: Path | list[dict], truth: Truth, *, may_be_damaged: 
             as long as counting.
 
     Raises:
-        UserError: it cannot be read or is damaged, or it belongs to another dataset: an image or category that the split doesn't
-            have, or a mask of another size than its photo.
+        UserError: it cannot be read or is damaged, or it belongs to another dataset: an image or category that the
+            split doesn't have, or a mask of another size than its photo.
     """
     file = source if isinstance(source, Path) else None
     try:
