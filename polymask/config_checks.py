@@ -105,6 +105,9 @@ def _wrong_solver(cfg: CfgNode) -> Iterator[tuple[str, str]]:
         )
     if len(solver.ADAM_BETAS) != 2 or not all(0 <= beta < 1 for beta in solver.ADAM_BETAS):
         yield f"SOLVER.ADAM_BETAS is {tuple(solver.ADAM_BETAS)}", "Use two numbers from 0 to below 1, as (0.9, 0.999)"
+    if cfg.TEST.EARLY_STOPPING_PATIENCE < 0 or cfg.TEST.EVAL_PERIOD < 0:  # a patience of -1 would train nothing
+        key = "EARLY_STOPPING_PATIENCE" if cfg.TEST.EARLY_STOPPING_PATIENCE < 0 else "EVAL_PERIOD"
+        yield f"TEST.{key} is {cfg.TEST[key]}", "Use 0 for none, or a number above it"
     if not 0 <= solver.EMA_DECAY < 1:
         yield f"SOLVER.EMA_DECAY is {solver.EMA_DECAY}", "Use a number from 0 (no average) to below 1, such as 0.999"
 

@@ -48,7 +48,8 @@ def build_train_augmentations(cfg: CfgNode) -> list[T.Augmentation]:
         low, high = jitter.RANGE
         # Padded with grey: the model subtracts a mean that is close to it.
         augmentations.append(T.ResizeScale(low, high, jitter.SIZE, jitter.SIZE))
-        augmentations.append(T.FixedSizeCrop((jitter.SIZE, jitter.SIZE)))
+        # The padding is no object: by default Detectron2 fills it with 255, as semantic segmentation has it.
+        augmentations.append(T.FixedSizeCrop((jitter.SIZE, jitter.SIZE), seg_pad_value=0))
         augmentations += [a for a in build_augmentation(cfg, is_train=True) if isinstance(a, T.RandomFlip)]
     else:
         augmentations += build_augmentation(cfg, is_train=True)

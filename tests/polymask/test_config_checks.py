@@ -47,6 +47,8 @@ def test_nothing_is_wrong_with_the_recipes(config):
         ([*COSINE, "SOLVER.STEP_SHARES", "(0.5,)"], "has no steps"),
         ([*STEPS, "SOLVER.STEPS", "(800, 700)"], "increasing"),
         ([*STEPS, "SOLVER.STEP_SHARES", "(0.5, 1.5)"], "increasing"),
+        (["TEST.EARLY_STOPPING_PATIENCE", "-1"], "EARLY_STOPPING_PATIENCE is -1"),
+        (["TEST.EARLY_STOPPING_PATIENCE", "3", "TEST.EVAL_EPOCHS", "-2.0"], "EVAL_PERIOD is -"),
         (["TEST.EARLY_STOPPING_PATIENCE", "3", "TEST.EVAL_PERIOD", "0"], "nothing is evaluated"),
         (["TEST.EARLY_STOPPING_PATIENCE", "3", "DATASETS.VAL", "()"], "nothing is evaluated"),
         (["INPUT.COPY_PASTE.PROBABILITY", "0.5", "INPUT.MASK_FORMAT", "polygon"], "COPY_PASTE.*polygon"),

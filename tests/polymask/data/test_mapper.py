@@ -30,12 +30,14 @@ def masks_of(instances, image):
     return masks.tensor.numpy()
 
 
-@pytest.mark.parametrize("mask_format", ["polygon", "bitmask"])
+@pytest.mark.parametrize(("mask_format", "rle"), [("polygon", False), ("bitmask", False), ("bitmask", True)])
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), objects=st.integers(1, 4))
-def test_masks_and_boxes_follow_the_pixels(make_photo, shown, configuration, augmentation, mask_format, seed, objects):
-    record = make_photo("apart", SIZE, APART[:objects])
+def test_masks_and_boxes_follow_the_pixels(
+    make_photo, shown, configuration, augmentation, mask_format, rle, seed, objects
+):
+    record = make_photo(f"apart{rle}", SIZE, APART[:objects], rle=rle)
     cfg = configuration(*AUGMENTATIONS[augmentation], "INPUT.MASK_FORMAT", mask_format)
     with seeded(seed):
         item = TrainMapper.for_training(cfg)(record)
@@ -67,6 +69,19 @@ def test_an_rle_mask_moves_like_a_polygon(make_photo, configuration):
     ours, theirs = (item["instances"].gt_masks.tensor.numpy() for item in (one, other))
     union = (ours | theirs).sum(axis=(1, 2))
     assert ((ours & theirs).sum(axis=(1, 2)) / union > 0.97).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_an_rle_mask_has_the_box_of_the_polygon(make_photo, configuration, augmentation, seed):
+    """Under every augmentation: what is padded, too, belongs to no object."""
+    cfg = configuration(*AUGMENTATIONS[augmentation], "INPUT.MASK_FORMAT", "bitmask")
+    found = []
+    for rle in (False, True):
+        with seeded(seed):
+            item = TrainMapper.for_training(cfg)(make_photo(f"box{rle}", SIZE, APART[:1], rle=rle))
+        found.append(item["instances"].gt_boxes.tensor.numpy())
+    np.testing.assert_allclose(*found, atol=2.01)
 
 
 def test_a_photo_without_objects_and_a_crowd_are_fine(make_photo, configuration):
