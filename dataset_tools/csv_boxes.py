@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -88,7 +89,8 @@ class CsvBoxes:
         self._finder = NamedPhotos(self.photo_root, exclude)
         self._about_lines: list[Finding] = []
         self._rows: dict[str, list[_Row]] = {}
-        self._about_photos: dict[str, list[Finding]] = {}
+        self._about_photos: defaultdict[str, list[Finding]] = defaultdict(list)
+        self._located: dict[str, str] = {}
         self._unusable: set[str] = set()
         remedy = f"Export it again; a line is {','.join(COLUMNS)}"
         try:
@@ -142,26 +144,30 @@ class CsvBoxes:
     def _read_lines(self, text: str) -> None:
         """Take in the lines, each to its photo."""
         columns: Sequence[str] = COLUMNS
-        located: dict[str, str] = {}
         for line, fields in _lines(text):
             if set(COLUMNS) <= set(fields):
                 columns = fields
                 continue
             try:
                 name, row = _row(line, fields, columns)
+                self._rows[self._photo_of(name, line)].append(row)
             except _BadLine as error:
-                if not error.name:
-                    self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line}", str(error)))
-                    continue
-                name, row, reason = error.name, None, str(error)
-            if name not in located:
-                located[name] = self._locate(name, line)
-            rows = self._rows.setdefault(located[name], [])
-            if row is not None:
-                rows.append(row)
-            else:  # the photo is incomplete without it
-                finding = Finding(Rule.BAD_LINE, located[name], f"line {line}", reason)
-                self._about_photos.setdefault(located[name], []).append(finding)
+                self._take_bad_line(line, error)
+
+    def _take_bad_line(self, line: int, error: _BadLine) -> None:
+        """An error of its photo, which is incomplete without it; of the table, where it names none."""
+        if error.name:
+            photo = self._photo_of(error.name, line)
+            self._about_photos[photo].append(Finding(Rule.BAD_LINE, photo, f"line {line}", str(error)))
+        else:
+            self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line}", str(error)))
+
+    def _photo_of(self, name: str, line: int) -> str:
+        """The photo of a name, looked for the first time that it is read; from then on it has rows, if only none."""
+        if name not in self._located:
+            self._located[name] = self._locate(name, line)
+            self._rows.setdefault(self._located[name], [])
+        return self._located[name]
 
     def _locate(self, name: str, line: int) -> str:
         """The photo of a name; the name itself, if there is none."""
@@ -169,12 +175,12 @@ class CsvBoxes:
             found = self._finder.find(name)
         except ImageError as error:
             self._unusable.add(name)
-            self._about_photos.setdefault(name, []).append(Finding(error.rule, name, f"line {line}", str(error)))
+            self._about_photos[name].append(Finding(error.rule, name, f"line {line}", str(error)))
             return name
         if found.is_guess:
             message = f"image_name is {name!r}, '{found.path}' was taken"
             finding = Finding(Rule.PHOTO_ELSEWHERE, found.path, f"line {line}", message)
-            self._about_photos.setdefault(found.path, []).append(finding)
+            self._about_photos[found.path].append(finding)
         return found.path
 
     def _judged(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:

@@ -295,10 +295,10 @@ def _with_consequences(overrides: list[str]) -> list[str]:
 
 def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:
     text = str(error).strip("'\"")
-    unknown = re.fullmatch(r"Non-existent (?:config )?key: (.*)", text)  # of a file, or of the command line
-    if unknown is None:
+    match = re.fullmatch(r"Non-existent (?:config )?key: (.*)", text)  # of a file, or of the command line
+    if match is None:
         return UserError(text, file=file, remedy="Correct this value; configs/ has examples of each key")
-    unknown = unknown[1]
+    unknown = match[1]
     nearest = difflib.get_close_matches(unknown, [key for key, _ in flat_items(cfg)], n=1, cutoff=0)
     return UserError(f"there is no key {unknown}", file=file, remedy=f"The nearest known one is {nearest[0]}")
 

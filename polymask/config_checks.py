@@ -105,9 +105,6 @@ def _wrong_solver(cfg: CfgNode) -> Iterator[tuple[str, str]]:
         )
     if len(solver.ADAM_BETAS) != 2 or not all(0 <= beta < 1 for beta in solver.ADAM_BETAS):
         yield f"SOLVER.ADAM_BETAS is {tuple(solver.ADAM_BETAS)}", "Use two numbers from 0 to below 1, as (0.9, 0.999)"
-    if cfg.TEST.EARLY_STOPPING_PATIENCE < 0 or cfg.TEST.EVAL_PERIOD < 0:  # a patience of -1 would train nothing
-        key = "EARLY_STOPPING_PATIENCE" if cfg.TEST.EARLY_STOPPING_PATIENCE < 0 else "EVAL_PERIOD"
-        yield f"TEST.{key} is {cfg.TEST[key]}", "Use 0 for none, or a number above it"
     if not 0 <= solver.EMA_DECAY < 1:
         yield f"SOLVER.EMA_DECAY is {solver.EMA_DECAY}", "Use a number from 0 (no average) to below 1, such as 0.999"
 
@@ -144,6 +141,9 @@ def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             f"SOLVER.STEPS is {tuple(solver.STEPS)}, in a training of {solver.MAX_ITER} iterations",
             "Use increasing iterations inside the training (SOLVER.STEP_SHARES: shares between 0 and 1)",
         )
+    for key in ("EARLY_STOPPING_PATIENCE", "EVAL_PERIOD"):
+        if test[key] < 0:
+            yield f"TEST.{key} is {test[key]}", "Use 0 for none, or a number above it"
     if test.EARLY_STOPPING_PATIENCE and not (cfg.DATASETS.VAL and test.EVAL_PERIOD):
         yield (
             "TEST.EARLY_STOPPING_PATIENCE is set, and nothing is evaluated during the training",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import detectron2.data.transforms as T
 import numpy as np
 from detectron2.config import CfgNode
@@ -17,14 +19,10 @@ CROP_TYPES = ("relative_range", "relative", "absolute", "absolute_range")
 def check_augmentation_keys(cfg: CfgNode) -> None:
     """Raises a UserError for values that no augmentation can have."""
     low, high = cfg.INPUT.SCALE_JITTER.RANGE
-    crop, sizes = cfg.INPUT.CROP, cfg.INPUT.CROP.SIZE
-    in_pixels = str(crop.TYPE).startswith("absolute")
-    fits = len(sizes) == 2 and all(isinstance(side, int) and side > 0 if in_pixels else 0 < side <= 1 for side in sizes)
+    crop = cfg.INPUT.CROP
     wrong = {
         "INPUT.CROP.TYPE": crop.TYPE not in CROP_TYPES and f"Use {', '.join(CROP_TYPES[:-1])} or {CROP_TYPES[-1]}",
-        "INPUT.CROP.SIZE": crop.ENABLED
-        and not fits
-        and f"For INPUT.CROP.TYPE {crop.TYPE} use {'pixels, as [200, 200]' if in_pixels else 'shares, as [0.9, 0.9]'}",
+        "INPUT.CROP.SIZE": crop.ENABLED and _wrong_crop_size(crop.TYPE, crop.SIZE),
         "INPUT.SCALE_JITTER.RANGE": not 0 < low <= high and "Use two factors above 0, the smaller first",
         "INPUT.SCALE_JITTER.SIZE": cfg.INPUT.SCALE_JITTER.SIZE < 1 and "Use a number of pixels",
         "INPUT.COLOR_JITTER": not 0 <= cfg.INPUT.COLOR_JITTER < 1 and "Use a number from 0 to below 1",
@@ -35,6 +33,15 @@ def check_augmentation_keys(cfg: CfgNode) -> None:
             section, _, name = key.removeprefix("INPUT.").rpartition(".")
             value = (cfg.INPUT[section] if section else cfg.INPUT)[name]
             raise UserError(f"{key} is {value}", remedy=remedy)
+
+
+def _wrong_crop_size(kind: str, size: Sequence[float]) -> str | None:
+    """What to do about a size that no crop of this kind has."""
+    if kind.startswith("absolute"):
+        fits, wanted = all(isinstance(side, int) and side > 0 for side in size), "pixels, as [200, 200]"
+    else:
+        fits, wanted = all(0 < side <= 1 for side in size), "shares, as [0.9, 0.9]"
+    return None if fits and len(size) == 2 else f"For INPUT.CROP.TYPE {kind} use {wanted}"
 
 
 def build_train_augmentations(cfg: CfgNode) -> list[T.Augmentation]:

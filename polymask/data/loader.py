@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.util
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -55,6 +56,17 @@ def leave_signals_to_the_parent(_worker: int) -> None:
     """Ctrl-C and SIGTERM reach a whole group of processes, and the parent needs its workers until it has saved."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _end_workers() -> None:
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
+
+
+# A process that ends sends its workers SIGTERM, which they ignore, and waits for them: for ever, if anything still
+# holds their loader, such as the traceback of an error in one of them.
+multiprocessing.util.Finalize(None, _end_workers, exitpriority=0)
 
 
 class SeededPhotos(torch.utils.data.Dataset):

@@ -29,6 +29,7 @@ from polymask.config import (
 from polymask.config_checks import check_supported, check_training_data, check_training_keys
 from polymask.data.augmentation import check_augmentation_keys
 from polymask.data.seeding import seed_everything
+from polymask.engine.hooks.checkpoints import STATE_FILE
 from polymask.engine.hooks.history import HISTORY_NAME
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,8 @@ def _training_records(cfg: CfgNode) -> list[dict]:
 
 def _check_output_folder(folder: Path, resume: bool) -> None:
     history = folder / HISTORY_NAME  # empty where a run ended before its first iteration, with wrong weights, say
-    if not resume and history.exists() and history.stat().st_size:
+    has_states = folder.is_dir() and any(STATE_FILE.fullmatch(path.name) for path in folder.iterdir())
+    if not resume and (has_states or (history.exists() and history.stat().st_size)):
         raise UserError(
             "this folder holds another run, whose curves and checkpoints would be mixed with the new ones",
             file=folder,

@@ -178,11 +178,7 @@ class Trainer(DefaultTrainer):
         """From ``start_iter`` until ``max_iter``, and the final evaluation."""
         log.info("Starting training from iteration %d", self.start_iter)
         self._trainer.data_loader = build_train_loader(self.cfg, self.start_iter)
-        try:
-            self.run_loop()
-        finally:
-            # Ends the loader's workers, which ignore SIGTERM: Python, at its own end, would wait for them for ever.
-            self._trainer.reset_data_loader(lambda: None)
+        self.run_loop()
 
     def run_loop(self) -> None:
         """The hooks' four verbs around every iteration, until ``max_iter``, which a hook may lower on the way.

@@ -1,18 +1,20 @@
 import json
-import multiprocessing
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_net
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
 from polymask.engine.hooks.checkpoints import CHECKPOINTS_TO_KEEP
 from polymask.engine.hooks.history import read_history
-from polymask.engine.setup import setup
 from polymask.engine.trainer import Trainer
 from tests.polymask.conftest import TINY
 
@@ -143,6 +145,16 @@ def test_another_run_in_the_output_folder_is_kept(train):
     assert _files_of(output) == before
 
 
+def test_checkpoints_of_detectron2_in_the_output_folder_are_kept(train, tmp_path):
+    """It writes no history.csv."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/model_0004999.pth").write_bytes(b"trained for days")
+    before = _files_of(tmp_path / "run")
+    with pytest.raises(UserError, match="another run"):
+        train(*SHORT, "SOLVER.MAX_ITER", "1")
+    assert _files_of(tmp_path / "run") == before
+
+
 def _files_of(folder):
     # Not the log, which in this process, unlike in a new one, the first run still has open.
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "log.txt"}
@@ -197,17 +209,39 @@ def test_the_best_weights_are_those_of_the_best_evaluation(train, tmp_path):
     assert read_results(again)["tiny_train"]["segm"]["AP"] == pytest.approx(max(aps.values()), abs=1e-9)
 
 
-def test_the_workers_of_the_loader_end_with_the_training(tiny_dataset, tmp_path):
-    """They ignore SIGTERM: whoever still held the trainer at the end of the program would wait for them for ever."""
-    options = ["--config-file", "configs/mini_scratch.yaml", "DATASETS.ROOT", str(tiny_dataset), *TINY, *SHORT]
+HOLD = """
+import sys, train_net
+from polymask.engine.setup import setup
+from polymask.engine.trainer import Trainer
+
+trainer = Trainer(setup(train_net.parse_arguments(sys.argv[1:])))
+trainer.resume_or_load(resume=False)
+trainer.train()
+trainer.held = trainer  # to the end of the program
+"""
+
+
+@pytest.mark.parametrize("command", [["-c", HOLD], ["train_net.py"], ["train_net.py", "--dry-run"]])
+def test_the_workers_of_the_loader_end_with_the_program(make, tmp_path, command):
+    """They ignore SIGTERM: a program that still holds their loader, or its traceback does, would wait for ever."""
+    dataset = make(tmp_path / "data", train=2, val=1, test=1)
+    breaks = "-c" not in command
+    if breaks:
+        for photo in (tmp_path / "data/labelme/train").glob("*.png"):
+            Image.new("RGB", (64, 64)).save(photo)
+    options = ["--config-file", "configs/mini_scratch.yaml", "DATASETS.ROOT", str(dataset), *TINY, *SHORT]
     options += ["OUTPUT_DIR", str(tmp_path / "run"), "SOLVER.MAX_ITER", "1", "DATALOADER.NUM_WORKERS", "2"]
-    trainer = Trainer(setup(train_net.parse_arguments(options)))
-    trainer.resume_or_load(resume=False)
-    trainer.train()
-    left = multiprocessing.active_children()
-    for worker in left:
-        worker.kill()  # or this test would never end
-    assert left == []
+    root = Path(train_net.__file__).parent
+    ended = subprocess.run(
+        [sys.executable, *command, *options],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=root,
+        start_new_session=True,
+    )
+    assert ended.returncode == breaks, ended.stderr
+    assert ("SizeMismatchError" in ended.stderr) == breaks
 
 
 def test_an_average_of_the_weights_is_evaluated_and_saved(train, tmp_path):
