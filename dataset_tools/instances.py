@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from dataset_tools import geometry
 from dataset_tools.coco import Rle
@@ -46,22 +47,11 @@ def assemble(sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]], options: 
         found: list[Finding] = []
         objects.append(list(_objects(sheet.file, drawn, options, found)))
         findings.append(found)
-    # One call for all files, as for the rasteriser: pycocotools' code and Python's then need not change places in the
-    # processor's cache with every file, which costs more than the work itself.
-    areas, boxes = geometry.measure([item.encoded for items in objects for item in items])
-    measured = iter(zip(areas, boxes))
-    made = []
-    for sheet, items, found in zip(sheets, objects, findings):
-        seen = []
-        for item, (area, box) in zip(items, measured):
-            if area > 0:
-                seen.append(_Seen(item, area, box))
-            else:
-                found.append(_without_pixels(sheet.file, item.group))
-        found += _overlaps(sheet.file, seen)
-        found += _tiny(sheet, seen, options.training_size)
-        made.append(([Instance(i.item.label, i.item.segmentation, i.area, tuple(i.box)) for i in seen], found))
-    return made
+    seen = _seen(sheets, objects, findings)
+    for sheet, items, found in zip(sheets, seen, findings):
+        found += _overlaps(sheet.file, items)
+        found += _tiny(sheet, items, options.training_size)
+    return [([instance for _, instance in items], found) for items, found in zip(seen, findings)]
 
 
 class _Drawn(msgspec.Struct, frozen=True, gc=False):
@@ -76,7 +66,7 @@ class _Object(msgspec.Struct, frozen=True, gc=False):
     """The parts of one instance, joined."""
 
     group: list[_Drawn]
-    segmentation: list[list[float]] | Rle
+    segmentation: Sequence[NDArray[np.float64]] | Rle
     encoded: dict
 
     @property
@@ -88,12 +78,8 @@ class _Object(msgspec.Struct, frozen=True, gc=False):
         return _places(self.group)
 
 
-class _Seen(msgspec.Struct, frozen=True, gc=False):
-    """An object that covers at least one pixel: its area, and its box (x, y, width, height)."""
-
-    item: _Object
-    area: float
-    box: list[float]
+# An object that covers at least one pixel, and what becomes of it.
+_Seen = tuple[_Object, Instance]
 
 
 def _drawn(sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]]) -> Iterator[list[_Drawn]]:
@@ -149,7 +135,7 @@ def _joined(file: str, group: list[_Drawn], options: ShapeOptions, findings: lis
     so does what has a hole.
     """
     if len(group) == 1 and group[0].polygons:
-        return _Object(group, [polygon.ravel().tolist() for polygon in group[0].polygons], group[0].encoded)
+        return _Object(group, [polygon.ravel() for polygon in group[0].polygons], group[0].encoded)
     whole = geometry.union([item.encoded for item in group])
     depths = geometry.nesting([item.encoded for item in group]) if len(group) > 1 else [0]
     for item, depth in zip(group, depths):
@@ -160,7 +146,7 @@ def _joined(file: str, group: list[_Drawn], options: ShapeOptions, findings: lis
     if holed:
         whole = _with_holes(group, depths)
     if not holed and all(item.polygons for item in group):
-        return _Object(group, [polygon.ravel().tolist() for item in group for polygon in item.polygons], whole)
+        return _Object(group, [polygon.ravel() for item in group for polygon in item.polygons], whole)
     height, width = whole["size"]
     return _Object(group, Rle(size=(height, width), counts=whole["counts"].decode("ascii")), whole)
 
@@ -182,20 +168,41 @@ def _without_pixels(file: str, group: Sequence[_Drawn]) -> Finding:
     return Finding(Rule.NO_PIXELS, file, _places(group), f"label {group[0].part.label!r}")
 
 
+def _seen(
+    sheets: Sequence[Sheet], objects: Sequence[Sequence[_Object]], findings: Sequence[list[Finding]]
+) -> list[list[_Seen]]:
+    """For each file, the objects that cover a pixel; a finding for each of the others.
+
+    One call measures those of all files, as one rasterises them: pycocotools' code and Python's then need not change
+    places in the processor's cache with every file, which costs more than the work itself.
+    """
+    areas, boxes = geometry.measure([item.encoded for items in objects for item in items])
+    measured = zip(areas, boxes)
+    seen: list[list[_Seen]] = []
+    for sheet, items, found in zip(sheets, objects, findings):
+        seen.append([])
+        for item, (area, box) in zip(items, measured):
+            if area > 0:
+                seen[-1].append((item, Instance(item.label, item.segmentation, area, tuple(box))))
+            else:
+                found.append(_without_pixels(sheet.file, item.group))
+    return seen
+
+
 def _overlaps(file: str, seen: Sequence[_Seen]) -> Iterator[Finding]:
     # Equal shapes have a finding of their own, and a shape that is there a hundred times makes thousands of pairs.
-    seen = list({(one.item.label, one.item.encoded["counts"]): one for one in reversed(seen)}.values())[::-1]
-    labels, encoded = [one.item.label for one in seen], [one.item.encoded for one in seen]
-    areas, boxes = [one.area for one in seen], [one.box for one in seen]
+    seen = list({(item[0].label, item[0].encoded["counts"]): item for item in reversed(seen)}.values())[::-1]
+    labels, encoded = [one.label for one, _ in seen], [one.encoded for one, _ in seen]
+    areas, boxes = [instance.area for _, instance in seen], [instance.bbox for _, instance in seen]
     for first, second, value in geometry.overlaps(labels, encoded, areas, boxes, _SUSPICIOUS_OVERLAP):
-        one, other = seen[first].item, seen[second].item
+        one, other = seen[first][0], seen[second][0]
         yield Finding(Rule.OVERLAP, file, other.place, f"{one.label!r}, IoU {value:.2f} with {one.place}")
 
 
 def _tiny(sheet: Sheet, seen: Sequence[_Seen], training_size: int) -> Iterator[Finding]:
     scale = training_size / min(sheet.frame)
-    for one in seen:
-        width, height = one.box[2] * scale, one.box[3] * scale
+    for item, instance in seen:
+        width, height = instance.bbox[2] * scale, instance.bbox[3] * scale
         if min(width, height) < _FINEST_STRIDE:
             sides = f"{width:.1f} x {height:.1f} px at a short side of {training_size}"
-            yield Finding(Rule.TINY, sheet.file, one.item.place, f"{one.item.label!r}, {sides}")
+            yield Finding(Rule.TINY, sheet.file, item.place, f"{item.label!r}, {sides}")

@@ -71,6 +71,8 @@ class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
 
 
 _IMAGE_DATA = b'"imageData"'
+_NO_IMAGE_DATA = b'"imageData": null'
+_TAIL = 200  # bytes of a file, in which LabelMe says so
 _EMPTY = msgspec.Raw(b'""')
 _NULL = msgspec.Raw(b"null")
 _DECODER = msgspec.json.Decoder(AnnotationJson)
@@ -132,6 +134,8 @@ def _decode_apart(content: bytes) -> _Decoded | None:
     the time. What is cut out has the characters of base64 only, between two quotes. So there is no escape in it, and it
     is all of one text; which is the photo's if imageData, named nowhere else, is an empty text without it.
     """
+    if _NO_IMAGE_DATA in content[-_TAIL:]:
+        return None
     name = content.find(_IMAGE_DATA)
     start = content.find(b'"', name + len(_IMAGE_DATA)) + 1
     end = content.find(b'"', start)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from dataset_tools.coco import Rle
 from dataset_tools.findings import Finding
@@ -18,13 +20,14 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         label: its class.
-        segmentation: polygons as flat lists x, y, x, y, ... in pixels, or an RLE where polygons cannot express it.
+        segmentation: polygons x, y, x, y, ... in pixels, each a flat array as made or a list as read again; or an RLE
+            where polygons cannot express it.
         area: in pixels.
         bbox: x, y, width, height in pixels.
     """
 
     label: str
-    segmentation: list[list[float]] | Rle
+    segmentation: Sequence[NDArray[np.float64]] | list[list[float]] | Rle
     area: float
     bbox: tuple[float, float, float, float]
 

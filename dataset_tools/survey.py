@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from dataset_tools import images, parallel
 from dataset_tools.coco import Outline
@@ -101,9 +104,16 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 _ENTRY = msgspec.msgpack.Decoder(Entry)
-_ENCODER = msgspec.json.Encoder()
 _LABELS = msgspec.json.Decoder(list[str])
 _OUTLINE = msgspec.json.Decoder(Outline)
+
+
+def _polygon_json(polygon: NDArray[np.float64]) -> msgspec.Raw:
+    """The JSON of a polygon; a list of numbers takes twice as long, and that a twentieth of all the time."""
+    return msgspec.Raw(orjson.dumps(polygon, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_polygon_json)
 
 
 class Survey:
