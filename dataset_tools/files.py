@@ -26,9 +26,27 @@ def write_atomically(path: Path, content: bytes | memoryview, to_disk: bool = Fa
                 os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are private
         os.replace(temporary, path)
+        if to_disk:
+            to_the_disk(path.parent)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def to_the_disk(path: Path) -> None:
+    """Waits until the disk has what was written into a file, or what was named in a folder."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
+        return  # Windows opens no folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def leftovers(path_pattern: Path) -> Iterator[Path]:
+    """What ``write_atomically`` has left where it was killed, of files with names of a pattern, such as ``*.pth``."""
+    return path_pattern.parent.glob(f".{path_pattern.name}.*")
 
 
 @contextmanager

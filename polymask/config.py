@@ -72,8 +72,8 @@ def add_polymask_config(cfg: CfgNode) -> None:
     cfg.SOLVER.OPTIMIZER = "SGD"
     # How much of its averages of the gradient and of its square AdamW keeps at each update; PyTorch's defaults.
     cfg.SOLVER.ADAM_BETAS = (0.9, 0.999)
-    # The batch that BASE_LR is meant for. With another IMS_PER_BATCH the rate is scaled, linearly for SGD and by the
-    # square root for AdamW. 0: never. A BASE_LR on the command line is taken as it is.
+    # The batch that BASE_LR is meant for. With another IMS_PER_BATCH the rate is scaled linearly. 0: never.
+    # A BASE_LR on the command line is taken as it is.
     cfg.SOLVER.REFERENCE_IMS_PER_BATCH = 0
     # The IMS_PER_BATCH photos of an update are processed in so many parts, one after the other, to save memory.
     cfg.SOLVER.ACCUMULATION_STEPS = 1
@@ -116,7 +116,7 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
     cfg = get_cfg()
     add_polymask_config(cfg)
     try:
-        values = CfgNode(cfg.load_yaml_with_base(str(config_file), allow_unsafe=False))
+        values = _Layered(_Layered.load_yaml_with_base(str(config_file), allow_unsafe=False))
         _make_whole_numbers_floats(values, cfg)
         cfg.merge_from_other_cfg(values)
     except (KeyError, ValueError, AssertionError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
@@ -218,6 +218,8 @@ def resolve_schedule(cfg: CfgNode, images: int) -> None:
         )
     if not solver.STEPS:
         solver.STEPS = tuple(round(share * solver.MAX_ITER) for share in solver.STEP_SHARES)
+    if not 0 <= solver.WARMUP_SHARE <= 1:
+        raise UserError(f"SOLVER.WARMUP_SHARE is {solver.WARMUP_SHARE}", remedy="Use a share from 0 to below 1")
     if solver.WARMUP_ITERS < 0:
         solver.WARMUP_ITERS = round(solver.WARMUP_SHARE * solver.MAX_ITER)
     if solver.CHECKPOINT_PERIOD == 0:
@@ -229,18 +231,16 @@ def resolve_schedule(cfg: CfgNode, images: int) -> None:
 
 
 def resolve_learning_rate(cfg: CfgNode) -> None:
-    """Scales ``SOLVER.BASE_LR`` from the batch it is meant for to the batch at hand.
+    """Scales ``SOLVER.BASE_LR`` linearly from the batch it is meant for to the batch at hand.
 
-    Linearly for SGD (Goyal et al. 2017, https://arxiv.org/abs/1706.02677), by the square root for AdamW (Malladi et
-    al. 2022, https://arxiv.org/abs/2205.10287). The reference becomes the batch at hand, so that the configuration
-    resolves to itself.
+    Goyal et al. 2017, https://arxiv.org/abs/1706.02677. The reference becomes the batch at hand, so that the
+    configuration resolves to itself.
     """
     solver = cfg.SOLVER
     reference, batch = solver.REFERENCE_IMS_PER_BATCH, solver.IMS_PER_BATCH
     if reference in (0, batch):
         return
-    ratio = batch / reference
-    factor = math.sqrt(ratio) if solver.OPTIMIZER == "AdamW" else ratio
+    factor = batch / reference
     log.info("SOLVER.BASE_LR %g is meant for %d images a batch: for %d it becomes %g.",
              solver.BASE_LR, reference, batch, solver.BASE_LR * factor)  # fmt: skip
     for key in ("BASE_LR", "BASE_LR_END"):
@@ -254,6 +254,21 @@ def epochs_to_iterations(epochs: float, images: int, images_per_batch: int) -> i
     In floating point 0.1 epochs of 30 images would be 3.0000000000000004 images, and so one iteration more.
     """
     return math.ceil(Fraction(str(epochs)) * images / images_per_batch)
+
+
+class _Layered(CfgNode):
+    """Files of which each counts before its ``_BASE_``, also before what that says of the same thing in iterations."""
+
+    @classmethod
+    def load_yaml_with_base(cls, filename: str, allow_unsafe: bool = False) -> dict:
+        merged = super().load_yaml_with_base(filename, allow_unsafe)  # which comes back here for the base
+        with cls._open_cfg(filename) as file:
+            own = {key for key, _ in flat_items(CfgNode(yaml.safe_load(file)))}
+        for key, (other, sentinel) in ITERATIONS_OF.items():
+            if key in own and other not in own:
+                section, name = other.split(".")
+                merged.setdefault(section, {})[name] = sentinel
+        return merged
 
 
 def _make_whole_numbers_floats(values: CfgNode, defaults: CfgNode) -> None:

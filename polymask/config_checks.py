@@ -159,6 +159,11 @@ def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             "both INPUT.SCALE_JITTER and INPUT.CROP are enabled, and scale jitter crops already",
             "Set one of the two to False",
         )
+    if cfg.MODEL.ROI_HEADS.NAME == "CascadeROIHeads" and not cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG:
+        yield (
+            "MODEL.ROI_HEADS.NAME is CascadeROIHeads, whose stages share their boxes between the classes",
+            "Set MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG True",
+        )
     if cfg.MODEL.NEW_HEADS and (not cfg.MODEL.WEIGHTS or cfg.MODEL.WEIGHTS.startswith("torchvision://")):
         yield (
             f"MODEL.NEW_HEADS is True, and MODEL.WEIGHTS '{cfg.MODEL.WEIGHTS}' has no heads",

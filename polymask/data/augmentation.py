@@ -12,7 +12,8 @@ from detectron2.structures import BoxMode
 
 from dataset_tools.errors import UserError
 
-# Detectron2's, for T.RandomCrop.
+# Detectron2's, for T.RandomFlip and T.RandomCrop.
+FLIPS = ("horizontal", "vertical", "none")
 CROP_TYPES = ("relative_range", "relative", "absolute", "absolute_range")
 
 
@@ -21,6 +22,7 @@ def check_augmentation_keys(cfg: CfgNode) -> None:
     low, high = cfg.INPUT.SCALE_JITTER.RANGE
     crop = cfg.INPUT.CROP
     wrong = {
+        "INPUT.RANDOM_FLIP": cfg.INPUT.RANDOM_FLIP not in FLIPS and "Use horizontal, vertical or none",
         "INPUT.CROP.TYPE": crop.TYPE not in CROP_TYPES and f"Use {', '.join(CROP_TYPES[:-1])} or {CROP_TYPES[-1]}",
         "INPUT.CROP.SIZE": crop.ENABLED and _wrong_crop_size(crop.TYPE, crop.SIZE),
         "INPUT.SCALE_JITTER.RANGE": not 0 < low <= high and "Use two factors above 0, the smaller first",

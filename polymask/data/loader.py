@@ -12,10 +12,13 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetFromList, build_detection_test_loader, get_detection_dataset_dicts
 from detectron2.utils import comm
 
+from dataset_tools.errors import UserError
 from polymask.data.copy_paste import CopyPasteMapper
-from polymask.data.mapper import TrainMapper
+from polymask.data.mapper import EvaluationMapper, TrainMapper
 from polymask.data.sampler import BatchPlan
 from polymask.data.seeding import seeded
+
+Mapper = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def build_train_loader(cfg: CfgNode, start_iter: int) -> Iterable[list[dict]]:
@@ -29,27 +32,67 @@ def build_train_loader(cfg: CfgNode, start_iter: int) -> Iterable[list[dict]]:
     sizes = [(record["width"], record["height"]) for record in records]
     plan = BatchPlan(sizes, cfg.SOLVER.IMS_PER_BATCH, cfg.SEED, group=cfg.DATALOADER.ASPECT_RATIO_GROUPING)
     stored = DatasetFromList(records)  # serialised, so that workers share its memory
-    mapper: Callable[[dict], dict] = TrainMapper.for_training(cfg)
+    mapper: Mapper = TrainMapper.for_training(cfg)
     if cfg.INPUT.COPY_PASTE.PROBABILITY:
         mapper = CopyPasteMapper(mapper, stored, cfg.INPUT.COPY_PASTE.PROBABILITY)
-    return torch.utils.data.DataLoader(
-        SeededPhotos(stored, mapper, cfg.SEED),
-        batch_sampler=_Batches(plan, start_iter),
+    loader = torch.utils.data.DataLoader(
+        SeededPhotos(stored, _ErrorsAsItems(mapper), cfg.SEED),
+        batch_sampler=_Plan(plan, start_iter),
         num_workers=cfg.DATALOADER.NUM_WORKERS,
         collate_fn=_as_it_is,
         worker_init_fn=leave_signals_to_the_parent,
         generator=torch.Generator(),  # of its own, or its start would draw from the training's
     )
+    return _Batches(loader)
 
 
-def build_validation_loader(cfg: CfgNode, dataset_name: str) -> torch.utils.data.DataLoader:
+def build_validation_loader(cfg: CfgNode, dataset_name: str) -> Iterable[list[dict]]:
     """Each photo of a dataset once, as in an evaluation, with its annotations; divided among the processes."""
+    return _each_photo_once(cfg, dataset_name, TrainMapper.for_validation(cfg))
+
+
+def build_evaluation_loader(cfg: CfgNode, dataset_name: str) -> Iterable[list[dict]]:
+    """Detectron2's loader for evaluations: each photo of a dataset once, divided among the processes."""
+    return _each_photo_once(cfg, dataset_name, EvaluationMapper(cfg, is_train=False))
+
+
+def _each_photo_once(cfg: CfgNode, dataset_name: str, mapper: Mapper) -> _Batches:
     records = get_detection_dataset_dicts([dataset_name], filter_empty=False)
     loader = build_detection_test_loader(
-        records, mapper=TrainMapper.for_validation(cfg), num_workers=cfg.DATALOADER.NUM_WORKERS
+        records, mapper=_ErrorsAsItems(mapper), num_workers=cfg.DATALOADER.NUM_WORKERS
     )
     loader.worker_init_fn = leave_signals_to_the_parent
-    return loader
+    return _Batches(loader)
+
+
+class _ErrorsAsItems:
+    """A mapper that returns a UserError in the place of a photo: what a worker raises, torch makes a traceback of."""
+
+    def __init__(self, mapper: Mapper):
+        self._mapper = mapper
+
+    def __call__(self, record: dict[str, Any]) -> dict[str, Any] | UserError:
+        try:
+            return self._mapper(record)
+        except UserError as error:
+            return error
+
+
+class _Batches:
+    """The batches of a loader, which raises here the errors that came in the place of photos."""
+
+    def __init__(self, loader: torch.utils.data.DataLoader):
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[list[dict]]:
+        for batch in self._loader:
+            for error in batch:
+                if isinstance(error, UserError):
+                    raise error
+            yield batch
 
 
 def leave_signals_to_the_parent(_worker: int) -> None:
@@ -86,7 +129,7 @@ class SeededPhotos(torch.utils.data.Dataset):
             return self._mapper(self._records[index])
 
 
-class _Batches:
+class _Plan:
     """The plan as what a DataLoader takes for a batch sampler."""
 
     def __init__(self, plan: BatchPlan, first: int):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import detectron2.data.transforms as T
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import detection_utils
+from detectron2.data import DatasetMapper, detection_utils
+from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.structures import BoxMode, Instances
 
+from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.data.augmentation import build_train_augmentations
 
 
@@ -48,10 +51,14 @@ class TrainMapper:
         """The record with ``image`` ((3, H, W) uint8, in ``image_format``) and ``instances`` in pixels of it.
 
         ``gt_boxes`` are XYXY. Objects of which nothing is left and regions of COCO's ``iscrowd`` are not among them.
+
+        Raises:
+            UserError: the photo cannot be read, or is not the one that was converted.
         """
         item = {key: value for key, value in record.items() if key != "annotations"}
-        image = detection_utils.read_image(record["file_name"], format=self.image_format)
-        detection_utils.check_image_size(item, image)
+        with _reading(record):
+            image = detection_utils.read_image(record["file_name"], format=self.image_format)
+            detection_utils.check_image_size(item, image)
         annotations = copy.deepcopy([a for a in record["annotations"] if not a.get("iscrowd", 0)])
         boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations]
         augmented = T.AugInput(image, boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4))
@@ -70,3 +77,28 @@ class TrainMapper:
             instances.gt_boxes = instances.gt_masks.get_bounding_boxes()
             instances.gt_boxes.clip(size)
         return instances
+
+
+class EvaluationMapper(DatasetMapper):
+    """Detectron2's own for evaluations, which names the photo that it cannot read.
+
+    Raises:
+        UserError: as ``TrainMapper``.
+    """
+
+    def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
+        with _reading(record):
+            return super().__call__(record)
+
+
+@contextlib.contextmanager
+def _reading(record: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SyntaxError, SizeMismatchError) as error:  # Pillow calls a broken PNG a syntax error
+        raise UserError(
+            f"this photo cannot be used: {error}",
+            file=record["file_name"],
+            remedy="Put back the photo that was converted, or convert again",
+            exit_code=EXIT_DATA,
+        ) from error

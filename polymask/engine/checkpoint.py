@@ -30,6 +30,7 @@ BACKBONE_ONLY_KEY = "backbone_only"
 LAST_CHECKPOINT = "last_checkpoint"
 # The layers with an output for each class; a cascade numbers its box predictors.
 CLASS_LAYERS = re.compile(r"^roi_heads\.(box_predictor\.(\d+\.)?(cls_score|bbox_pred)|mask_head\.predictor)\.")
+MASK_HEAD = "roi_heads.mask_head."
 # What Detectron2 wrote into checkpoints once, and takes from the configuration now.
 FROM_CONFIG = re.compile(r"anchor_generator\.cell_anchors|^pixel_(mean|std)$")
 
@@ -45,8 +46,9 @@ class Checkpointer(DetectionCheckpointer):
         model: the model, bare or in DistributedDataParallel.
         save_dir: the folder that checkpoints are saved in and resumed from.
         classes: the class names in order, saved in every checkpoint.
-        new_heads: whether weights of other classes are welcome: the layers that depend on the classes then keep their
-            random start, also where the shapes agree. A state that is resumed is loaded in full all the same.
+        new_heads: whether weights of other classes, or of boxes alone, are welcome: the layers that depend on the
+            classes then keep their random start, also where the shapes agree, and so does a mask head that is not
+            there. A state that is resumed is loaded in full all the same.
         checkpointables: see fvcore's ``Checkpointer``.
     """
 
@@ -136,7 +138,7 @@ class Checkpointer(DetectionCheckpointer):
             raise UserError("there is no such checkpoint", file=path, remedy="Correct MODEL.WEIGHTS")
         try:
             return super().load(path, *args, **kwargs)
-        except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+        except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(
                 f"this is no checkpoint: {_first_line(error)}", file=path, remedy="Correct MODEL.WEIGHTS"
             ) from error
@@ -147,6 +149,8 @@ class Checkpointer(DetectionCheckpointer):
         if filename.endswith(".pkl"):
             return read_zoo_file(filename)
         loaded = super()._load_file(filename)
+        if not isinstance(loaded["model"], dict):
+            raise ValueError("it holds no weights by their names")
         if is_torchvision_resnet(loaded["model"]):
             return {"model": from_torchvision(loaded["model"]), BACKBONE_ONLY_KEY: True}
         return loaded
@@ -157,6 +161,9 @@ class Checkpointer(DetectionCheckpointer):
         if self.new_heads:
             theirs = {name: tensor for name, tensor in theirs.items() if not CLASS_LAYERS.search(name)}
             expected = {name for name in expected if not CLASS_LAYERS.search(name)}
+            if not any(name.startswith(MASK_HEAD) for name in theirs):
+                log.info("The weights are those of a detector of boxes: the mask head starts at random.")
+                expected = {name for name in expected if not name.startswith(MASK_HEAD)}
             log.info("MODEL.NEW_HEADS: the layers that depend on the classes start anew.")
         else:
             self._demand_classes(checkpoint.get(CLASSES_KEY, self.classes))

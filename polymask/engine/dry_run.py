@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, build_detection_test_loader
+from detectron2.data import DatasetCatalog
 from detectron2.data.build import filter_images_with_only_crowd_annotations
 from detectron2.engine import HookBase, hooks
 from detectron2.evaluation.evaluator import inference_context
@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from dataset_tools.errors import UserError
 from polymask.config_warnings import Facts, training_doubts
-from polymask.data.loader import build_train_loader
+from polymask.data.loader import build_evaluation_loader, build_train_loader
 from polymask.engine.checkpoint import BACKBONE_ONLY_KEY
 from polymask.engine.distributed import reduce_flag
 from polymask.engine.hooks.progress_bar import peak_memory_gib
@@ -118,7 +118,7 @@ class Rehearsal(Trainer):
         """The first iterations of the training, and the first photos of an evaluation."""
         batches = iter(build_train_loader(self.cfg, 0))
         self._trainer.data_loader = batches
-        self.max_iter = WARM_UP + MEASURED
+        self.max_iter = min(WARM_UP + MEASURED, self.cfg.SOLVER.MAX_ITER)
         log.info("Trying %d iterations, and as many photos of an evaluation ...", self.max_iter)
         try:
             self.run_loop()
@@ -132,7 +132,7 @@ class Rehearsal(Trainer):
         photos = self.watch.photos
         while len(photos) < PHOTOS_ON_SHEET:
             photos += next(batches)[: PHOTOS_ON_SHEET - len(photos)]
-        measured = self.watch.seconds[WARM_UP:]
+        measured = self.watch.seconds[WARM_UP:] or self.watch.seconds
         weights = {"model": self.evaluated_model.state_dict()}
         state = {name: part.state_dict() for name, part in self.checkpointer.checkpointables.items()}
         return Costs(
@@ -150,7 +150,7 @@ class Rehearsal(Trainer):
         if not names:
             return 0.0, 0.0
         model = self.evaluated_model
-        held_out = build_detection_test_loader(self.cfg, names[0])
+        held_out = build_evaluation_loader(self.cfg, names[0])
         with torch.no_grad(), inference_context(model):
             evaluation = _median_seconds(model(photo) for photo in itertools.islice(held_out, WARM_UP + MEASURED))
         with torch.no_grad(), EventStorage():

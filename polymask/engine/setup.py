@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import torch
@@ -18,8 +21,10 @@ from detectron2.utils.logger import setup_logger
 from dataset_tools.catalog import register
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import write_atomically
+from dataset_tools.images import ImageError, read_header
 from polymask.config import (
     AUTO,
+    flat_items,
     load_config,
     resolve_dataset,
     resolve_device,
@@ -29,12 +34,15 @@ from polymask.config import (
 from polymask.config_checks import check_supported, check_training_data, check_training_keys
 from polymask.data.augmentation import check_augmentation_keys
 from polymask.data.seeding import seed_everything
+from polymask.engine.checkpoint import LAST_CHECKPOINT
 from polymask.engine.hooks.checkpoints import STATE_FILE
 from polymask.engine.hooks.history import HISTORY_NAME
 
 log = logging.getLogger(__name__)
 
 CONFIG_NAME = "config.yaml"
+# What the state of a training depends on: its order of photos, and what its optimizer keeps.
+FIXED = ("SEED", "SOLVER.IMS_PER_BATCH", "SOLVER.OPTIMIZER")
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
@@ -48,6 +56,37 @@ def setup(args: argparse.Namespace) -> CfgNode:
     Raises:
         UserError: configuration, dataset and output folder contradict each other.
     """
+    with _messages_kept() as early:
+        cfg = _resolved(args)
+    cfg.freeze()
+    _begin_log(cfg, args)
+    for record in early:
+        logging.getLogger(record.name).handle(record)
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+    seed_everything(cfg.SEED)  # the random start of the weights, the same in all processes
+    return cfg
+
+
+@contextlib.contextmanager
+def _messages_kept() -> Iterator[list[logging.LogRecord]]:
+    """Keeps what is logged before there is a log to write it to; of a run that ends here, the warnings are shown."""
+    ours, kept = logging.getLogger("polymask"), BufferingHandler(sys.maxsize)
+    level = ours.level
+    ours.addHandler(kept)
+    ours.setLevel(logging.INFO)
+    try:
+        yield kept.buffer
+    except UserError:
+        for record in kept.buffer:
+            if record.levelno >= logging.lastResort.level:
+                logging.lastResort.handle(record)
+        raise
+    finally:
+        ours.removeHandler(kept)
+        ours.setLevel(level)
+
+
+def _resolved(args: argparse.Namespace) -> CfgNode:
     cfg = load_config(args.config_file, args.opts)
     resolve_device(cfg)
     if not cfg.DATASETS.ROOT:
@@ -71,10 +110,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
         resolve_learning_rate(cfg)
         if comm.is_main_process():  # which begins to write there while others may still be here
             _check_output_folder(Path(cfg.OUTPUT_DIR), args.resume)
-    cfg.freeze()
-    _begin_log(cfg, args)
-    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
-    seed_everything(cfg.SEED)  # the random start of the weights, the same in all processes
+            if args.resume:
+                _check_changes(cfg)
     return cfg
 
 
@@ -87,6 +124,14 @@ def _check_datasets(cfg: CfgNode, eval_only: bool) -> None:
                     file=cfg.DATASETS.ROOT,
                     remedy=f"Leave DATASETS.{key} empty: it follows the dataset folder",
                 )
+    both = set(cfg.DATASETS.VAL) & set(cfg.DATASETS.TEST)
+    if both and not eval_only:
+        raise UserError(
+            f"{min(both)} is in DATASETS.VAL and in DATASETS.TEST: the best weights would be chosen by what they are "
+            "tested on",
+            file=cfg.DATASETS.ROOT,
+            remedy="Leave both empty: they follow the dataset folder",
+        )
     if eval_only and not cfg.DATASETS.TEST:
         raise UserError(
             "there is nothing to evaluate: the test split is empty",
@@ -111,17 +156,32 @@ def _resolve_seed(cfg: CfgNode, resume: bool) -> None:
 
 
 def _read_records(cfg: CfgNode, key: str) -> list[dict]:
-    """The records of all datasets of ``DATASETS.<key>``, once it is known that their photos are there."""
+    """The records of all datasets of ``DATASETS.<key>``, once it is known that their photos are there, by headers."""
     records = [record for name in cfg.DATASETS[key] for record in DatasetCatalog.get(name)]
-    missing = [record["file_name"] for record in records if not Path(record["file_name"]).is_file()]
-    if missing:
+    wrong = [(record["file_name"], reason) for record in records if (reason := _wrong_photo(record))]
+    if wrong:
+        photo, reason = wrong[0]
+        more = f" (and {len(wrong) - 1} more photos cannot be used)" if wrong[1:] else ""
         raise UserError(
-            f"this photo of DATASETS.{key} is missing" + (f", and {len(missing) - 1} more" if missing[1:] else ""),
-            file=missing[0],
+            f"this photo of DATASETS.{key} {reason}{more}",
+            file=photo,
             remedy="Put it back, or convert again",
             exit_code=EXIT_DATA,
         )
     return records
+
+
+def _wrong_photo(record: dict) -> str | None:
+    """Why a photo cannot be the one that was converted."""
+    try:
+        width, height = read_header(record["file_name"]).size
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, ImageError) as error:
+        return f"cannot be read: {error}"
+    if (width, height) == (record["width"], record["height"]):
+        return None
+    return f"is {width} x {height}, and was {record['width']} x {record['height']} when it was converted"
 
 
 def _training_records(cfg: CfgNode) -> list[dict]:
@@ -147,6 +207,24 @@ def _check_output_folder(folder: Path, resume: bool) -> None:
             file=folder,
             remedy="Set OUTPUT_DIR to another folder, delete this one, or go on with --resume",
         )
+
+
+def _check_changes(cfg: CfgNode) -> None:
+    """What was configured otherwise when the training, which is to be resumed now, ran last: said, or refused."""
+    folder = Path(cfg.OUTPUT_DIR)
+    if not ((folder / LAST_CHECKPOINT).is_file() and (folder / CONFIG_NAME).is_file()):
+        return
+    earlier = dict(flat_items(load_config(folder / CONFIG_NAME, [])))
+    changed = {key: value for key, value in flat_items(cfg) if key != "MODEL.DEVICE" and value != earlier[key]}
+    for key in FIXED:
+        if key in changed:
+            raise UserError(
+                f"{key} is {changed[key]}, and was {earlier[key]} when the checkpoint was written, which would not fit",
+                file=folder,
+                remedy=f"Leave {key} as it was, or set OUTPUT_DIR to another folder and begin anew",
+            )
+    for key, value in changed.items():
+        log.info("%s is %s; it was %s before --resume.", key, value, earlier[key])
 
 
 def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:

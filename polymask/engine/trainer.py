@@ -97,6 +97,10 @@ class Trainer(DefaultTrainer):
         """The components of this process's loss in the current iteration."""
         return self._trainer.losses
 
+    def has_finite_gradients(self) -> bool:
+        """See ``UpdateTrainer.has_finite_gradients``."""
+        return self._trainer.has_finite_gradients()
+
     @classmethod
     def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
         model = build_model(cfg)
@@ -164,7 +168,10 @@ class Trainer(DefaultTrainer):
         """
         if resume and not self.checkpointer.has_checkpoint():
             log.warning("--resume: %s has no checkpoint, so the training starts at its beginning.", self.cfg.OUTPUT_DIR)
+        configured = [{**group, "params": None} for group in self._trainer.optimizer.param_groups]
         super().resume_or_load(resume)
+        if self.start_iter > 0:
+            self._follow(configured)
         starts = comm.all_gather(self.start_iter)
         if len(set(starts)) > 1:
             raise UserError(
@@ -173,6 +180,19 @@ class Trainer(DefaultTrainer):
                 remedy="Use an OUTPUT_DIR that all machines share, or copy the checkpoints to each of them",
             )
         write_config(self.cfg)
+
+    def _follow(self, configured: list[dict]) -> None:
+        """Rates, decays and the like are those of the configuration, and not those that a state was saved with.
+
+        Without a change in the configuration they are the same numbers.
+
+        Args:
+            configured: the optimizer's groups of parameters as they were before the state was loaded.
+        """
+        groups = self._trainer.optimizer.param_groups
+        self.scheduler.base_lrs = [group["initial_lr"] for group in configured]
+        for group, fresh, rate in zip(groups, configured, self.scheduler.get_lr(), strict=True):
+            group.update({**fresh, "params": group["params"], "lr": rate})
 
     def train(self) -> None:
         """From ``start_iter`` until ``max_iter``, and the final evaluation."""
@@ -194,14 +214,10 @@ class Trainer(DefaultTrainer):
                     self.run_step()
                     self.after_step()
                     self.iter += 1  # it equals max_iter only when the training has come to its end
+            except FloatingPointError as error:
+                self._finite_loss.stop(error)
             finally:
                 self.after_train()
-
-    def run_step(self) -> None:
-        try:
-            super().run_step()
-        except FloatingPointError as error:
-            self._finite_loss.stop(error)
 
     def save_state(self, name: str) -> None:
         """Saves all that a resumed training needs as ``OUTPUT_DIR/<name>.pth``; the main process does."""

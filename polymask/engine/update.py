@@ -66,6 +66,17 @@ class UpdateTrainer(SimpleTrainer):
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
+    def has_finite_gradients(self) -> bool:
+        """Whether no gradient is NaN or infinite.
+
+        True where gradients are scaled: then such ones are usual, and the scaler leaves their step out.
+        """
+        if self.scaler.is_enabled():
+            return True
+        # What is no number makes a sum none, in half of the time that a norm or a look at each of them takes.
+        sums = [p.grad.sum() for p in self.model.parameters() if p.grad is not None]
+        return bool(torch.isfinite(torch.stack(sums).sum()))
+
     def _forward_and_backward(self) -> dict[str, torch.Tensor]:
         totals: dict[str, torch.Tensor] = {}
         parts = list(_split(self.batch, self.parts))

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import build_detection_test_loader
 from detectron2.evaluation import COCOEvaluator, inference_on_dataset
 from detectron2.utils import comm
 
 from dataset_tools.files import write_atomically
+from polymask.data.loader import build_evaluation_loader
 from polymask.evaluation.judge import Judged, count
 from polymask.evaluation.objects import TASKS, read_detections, read_truth
 
@@ -74,7 +74,7 @@ def evaluate(cfg: CfgNode, model: torch.nn.Module, dataset_names: Iterable[str])
     for name in dataset_names:
         log.info("Evaluating on %s ...", name)
         evaluator = MaskAPEvaluator(name, detections_file(cfg.OUTPUT_DIR, name).parent)
-        metrics = inference_on_dataset(model, build_detection_test_loader(cfg, name), evaluator)
+        metrics = inference_on_dataset(model, build_evaluation_loader(cfg, name), evaluator)
         results[name] = comm.all_gather(metrics)[0]  # the main process alone has measured
     return results
 

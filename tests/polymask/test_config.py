@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -196,7 +197,7 @@ def test_contradictions_are_errors_in_words(overrides, card_values, words):
 
 @pytest.mark.parametrize(
     ("optimizer", "batch", "expected"),
-    [("SGD", 8, 0.01), ("SGD", 2, 0.0025), ("SGD", 4, 0.005), ("AdamW", 16, 0.01), ("AdamW", 1, 0.0025)],
+    [("SGD", 8, 0.01), ("SGD", 2, 0.0025), ("SGD", 4, 0.005), ("AdamW", 16, 0.02), ("AdamW", 1, 0.00125)],
 )
 def test_the_learning_rate_follows_the_batch(tmp_path, optimizer, batch, expected):
     config = tmp_path / "config.yaml"
@@ -305,6 +306,28 @@ def test_whole_numbers_are_fine_where_a_float_is_meant(tmp_path):
 def test_epochs_on_the_command_line_count_also_where_the_file_has_iterations(overrides, iterations):
     """mini_scratch.yaml sets MAX_ITER; two epochs of 82 photos, one a batch, are 164 iterations."""
     assert resolved("configs/mini_scratch.yaml", *overrides).SOLVER.MAX_ITER == iterations
+
+
+@pytest.mark.parametrize(
+    ("content", "iterations"),
+    [
+        ("SOLVER: {EPOCHS: 2}", 164),
+        ("SOLVER: {EPOCHS: 2, MAX_ITER: 7}", 7),
+        ("SOLVER: {IMS_PER_BATCH: 1}", 1600),
+    ],
+)
+def test_epochs_of_a_file_count_before_the_iterations_of_its_base(tmp_path, content, iterations):
+    """Also those of a file between the two."""
+    base = Path("configs/mini_scratch.yaml").resolve()
+    (tmp_path / "middle.yaml").write_text(f"_BASE_: {base}\n{content}\n")
+    (tmp_path / "mine.yaml").write_text("_BASE_: middle.yaml\nSEED: 3\n")
+    for name in ("middle.yaml", "mine.yaml"):
+        assert resolved(tmp_path / name).SOLVER.MAX_ITER == iterations
+
+
+def test_a_warm_up_before_the_beginning_is_an_error():
+    with pytest.raises(UserError, match="WARMUP_SHARE is -0.5"):
+        resolved("configs/mini_scratch.yaml", "SOLVER.WARMUP_SHARE", "-0.5")
 
 
 def test_an_empty_split_is_left_out_also_where_it_is_named():

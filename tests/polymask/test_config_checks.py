@@ -53,6 +53,7 @@ def test_nothing_is_wrong_with_the_recipes(config):
         (["TEST.EARLY_STOPPING_PATIENCE", "3", "DATASETS.VAL", "()"], "nothing is evaluated"),
         (["INPUT.COPY_PASTE.PROBABILITY", "0.5", "INPUT.MASK_FORMAT", "polygon"], "COPY_PASTE.*polygon"),
         (["INPUT.SCALE_JITTER.ENABLED", "True", "INPUT.CROP.ENABLED", "True"], "crops already"),
+        (["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "False"], "CLS_AGNOSTIC_BBOX_REG True"),
         (["MODEL.NEW_HEADS", "True"], "has no heads"),
         (["MODEL.NEW_HEADS", "True", "MODEL.WEIGHTS", "torchvision://resnet18"], "has no heads"),
     ],

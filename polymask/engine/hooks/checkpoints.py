@@ -8,6 +8,9 @@ from pathlib import Path
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
+from dataset_tools.files import leftovers, to_the_disk
+from polymask.engine.hooks.history import HISTORY_NAME
+
 FINAL_NAME = "model_final"
 # With its optimizer a checkpoint of the full model weighs 250 MB: an older one is deleted when a newer one is whole.
 CHECKPOINTS_TO_KEEP = 2
@@ -24,6 +27,11 @@ class Checkpoints(HookBase):
         self.period = period
         self._saved = -1  # the iteration of the last state
 
+    def before_train(self) -> None:
+        if comm.is_main_process():
+            for path in leftovers(Path(self.trainer.cfg.OUTPUT_DIR) / "model_*.pth"):
+                path.unlink()  # a state takes hundreds of MB
+
     def after_step(self) -> None:
         trainer = self.trainer
         update = trainer.iter + 1
@@ -36,6 +44,8 @@ class Checkpoints(HookBase):
         """Saves the state after the current iteration, unless that has been done."""
         trainer = self.trainer
         if self._saved != trainer.iter:
+            if comm.is_main_process():  # a loss of power leaves no state whose history is shorter
+                to_the_disk(Path(trainer.cfg.OUTPUT_DIR) / HISTORY_NAME)
             trainer.save_state(f"model_{trainer.iter:07d}")
             self._saved = trainer.iter
             if comm.is_main_process():

@@ -33,6 +33,10 @@ class ExponentialMovingAverage(HookBase):
         """The model with the averaged weights."""
         return self._averaged.module
 
+    def before_train(self) -> None:
+        if self.trainer.start_iter > 0 and not self._averaged.n_averaged:  # it was switched on with --resume
+            self._averaged.update_parameters(self._model)  # which copies
+
     def after_step(self) -> None:
         if self.trainer.iter % UPDATES_BETWEEN == 0:
             self._averaged.update_parameters(self._model)  # the first time it copies

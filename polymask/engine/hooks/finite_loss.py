@@ -1,4 +1,4 @@
-"""Stops a training whose loss is no number any more, before the weights are spoilt."""
+"""Stops a training whose loss or gradients are no numbers any more, before the weights are spoilt."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ REPORT_NAME = "non_finite_loss.json"
 
 
 class FiniteLoss(HookBase):
-    """After a backward pass whose loss is NaN or infinite it raises, on all ranks, and the optimizer makes no step.
+    """After a backward pass whose loss, or any gradient, is NaN or infinite it raises, on all ranks, and the optimizer
+    makes no step.
 
     ``OUTPUT_DIR/non_finite_loss.json`` then holds the iteration, and the losses and photos of every process.
     """
 
     def after_backward(self) -> None:
         trainer = self.trainer
-        if not reduce_flag(not math.isfinite(sum(trainer.losses.values()))):
+        finite = math.isfinite(sum(trainer.losses.values())) and trainer.has_finite_gradients()
+        if not reduce_flag(not finite):
             return
         # The first process writes what all know, and the others wait, for torchrun ends all with the first.
         processes = comm.all_gather(_losses_and_photos(trainer.losses, trainer.batch))
         bad = {name for p in processes for name, loss in p["losses"].items() if not math.isfinite(float(loss))}
-        error = self._error(" and ".join(sorted(bad)), processes)
+        error = self._error(" and ".join(sorted(bad)) or "gradients", processes)
         comm.synchronize()
         raise error
 

@@ -27,10 +27,10 @@ class ProgressBar(HookBase):
 
     def __init__(self, images_per_iteration: int):
         self._images = images_per_iteration
+        self._stack = contextlib.ExitStack()
 
     def before_train(self) -> None:
         trainer = self.trainer
-        self._stack = contextlib.ExitStack()
         self._bar = tqdm(
             total=trainer.max_iter,
             initial=trainer.start_iter,

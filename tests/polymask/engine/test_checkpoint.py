@@ -84,6 +84,13 @@ def test_a_broken_file_is_refused(tmp_path, content):
         Checkpointer(new_model(), classes=["a", "b"]).load(str(path))
 
 
+@pytest.mark.parametrize("content", [[1, 2], 3, {"model": [1]}])
+def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="other.pth: this is no checkpoint"):
+        Checkpointer(new_model(), classes=["a", "b"]).load(str(tmp_path / "other.pth"))
+
+
 def test_a_checkpoint_cannot_run_code(tmp_path):
     class Evil:
         def __reduce__(self):
@@ -227,6 +234,24 @@ def test_new_heads_for_other_classes(saved):
     assert torch.equal(
         other.state_dict()["backbone.fpn_lateral2.weight"], model.state_dict()["backbone.fpn_lateral2.weight"]
     )
+
+
+def test_new_heads_for_a_detector_of_boxes(saved):
+    """Its checkpoint has no mask head, as those of Faster R-CNN in Detectron2's model zoo."""
+    path, model = saved
+    content = torch.load(path, weights_only=True)
+    content["model"] = {k: v for k, v in content["model"].items() if not k.startswith("roi_heads.mask_head.")}
+    torch.save(content, path)
+    with pytest.raises(UserError, match="tensors missing there"):
+        Checkpointer(new_model(), classes=["a", "b"]).load(str(path))
+    other = new_model(3)
+    Checkpointer(other, classes=["a", "b", "c"], new_heads=True).load(str(path))
+    name = "roi_heads.box_head.0.fc1.weight"
+    assert torch.equal(other.state_dict()[name], model.state_dict()[name])
+    del content["model"][name]
+    torch.save(content, path)
+    with pytest.raises(UserError, match=f"1 tensors missing there, such as {name}"):
+        Checkpointer(other, classes=["a", "b", "c"], new_heads=True).load(str(path))
 
 
 def test_a_download_that_fails_is_said_in_words():

@@ -138,6 +138,13 @@ def test_a_backbone_and_no_other_splits(train, train_photos_only, torchvision_fi
         assert words in log, words
 
 
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_a_training_that_is_shorter_than_the_rehearsal(train, iterations):
+    steps = ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.WARMUP_SHARE", "0.0")
+    log = (train(*steps, "SOLVER.MAX_ITER", str(iterations), flags=["--dry-run"]) / "log.txt").read_text()
+    assert f"Trying {iterations} iterations" in log and "What looks wrong" in log
+
+
 def test_weights_that_do_not_fit_are_an_error_now(train, trained, folder):
     weights = ("MODEL.WEIGHTS", str(trained / "model_final.pth"), "MODEL.FPN.OUT_CHANNELS", "32")
     with pytest.raises(UserError, match="does not fit the model"):

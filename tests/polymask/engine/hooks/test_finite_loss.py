@@ -32,6 +32,44 @@ def test_a_loss_without_a_number_ends_the_training_before_the_step(train, tmp_pa
     assert (run / "last_checkpoint").read_text() == "model_0000001.pth"
 
 
+def test_a_gradient_without_a_number_ends_the_training_before_the_step(train, tmp_path, monkeypatch):
+    """The losses are numbers: what a backward pass may overflow in is nothing to be seen in them."""
+    run_step, weights = Trainer.run_step, []
+
+    def spoil(self):
+        if self.iter == 1:
+            bias = self.model.roi_heads.mask_head.predictor.bias
+            weights.append(bias.detach().clone())
+            bias.register_hook(lambda gradient: gradient * float("inf"))
+        try:
+            run_step(self)
+        finally:
+            if self.iter == 1:
+                weights.append(self.model.roi_heads.mask_head.predictor.bias.detach().clone())
+
+    monkeypatch.setattr(Trainer, "run_step", spoil)
+    run = tmp_path / "run"
+    with pytest.raises(UserError, match="gradients became NaN or infinite in iteration 1"):
+        train(*SHORT, "SOLVER.MAX_ITER", "3", output=run)
+    report = json.loads((run / "non_finite_loss.json").read_text())
+    assert report["not_finite"] == "gradients" and len(report["processes"][0]["photos"]) == 2
+    assert torch.equal(*weights)
+
+
+def test_proposals_without_a_number_on_val(train, tmp_path, monkeypatch):
+    """Weights that only an evaluation shows to be spoilt: Detectron2 refuses them as in the training."""
+    after_step = Trainer.after_step
+
+    def spoil(self):
+        with torch.no_grad():
+            self.model.proposal_generator.rpn_head.objectness_logits.bias.fill_(float("nan"))
+        after_step(self)
+
+    monkeypatch.setattr(Trainer, "after_step", spoil)
+    with pytest.raises(UserError, match="proposals became NaN or infinite in iteration 0"):
+        train("SOLVER.MAX_ITER", "2", "TEST.EVAL_PERIOD", "1", output=tmp_path / "run")
+
+
 def test_a_learning_rate_that_is_much_too_high(train, tmp_path):
     """Detectron2's own refusal, in the middle of the forward pass, ends in the same words."""
     run = tmp_path / "run"
