@@ -140,7 +140,7 @@ class Rehearsal(Trainer):
             len(measured),
             evaluation,
             losses,
-            peak_memory_gib(),
+            peak_memory_gib(self.cfg.MODEL.DEVICE),
             saved_bytes({"model": self.checkpointer.model.state_dict(), **state}),
             saved_bytes(weights),
         )

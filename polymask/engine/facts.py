@@ -74,7 +74,7 @@ def write_facts(folder: Path, facts: RunFacts) -> None:
 def facts_of_an_evaluation(earlier: RunFacts | None, seconds: float, device: str) -> RunFacts:
     """The facts of a run, of which nothing may be known so far, after an ``--eval-only`` that took so long."""
     earlier = earlier or RunFacts(
-        versions=versions(), device=device_in_words(device), peak_memory_gib=peak_memory_gib()
+        versions=versions(), device=device_in_words(device), peak_memory_gib=peak_memory_gib(device)
     )
     return msgspec.structs.replace(earlier, evaluation_seconds=seconds, evaluation_command_line=command_line())
 

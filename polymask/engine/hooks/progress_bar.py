@@ -55,15 +55,15 @@ class ProgressBar(HookBase):
             words.append(f"mask AP {storage.history(MASK_AP).latest():.1f}")
         if "time" in storage.histories():  # not in the first iterations
             words.append(f"{self._images / storage.history('time').median(20):.1f} images/s")
-        return ", ".join([*words, f"{peak_memory_gib():.1f} GiB"])
+        return ", ".join([*words, f"{peak_memory_gib(self.trainer.cfg.MODEL.DEVICE):.1f} GiB"])
 
     def after_train(self) -> None:
         self._stack.close()
 
 
-def peak_memory_gib() -> float:
-    """The most memory that this process has held so far: of the GPU where there is one, else of the machine."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**30
+def peak_memory_gib(device: str) -> float:
+    """The most memory that this process has held so far: of the GPU that is its device, else of the machine."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**30
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -70,6 +70,6 @@ class RunFacts(HookBase):
             iterations=self._updates,
             training_seconds=self._start.training_seconds + self._last_update - self._begin,
             evaluation_seconds=evaluation_seconds,
-            peak_memory_gib=max(self._start.peak_memory_gib, peak_memory_gib()),
+            peak_memory_gib=max(self._start.peak_memory_gib, peak_memory_gib(self._device)),
         )
         write_facts(self._folder, facts)
