@@ -43,7 +43,9 @@ class Resolved:
 
 @dataclass(frozen=True)
 class LabelRules:
-    """From labels to classes, in this order: white space, numbers, renaming, what is ignored, the list of classes.
+    """From labels to classes, in this order: numbers, renaming, what is ignored, the list of classes.
+
+    A label with white space around it is a label of its own: only an explicit renaming makes one class of two labels.
 
     Attributes:
         classes: the labels that are allowed, in order; None allows every label.
@@ -67,15 +69,14 @@ class LabelRules:
 
     def _resolve(self, raw: str) -> Resolved:
         notes: list[Note] = []
-        label = raw.strip()
-        if not label:
+        if not raw.strip():
             return Resolved(None, ((Rule.EMPTY_LABEL, ""),))
-        if label != raw:
-            notes.append((Rule.LABEL_STRIPPED, f"{raw!r} became {label!r}"))
-        typed, label = label, self._without_number(label)
-        number = typed if label != typed else None
+        label = self._without_number(raw)
+        number = raw if label != raw else None
         label = self.rename.get(label, label)
-        if label in RESERVED_LABELS:
+        if label != label.strip():
+            notes.append((Rule.SPACE_AROUND_LABEL, repr(label)))
+        if label.strip() in RESERVED_LABELS:
             return Resolved(None, (*notes, (Rule.IGNORED_LABEL, repr(label))))
         if label in self.ignore:
             return Resolved(None, (*notes, (Rule.IGNORED_ON_REQUEST, repr(label))))
@@ -85,7 +86,7 @@ class LabelRules:
 
     def unused(self, labels: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Option and label of what is to be renamed or ignored, and is nowhere among the labels as typed."""
-        plain = {self._without_number(label.strip()) for label in labels}
+        plain = {self._without_number(label) for label in labels}
         yield from (("--rename", old) for old in self.rename if old not in plain)
         renamed = {self.rename.get(label, label) for label in plain}
         yield from (("--ignore", label) for label in self.ignore if label not in renamed)
@@ -117,7 +118,7 @@ def _check_names(option: str, names: Sequence[str]) -> None:
     if option == "--classes" and not names:
         raise UserError("there are no classes", remedy=remedy)
     for name, count in Counter(names).items():
-        if not name or name != name.strip():
+        if not name.strip():
             raise UserError(f"{name!r} cannot name a class", remedy=remedy)
         if name in RESERVED_LABELS:
             raise UserError(f"LabelMe reserves {name!r}, it cannot be a class", remedy=remedy)
@@ -186,15 +187,20 @@ def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
 
 
 def parse_renames(texts: Sequence[str]) -> dict[str, str]:
-    """Old label to new label, from texts ``old=new``.
+    """Old label to new label, from texts ``old=new``; the old one as it was typed, with white space around it, too.
+
+    Only where there are spaces on both sides of the equals sign (``old = new``) they are no part of the label.
 
     Raises:
         UserError: there is no or more than one ``=``, or a label is renamed twice.
     """
     renames: dict[str, str] = {}
     for text in texts:
-        old, equals, new = (part.strip() for part in text.partition("="))
-        if not (old and equals and new) or "=" in new:
+        old, equals, new = text.partition("=")
+        if old.endswith(" ") and new.startswith(" "):
+            old = old.strip()
+        new = new.strip()
+        if not (old.strip() and equals and new) or "=" in new:
             raise UserError(f"--rename {text!r} is not old=new", remedy="Pass --rename with one '=', as in cars=car")
         if renames.setdefault(old, new) != new:
             raise UserError(f"--rename makes {old!r} both {renames[old]!r} and {new!r}", remedy="Pass one of them")

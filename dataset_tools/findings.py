@@ -113,8 +113,8 @@ class Rule(Enum):
     # Labels
     EMPTY_LABEL = ("LM050", _ERROR, "an empty label",
         "Give the shape a label")
-    LABEL_STRIPPED = ("LM051", _WARNING, "white space around a label, removed",
-        "Nothing needs to be done; correct it in labelme to be rid of the warning")
+    SPACE_AROUND_LABEL = ("LM051", _WARNING, "white space around a label, which makes it a class of its own",
+        "Pass --rename 'car =car', with the label as it is shown here, or correct it in labelme")
     UNKNOWN_LABEL = ("LM052", _ERROR, "a label that is not in --classes",
         "Correct the label, add it to the classes, or pass --rename or --ignore")
     LABEL_VARIANTS = ("LM053", _WARNING, "labels that may mean one class",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataset_tools.classes import parse_classes, variants
+from dataset_tools.classes import LabelRules, parse_classes, parse_renames, variants
 from dataset_tools.errors import UserError
 
 
@@ -27,6 +27,26 @@ def test_file_that_is_no_text(tmp_path):
     (tmp_path / "labels.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="cannot be read"):
         parse_classes(str(tmp_path / "labels.txt"))
+
+
+@pytest.mark.parametrize(
+    ("text", "old"),
+    [("cars=car", "cars"), ("cars = car", "cars"), ("car =car", "car "), (" car=car", " car"), ("cars= car", "cars")],
+)
+def test_what_is_renamed_is_a_label_as_it_was_typed(text, old):
+    assert parse_renames([text]) == {old: "car"}
+
+
+@pytest.mark.parametrize("text", ["car", "=car", " =car", "cars=", "a=b=c"])
+def test_no_renaming(text):
+    with pytest.raises(UserError, match="is not old=new"):
+        parse_renames([text])
+
+
+def test_white_space_is_part_of_a_label_until_it_is_renamed():
+    assert LabelRules().resolve("car ").name == "car "
+    assert LabelRules(classes=("car",)).resolve("car ").name is None
+    assert LabelRules(classes=("car",), rename={"car ": "car"}).resolve("car ").name == "car"
 
 
 def test_variants_of_a_label():

@@ -317,7 +317,7 @@ def test_split_folders_without_train_or_with_fractions_are_wrong_usage(folder, s
         ({"classes": ()}, "no classes"),
         ({"classes": ("car", "car")}, "twice"),
         ({"classes": ("car", "__ignore__")}, "reserves"),
-        ({"classes": (" car",)}, "cannot name"),
+        ({"classes": (" ",)}, "cannot name"),
         ({"encoding": "klingon"}, "encoding"),
     ],
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from dataset_tools.__main__ import main
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
 
@@ -387,6 +388,12 @@ def _(folder, make):
     return Expected("LM051 LM053", 3)
 
 
+@case("45 a variant by white space alone")
+def _(folder, make):
+    folder.pair("a", [make.square("car"), make.square("car ", left=30)])
+    return Expected("LM051 LM053", 2)
+
+
 @case("46 reserved labels")
 def _(folder, make):
     folder.pair("a", [make.square(), make.square("__ignore__"), make.square("_background_")])
@@ -460,6 +467,15 @@ def test_bad_files_are_skipped_on_request(name, folder, shape, square, mask_shap
     kept = {image["file_name"] for split in ("train", "val", "test") for image in folder.split(split)["images"]}
     assert "whole.jpg" in kept
     assert len(kept) == (1 if expected.instances is None else 2)
+
+
+def test_45_only_an_explicit_renaming_makes_one_class_of_two(folder, square):
+    folder.pair("a", [square("car"), square("car ", left=30)])
+    folder.convert()
+    assert [category["name"] for category in folder.split("train")["categories"]] == ["car", "car "]
+    assert main(["check", str(folder.dataset)]) == 0
+    folder.convert(rename={"car ": "car"}, overwrite=True)
+    assert [category["name"] for category in folder.split("train")["categories"]] == ["car"]
 
 
 def test_44_unknown_label_names_the_nearest_class(folder, square):

@@ -104,7 +104,8 @@ def test_findings_name_their_shapes():
         Shape("car", SQUARE), Shape(" bus\n", SQUARE), Shape("dog", ((1.0, 1.0),)), classes=("car", "bus", "dog")
     )
     assert [(finding.file, finding.place, finding.rule) for finding in findings] == [
-        ("a.json", "shapes[1]", Rule.LABEL_STRIPPED),
+        ("a.json", "shapes[1]", Rule.SPACE_AROUND_LABEL),
+        ("a.json", "shapes[1]", Rule.UNKNOWN_LABEL),
         ("a.json", "shapes[2]", Rule.TOO_FEW_POINTS),
     ]
 

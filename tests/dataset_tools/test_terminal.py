@@ -5,13 +5,13 @@ from dataset_tools.terminal import PLACES_SHOWN, report, summarise
 
 
 def test_report_groups_counts_and_says_what_it_leaves_out():
-    findings = [Finding(Rule.LABEL_STRIPPED, "b.json", "shapes[0]", "'a ' became 'a'")]
+    findings = [Finding(Rule.SPACE_AROUND_LABEL, "b.json", "shapes[0]", "'a '")]
     findings += [Finding(Rule.EMPTY_LABEL, f"{index:02}.json", "shapes[1]") for index in range(PLACES_SHOWN + 12)]
     text = report(findings)
     assert text.index("error LM050") < text.index("warning LM051")
     assert f"({PLACES_SHOWN + 12})" in text and "and 12 more" in text
     assert text.count("shapes[1]") == PLACES_SHOWN
-    assert "    b.json, shapes[0]: 'a ' became 'a'" in text.splitlines()
+    assert "    b.json, shapes[0]: 'a '" in text.splitlines()
 
 
 def test_report_cuts_nothing_that_fits():
