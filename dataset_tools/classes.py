@@ -20,7 +20,7 @@ RESERVED_LABELS = ("_background_", "__ignore__")
 Note = tuple[Rule, str]
 
 # The number that some people end every label with, one number an object: Ball1, ball_2, person-3.
-_NUMBER = re.compile(r"(.*[^\d\s_.#-])[\s_.#-]*\d+")
+_NUMBER = re.compile(r"(.*[^\d\s_.#-])[\s_.#-]*\d+\s*")
 
 # How English makes a plural: berries, boxes, benches, glasses, cars.
 _PLURAL = re.compile(r"ies$|(?:(?<=[xz])|(?<=[cs]h)|(?<=ss))es$|(?<!s)s$")
@@ -72,14 +72,14 @@ class LabelRules:
         if not raw.strip():
             return Resolved(None, ((Rule.EMPTY_LABEL, ""),))
         label = self._without_number(raw)
-        number = raw if label != raw else None
+        number = raw.strip() if label != raw else None
         label = self.rename.get(label, label)
-        if label != label.strip():
-            notes.append((Rule.SPACE_AROUND_LABEL, repr(label)))
         if label.strip() in RESERVED_LABELS:
             return Resolved(None, (*notes, (Rule.IGNORED_LABEL, repr(label))))
         if label in self.ignore:
             return Resolved(None, (*notes, (Rule.IGNORED_ON_REQUEST, repr(label))))
+        if label != label.strip():
+            notes.append((Rule.SPACE_AROUND_LABEL, repr(label)))
         if self.classes is not None and label not in self.classes:
             return Resolved(None, (*notes, (Rule.UNKNOWN_LABEL, f"{label!r}{suggestion(label, self.classes)}")))
         return Resolved(label, tuple(notes), number)
@@ -161,6 +161,7 @@ def numbered(labels: Sequence[str]) -> dict[str, list[str]]:
 def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
     """The classes in order, from the name of a text file with one a line, or from a list with commas.
 
+    White space belongs to a name of a list where it is at its end (``car ,bus``), but not in a file or after a comma.
     Empty lines are passed over, and so is what LabelMe's own lists begin with (``__ignore__``, ``_background_``).
 
     Raises:
@@ -169,7 +170,7 @@ def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
     path = Path(text)
     if path.is_file():
         try:
-            names = path.read_text(encoding="utf-8-sig").splitlines()
+            names = map(str.strip, path.read_text(encoding="utf-8-sig").splitlines())
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"the class list cannot be read: {error}", file=path, remedy="Save it as UTF-8 text, one class a line"
@@ -181,9 +182,8 @@ def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
             remedy=f"Pass {option} a text file with one class a line, or a list like car,dog",
         )
     else:
-        names = text.split(",")
-    stripped = (name.strip() for name in names)
-    return tuple(name for name in stripped if name and name not in RESERVED_LABELS)
+        names = re.split(r"\s+,\s+|,\s*", text)
+    return tuple(name for name in names if name.strip() and name not in RESERVED_LABELS)
 
 
 def parse_renames(texts: Sequence[str]) -> dict[str, str]:

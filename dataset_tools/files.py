@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -26,20 +27,24 @@ def write_atomically(path: Path, content: bytes | memoryview, to_disk: bool = Fa
                 os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are private
         os.replace(temporary, path)
-        if to_disk:
-            to_the_disk(path.parent)
     except BaseException:
         os.unlink(temporary)
         raise
+    if to_disk:
+        to_the_disk(path.parent)
 
 
 def to_the_disk(path: Path) -> None:
-    """Waits until the disk has what was written into a file, or what was named in a folder."""
-    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
+    """Waits until the disk has what was written into a file, or what was named in a folder, where systems can that."""
+    is_folder = path.is_dir()
+    if is_folder and not hasattr(os, "O_DIRECTORY"):
         return  # Windows opens no folders
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not (is_folder and error.errno in (errno.EINVAL, errno.ENOTSUP)):  # some network file systems
+            raise
     finally:
         os.close(handle)
 

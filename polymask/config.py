@@ -27,6 +27,8 @@ ITERATIONS_OF = {
     "SOLVER.CHECKPOINT_EPOCHS": ("SOLVER.CHECKPOINT_PERIOD", "0"),
     "TEST.EVAL_EPOCHS": ("TEST.EVAL_PERIOD", "-1"),
 }
+# Who gives one of these keys means it, and not another key's value that is there already; with what takes that back.
+CONSEQUENCES = ITERATIONS_OF | {"SOLVER.BASE_LR": ("SOLVER.REFERENCE_IMS_PER_BATCH", "0")}
 
 AUTO = "auto"
 
@@ -73,7 +75,7 @@ def add_polymask_config(cfg: CfgNode) -> None:
     # How much of its averages of the gradient and of its square AdamW keeps at each update; PyTorch's defaults.
     cfg.SOLVER.ADAM_BETAS = (0.9, 0.999)
     # The batch that BASE_LR is meant for. With another IMS_PER_BATCH the rate is scaled linearly. 0: never.
-    # A BASE_LR on the command line is taken as it is.
+    # A BASE_LR on the command line, or in a file that does not give this key, is taken as it is.
     cfg.SOLVER.REFERENCE_IMS_PER_BATCH = 0
     # The IMS_PER_BATCH photos of an update are processed in so many parts, one after the other, to save memory.
     cfg.SOLVER.ACCUMULATION_STEPS = 1
@@ -216,7 +218,7 @@ def resolve_schedule(cfg: CfgNode, images: int) -> None:
         )
     if not solver.STEPS:
         solver.STEPS = tuple(round(share * solver.MAX_ITER) for share in solver.STEP_SHARES)
-    if not 0 <= solver.WARMUP_SHARE <= 1:
+    if not 0 <= solver.WARMUP_SHARE < 1:
         raise UserError(f"SOLVER.WARMUP_SHARE is {solver.WARMUP_SHARE}", remedy="Use a share from 0 to below 1")
     if solver.WARMUP_ITERS < 0:
         solver.WARMUP_ITERS = round(solver.WARMUP_SHARE * solver.MAX_ITER)
@@ -255,14 +257,14 @@ def epochs_to_iterations(epochs: float, images: int, images_per_batch: int) -> i
 
 
 class _Layered(CfgNode):
-    """Files of which each counts before its ``_BASE_``, also before what that says of the same thing in iterations."""
+    """Files of which each counts before its ``_BASE_``, also before what that says of the same thing by another key."""
 
     @classmethod
     def load_yaml_with_base(cls, filename: str, allow_unsafe: bool = False) -> dict:
         merged = super().load_yaml_with_base(filename, allow_unsafe)  # which comes back here for the base
         with cls._open_cfg(filename) as file:
             own = {key for key, _ in flat_items(CfgNode(yaml.safe_load(file)))}
-        for key, (other, sentinel) in ITERATIONS_OF.items():
+        for key, (other, sentinel) in CONSEQUENCES.items():
             if key in own and other not in own:
                 section, name = other.split(".")
                 merged.setdefault(section, {})[name] = sentinel
@@ -300,9 +302,7 @@ def _with_consequences(overrides: list[str]) -> list[str]:
             raise UserError(
                 f"{key} and {other} say the same thing", file="command line", remedy="Leave out one of them"
             )
-    pairs = [pair for key, pair in ITERATIONS_OF.items() if key in given and pair[0] not in given]
-    if "SOLVER.BASE_LR" in given and "SOLVER.REFERENCE_IMS_PER_BATCH" not in given:
-        pairs.append(("SOLVER.REFERENCE_IMS_PER_BATCH", "0"))
+    pairs = [pair for key, pair in CONSEQUENCES.items() if key in given and pair[0] not in given]
     return [*overrides, *(word for pair in pairs for word in pair)]
 
 

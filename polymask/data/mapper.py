@@ -95,7 +95,7 @@ class EvaluationMapper(DatasetMapper):
 def _reading(record: dict[str, Any]) -> Iterator[None]:
     try:
         yield
-    except (OSError, SyntaxError, SizeMismatchError) as error:  # Pillow calls a broken PNG a syntax error
+    except (OSError, SyntaxError, ValueError, SizeMismatchError) as error:  # Pillow's readers have many words
         raise UserError(
             f"this photo cannot be used: {error}",
             file=record["file_name"],

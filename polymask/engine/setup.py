@@ -11,6 +11,7 @@ from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import torch
+import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.data.build import filter_images_with_only_crowd_annotations
@@ -71,18 +72,18 @@ def setup(args: argparse.Namespace) -> CfgNode:
 def _messages_kept() -> Iterator[list[logging.LogRecord]]:
     """Keeps what is logged before there is a log to write it to; of a run that ends here, the warnings are shown."""
     ours, kept = logging.getLogger("polymask"), BufferingHandler(sys.maxsize)
-    level = ours.level
-    ours.addHandler(kept)
+    handlers, level = ours.handlers, ours.level  # handlers of an earlier run of this process
+    ours.handlers = [kept]
     ours.setLevel(logging.INFO)
     try:
         yield kept.buffer
-    except UserError:
+    except BaseException:
         for record in kept.buffer:
             if record.levelno >= logging.lastResort.level:
                 logging.lastResort.handle(record)
         raise
     finally:
-        ours.removeHandler(kept)
+        ours.handlers = handlers
         ours.setLevel(level)
 
 
@@ -177,8 +178,10 @@ def _wrong_photo(record: dict) -> str | None:
         width, height = read_header(record["file_name"]).size
     except FileNotFoundError:
         return "is missing"
-    except (OSError, ImageError) as error:
-        return f"cannot be read: {error}"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except ImageError as error:
+        return f"cannot be used: {error.rule.title} ({error})"
     if (width, height) == (record["width"], record["height"]):
         return None
     return f"is {width} x {height}, and was {record['width']} x {record['height']} when it was converted"
@@ -214,8 +217,8 @@ def _check_changes(cfg: CfgNode) -> None:
     folder = Path(cfg.OUTPUT_DIR)
     if not ((folder / LAST_CHECKPOINT).is_file() and (folder / CONFIG_NAME).is_file()):
         return
-    earlier = dict(flat_items(load_config(folder / CONFIG_NAME, [])))
-    changed = {key: value for key, value in flat_items(cfg) if key != "MODEL.DEVICE" and value != earlier[key]}
+    earlier, now = _as_written(load_config(folder / CONFIG_NAME, [])), _as_written(cfg)
+    changed = {key: value for key, value in now.items() if key != "MODEL.DEVICE" and value != earlier[key]}
     for key in FIXED:
         if key in changed:
             raise UserError(
@@ -225,6 +228,11 @@ def _check_changes(cfg: CfgNode) -> None:
             )
     for key, value in changed.items():
         log.info("%s is %s; it was %s before --resume.", key, value, earlier[key])
+
+
+def _as_written(cfg: CfgNode) -> dict[str, object]:
+    """Every key with its value as a file has it, where there are no tuples."""
+    return dict(flat_items(CfgNode(yaml.safe_load(cfg.dump()))))
 
 
 def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:

@@ -163,13 +163,20 @@ class Trainer(DefaultTrainer):
         """See ``DefaultTrainer.resume_or_load``; says so where there is nothing to resume.
 
         Raises:
-            UserError: some processes have a checkpoint and others none, or another one: they would wait for each other
-                for ever.
+            UserError: the checkpoint is of a longer training; or some processes have one and others none, or another
+                one: they would wait for each other for ever.
         """
         if resume and not self.checkpointer.has_checkpoint():
             log.warning("--resume: %s has no checkpoint, so the training starts at its beginning.", self.cfg.OUTPUT_DIR)
         configured = [{**group, "params": None} for group in self._trainer.optimizer.param_groups]
         super().resume_or_load(resume)
+        if self.start_iter > self.max_iter:
+            raise UserError(
+                f"the last checkpoint has seen {self.start_iter} iterations, and the training would have "
+                f"{self.max_iter}",
+                file=self.cfg.OUTPUT_DIR,
+                remedy="Raise SOLVER.MAX_ITER (or SOLVER.EPOCHS), or evaluate a checkpoint with --eval-only",
+            )
         if self.start_iter > 0:
             self._follow(configured)
         starts = comm.all_gather(self.start_iter)
@@ -214,10 +221,14 @@ class Trainer(DefaultTrainer):
                     self.run_step()
                     self.after_step()
                     self.iter += 1  # it equals max_iter only when the training has come to its end
-            except FloatingPointError as error:
-                self._finite_loss.stop(error)
             finally:
                 self.after_train()
+
+    def run_step(self) -> None:
+        try:
+            super().run_step()
+        except FloatingPointError as error:
+            self._finite_loss.stop(error)
 
     def save_state(self, name: str) -> None:
         """Saves all that a resumed training needs as ``OUTPUT_DIR/<name>.pth``; the main process does."""

@@ -9,6 +9,7 @@ from dataset_tools.errors import UserError
 def test_list():
     assert parse_classes("car, bus,dog") == ("car", "bus", "dog")
     assert parse_classes("car") == ("car",)
+    assert parse_classes("car ,bus , dog,,tram ") == ("car ", "bus", "dog", "tram ")
 
 
 def test_labels_txt_of_labelme(tmp_path):
@@ -45,6 +46,10 @@ def test_no_renaming(text):
 
 def test_white_space_is_part_of_a_label_until_it_is_renamed():
     assert LabelRules().resolve("car ").name == "car "
+    assert LabelRules(ignore=("car ",)).resolve("car ").name is None
+    assert LabelRules(ignore=("car ",)).resolve("car").name == "car"
+    found = [LabelRules(strip_numbers=True).resolve(label) for label in ("Ball1", "Ball1 ")]
+    assert {(one.name, one.number) for one in found} == {("Ball", "Ball1")}
     assert LabelRules(classes=("car",)).resolve("car ").name is None
     assert LabelRules(classes=("car",), rename={"car ": "car"}).resolve("car ").name == "car"
 

@@ -221,6 +221,16 @@ def test_a_learning_rate_of_the_command_line_is_meant_as_it_is(tmp_path):
     assert cfg.SOLVER.BASE_LR == 0.003
 
 
+@pytest.mark.parametrize(("keys", "expected"), [("", 0.001), (", REFERENCE_IMS_PER_BATCH: 2", 0.002)])
+def test_a_learning_rate_of_a_file_is_not_meant_for_the_batch_of_its_base(tmp_path, keys, expected):
+    base = Path("configs/mini_scratch.yaml").resolve()
+    content = f"_BASE_: {base}\nSOLVER: {{IMS_PER_BATCH: 4, BASE_LR: 0.001{keys}}}\n"
+    (tmp_path / "mine.yaml").write_text(content)
+    cfg = load_config(tmp_path / "mine.yaml", [])
+    resolve_learning_rate(cfg)
+    assert cfg.SOLVER.BASE_LR == pytest.approx(expected)
+
+
 def test_the_documented_learning_rate_is_never_scaled():
     cfg = load_config("configs/mask_rcnn_R_18_FPN_documented.yaml", ["SOLVER.IMS_PER_BATCH", "16"])
     resolve_learning_rate(cfg)
@@ -326,8 +336,9 @@ def test_epochs_of_a_file_count_before_the_iterations_of_its_base(tmp_path, cont
 
 
 def test_a_warm_up_before_the_beginning_is_an_error():
-    with pytest.raises(UserError, match="WARMUP_SHARE is -0.5"):
-        resolved("configs/mini_scratch.yaml", "SOLVER.WARMUP_SHARE", "-0.5")
+    for share in ("-0.5", "1.0"):
+        with pytest.raises(UserError, match=f"WARMUP_SHARE is {share}"):
+            resolved("configs/mini_scratch.yaml", "SOLVER.WARMUP_SHARE", share)
 
 
 def test_an_empty_split_is_left_out_also_where_it_is_named():

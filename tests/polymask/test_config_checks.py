@@ -37,7 +37,7 @@ def test_nothing_is_wrong_with_the_recipes(config):
         (["SOLVER.BASE_LR_END", "0.1"], "BASE_LR_END"),
         (["SOLVER.OPTIMIZER", "Adam"], "SGD or AdamW"),
         (["SOLVER.LR_SCHEDULER_NAME", "Cosine"], "WarmupCosineLR"),
-        (["SOLVER.WARMUP_SHARE", "1.0"], "warm-up has 1600 of 1600"),
+        (["SOLVER.WARMUP_ITERS", "1600"], "warm-up has 1600 of 1600"),
         (["SOLVER.EMA_DECAY", "1.0"], "EMA_DECAY"),
         (["SOLVER.ADAM_BETAS", "(0.9, 1.0)"], "ADAM_BETAS"),
         (["SOLVER.REFERENCE_IMS_PER_BATCH", "-2"], "REFERENCE_IMS_PER_BATCH is -2"),

@@ -15,6 +15,10 @@ from dataset_tools.files import write_atomically
 from polymask.engine.distributed import reduce_flag
 
 REPORT_NAME = "non_finite_loss.json"
+REMEDY = (
+    "lower SOLVER.BASE_LR, lengthen the warm-up (SOLVER.WARMUP_SHARE) or set SOLVER.CLIP_GRADIENTS.ENABLED True; the "
+    "checkpoints so far are whole"
+)
 
 
 class FiniteLoss(HookBase):
@@ -51,8 +55,7 @@ class FiniteLoss(HookBase):
         return UserError(
             f"{what} became NaN or infinite in iteration {iteration}, whose photos are listed there",
             file=report,
-            remedy="Look at these photos, lower SOLVER.BASE_LR, lengthen the warm-up (SOLVER.WARMUP_SHARE) or set "
-            "SOLVER.CLIP_GRADIENTS.ENABLED True; the checkpoints so far are whole",
+            remedy=f"Look at these photos, {REMEDY}",
         )
 
 

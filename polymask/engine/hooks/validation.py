@@ -11,9 +11,11 @@ from detectron2.engine import HookBase
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.utils.events import EventStorage
 
+from dataset_tools.errors import UserError
 from polymask.data.loader import build_validation_loader
 from polymask.data.seeding import seeded
 from polymask.engine.distributed import synchronise_buffers, weighted_mean
+from polymask.engine.hooks.finite_loss import REMEDY
 from polymask.evaluation.coco import TASKS, Metrics, evaluate
 
 # The means over all datasets of VAL; what the best checkpoint and early stopping look at.
@@ -50,7 +52,14 @@ class Validation(HookBase):
         trainer = self.trainer
         synchronise_buffers(trainer.evaluated_model)
         if self.losses:
-            losses = validation_losses(trainer.cfg, trainer.evaluated_model)
+            try:
+                losses = validation_losses(trainer.cfg, trainer.evaluated_model)
+            except FloatingPointError as error:  # Detectron2 refuses such proposals where it computes losses
+                raise UserError(
+                    f"the proposals on VAL are NaN or infinite after iteration {trainer.iter}",
+                    file=trainer.cfg.OUTPUT_DIR,
+                    remedy=f"To go on from the last checkpoint, {REMEDY}",
+                ) from error
             trainer.storage.put_scalars(**{f"validation/{k}": v for k, v in losses.items()}, smoothing_hint=False)
         self._results = evaluate(trainer.cfg, trainer.evaluated_model, trainer.cfg.DATASETS.VAL)
         self._updates = trainer.iter + 1

@@ -1,6 +1,8 @@
 import errno
+import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 
@@ -194,6 +196,25 @@ Checkpointer(new_model(), sys.argv[2], classes=["a", "b"]).save("model_0000002")
 """
 
 
+def test_a_folder_that_cannot_be_forced_to_the_disk(tmp_path, monkeypatch):
+    """As on some network file systems: the file itself is there, and that is what can be had."""
+    fsync = os.fsync
+
+    def refuse_folders(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(refused, os.strerror(refused))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    refused = errno.EINVAL
+    Checkpointer(new_model(), str(tmp_path), classes=["a", "b"]).save("model_0000001")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last_checkpoint", "model_0000001.pth"]
+    refused = errno.EIO
+    with pytest.raises(UserError, match="Input/output error"):
+        Checkpointer(new_model(), str(tmp_path), classes=["a", "b"]).save("model_0000002")
+    assert (tmp_path / "last_checkpoint").read_text() == "model_0000001.pth"
+
+
 @pytest.mark.parametrize("system_call", ["replace", "fsync"])
 def test_killed_while_saving(tmp_path, system_call):
     """SIGKILL at the two moments that count: all is written but not in place, and in place but not the last one.
@@ -246,7 +267,7 @@ def test_new_heads_for_a_detector_of_boxes(saved):
         Checkpointer(new_model(), classes=["a", "b"]).load(str(path))
     other = new_model(3)
     Checkpointer(other, classes=["a", "b", "c"], new_heads=True).load(str(path))
-    name = "roi_heads.box_head.0.fc1.weight"
+    name = "roi_heads.box_head.0.fc1.weight"  # of a cascade's first stage
     assert torch.equal(other.state_dict()[name], model.state_dict()[name])
     del content["model"][name]
     torch.save(content, path)

@@ -109,7 +109,8 @@ def test_resume_goes_on_where_it_stopped(train, tmp_path):
     assert rates[0] == rates[1]
     assert all(torch.equal(tensor, states[1]["model"][name]) for name, tensor in states[0]["model"].items())
     assert (whole / "history.csv").read_bytes() == (interrupted / "history.csv").read_bytes()
-    assert "Starting training from iteration 4" in (interrupted / "log.txt").read_text()
+    log = (interrupted / "log.txt").read_text()
+    assert "Starting training from iteration 4" in log and "before --resume" not in log
 
 
 def test_the_final_weights_hold_nothing_else(overfitted):
@@ -181,6 +182,24 @@ def test_a_resume_follows_the_configuration(train, tmp_path):
     (group, *_) = weights_of(output, "model_0000005.pth")["trainer"]["_trainer"]["optimizer"]["param_groups"]
     assert group["lr"] == group["initial_lr"] == 0.0002 and group["weight_decay"] == 0.01
     assert "SOLVER.BASE_LR is 0.0002; it was 0.001 before --resume" in (output / "log.txt").read_text()
+
+
+def test_a_resume_with_another_rate_is_at_the_same_place_of_its_schedule(train, tmp_path):
+    """The cosine at half the rate, from the third iteration on."""
+    steps = ("SOLVER.MAX_ITER", "6", "SOLVER.CHECKPOINT_PERIOD", "2", "SOLVER.WARMUP_SHARE", "0.0")
+    whole = train(*SHORT, *steps, "SOLVER.BASE_LR", "0.001", output=tmp_path / "whole")
+    halved = tmp_path / "halved"
+    with pytest.raises(KeyboardInterrupt):
+        train_until_interrupted(train, halved, 2, *SHORT, *steps, "SOLVER.BASE_LR", "0.001")
+    train(*SHORT, *steps, "SOLVER.BASE_LR", "0.0005", flags=["--resume"], output=halved)
+    rates = [[float(row["lr"]) for row in read_history(folder / "history.csv")[1]] for folder in (whole, halved)]
+    assert rates[1] == pytest.approx([*rates[0][:2], *(rate / 2 for rate in rates[0][2:])])
+
+
+def test_a_resume_of_a_longer_training_is_refused(train, tmp_path):
+    output = train(*SHORT, "SOLVER.MAX_ITER", "3", output=tmp_path / "run")
+    with pytest.raises(UserError, match="has seen 3 iterations, and the training would have 2"):
+        train(*SHORT, "SOLVER.MAX_ITER", "2", flags=["--resume"], output=output)
 
 
 @pytest.mark.parametrize(("key", "value"), [("SOLVER.OPTIMIZER", "SGD"), ("SEED", "3"), ("SOLVER.IMS_PER_BATCH", "1")])

@@ -66,8 +66,9 @@ def test_proposals_without_a_number_on_val(train, tmp_path, monkeypatch):
         after_step(self)
 
     monkeypatch.setattr(Trainer, "after_step", spoil)
-    with pytest.raises(UserError, match="proposals became NaN or infinite in iteration 0"):
+    with pytest.raises(UserError, match="proposals on VAL are NaN or infinite after iteration 0"):
         train("SOLVER.MAX_ITER", "2", "TEST.EVAL_PERIOD", "1", output=tmp_path / "run")
+    assert not (tmp_path / "run/non_finite_loss.json").exists(), "no photo of the training is to blame"
 
 
 def test_a_learning_rate_that_is_much_too_high(train, tmp_path):
