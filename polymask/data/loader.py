@@ -102,6 +102,8 @@ def leave_signals_to_the_parent(_worker: int) -> None:
 
 
 def _end_workers() -> None:
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler makes an error of a worker's end
     for process in multiprocessing.active_children():
         if process.daemon:
             process.kill()

@@ -346,7 +346,7 @@ def test_the_workers_of_the_loader_end_with_the_program(make, tmp_path, program,
     )
     breaks = program == BREAK
     assert ended.returncode == breaks, ended.stderr
-    assert ("RuntimeError: broken" in ended.stderr) == breaks
+    assert ("RuntimeError: broken" in ended.stderr) == ("Traceback" in ended.stderr) == breaks
 
 
 def test_an_average_of_the_weights_is_evaluated_and_saved(train, tmp_path):
