@@ -24,9 +24,9 @@ import torch
 from tabulate import tabulate
 
 from dataset_tools.card import read_card
-from dataset_tools.coco import Rle, read_split
+from dataset_tools.coco import read_split
 from dataset_tools.geometry import filled
-from dataset_tools.rle import decode
+from dataset_tools.rle import Rle, decode
 from polymask.detections import Detection, PlacedMask, place, shared_area
 from polymask.known_warnings import silence_known_warnings
 from polymask.predictor import Predictor, predictor_config, read_photo

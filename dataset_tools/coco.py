@@ -11,7 +11,7 @@ import msgspec
 
 from dataset_tools.card import CARD_NAME, Card
 from dataset_tools.errors import UserError
-from dataset_tools.rle import BadRle, checked_runs
+from dataset_tools.rle import BadRle, Rle, checked_runs
 
 # Records that are written at a time: a call for each takes longer.
 _BATCH = 64
@@ -31,13 +31,6 @@ class Image(msgspec.Struct, frozen=True, gc=False):
     file_name: str
     width: int
     height: int
-
-
-class Rle(msgspec.Struct, frozen=True, gc=False):
-    """A mask in pycocotools' run-length code: size is (height, width), counts its compressed text."""
-
-    size: tuple[int, int]
-    counts: str
 
 
 class Annotation(msgspec.Struct, frozen=True, gc=False):

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_tools import geometry
-from dataset_tools.coco import Rle
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.geometry import Polygon
 from dataset_tools.labelme import Shape
 from dataset_tools.records import Instance, Sheet
+from dataset_tools.rle import Rle
 from dataset_tools.shapes import Part, ShapeOptions, parts_of
 
 # Two masks of one class that overlap this much: Mask R-CNN could not show both, since of two detections whose boxes

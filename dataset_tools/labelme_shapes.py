@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from dataset_tools import geometry, rle
-from dataset_tools.coco import Rle
 from dataset_tools.geometry import Mask
 from dataset_tools.labelme import WrittenFile, WrittenShape
 from dataset_tools.outlines import outlines, overlap
+from dataset_tools.rle import Rle
 
 # Pixels. The edge of a mask goes up and down in steps of one: from 0.71 on, a slanted one becomes a straight line.
 DEFAULT_TOLERANCE = 1.0

@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image
 
 from dataset_tools import doubts, geometry, images, rle
-from dataset_tools.coco import Rle
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding, Rule
 from dataset_tools.geometry import Mask
 from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.records import Instance
+from dataset_tools.rle import Rle
 from dataset_tools.survey import Entry, Source, Survey
 
 

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_tools.coco import Rle
 from dataset_tools.findings import Finding
+from dataset_tools.rle import Rle
 
 
 class Instance(msgspec.Struct, frozen=True, gc=False):

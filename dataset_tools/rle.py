@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset_tools.geometry import Mask
-
-if TYPE_CHECKING:
-    from dataset_tools.coco import Rle
 
 # The code is that of pycocotools' rleToString: five bits of a number in each character, the lowest first; a bit that
 # says that more follow; in the last character, the highest of the five is the sign.
@@ -22,6 +19,13 @@ _SIGN = 0x10
 
 # A run of the largest photo that is read needs 28 bits; longer numbers could overflow what they are summed up in.
 _LONGEST_NUMBER = 6
+
+
+class Rle(msgspec.Struct, frozen=True, gc=False):
+    """A mask in pycocotools' run-length code: size is (height, width), counts its compressed text."""
+
+    size: tuple[int, int]
+    counts: str
 
 
 class BadRle(ValueError):

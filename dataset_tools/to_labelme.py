@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from dataset_tools import images, labelme
 from dataset_tools.card import CARD_NAME, SPLITS, Card, read_card
-from dataset_tools.coco import Image, Rle, read_split
+from dataset_tools.coco import Image, read_split
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import replaced_folder
 from dataset_tools.labelme_shapes import (
@@ -26,6 +26,7 @@ from dataset_tools.labelme_shapes import (
     annotation_file,
     draw,
 )
+from dataset_tools.rle import Rle
 
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
 CLASSES_NAME = "classes.txt"

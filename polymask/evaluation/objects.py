@@ -11,8 +11,9 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-from dataset_tools.coco import Annotation, CocoFile, Image, Rle, read_coco
+from dataset_tools.coco import Annotation, CocoFile, Image, read_coco
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.rle import Rle
 from polymask.evaluation.codes import unsound
 
 TASKS = ("bbox", "segm")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from dataset_tools import labelme
-from dataset_tools.coco import Rle
 from dataset_tools.files import replaced_folder
 from dataset_tools.labelme_shapes import LabelledInstance, annotation_file, draw
+from dataset_tools.rle import Rle
 from dataset_tools.to_labelme import CLASSES_NAME
 from polymask.detections import Detection
 from polymask.suggest.looking import Seen

@@ -15,10 +15,10 @@ from pycocotools import mask as coco_mask
 
 from dataset_tools import geometry, instances
 from dataset_tools.classes import LabelRules
-from dataset_tools.coco import Rle
 from dataset_tools.findings import Rule
 from dataset_tools.labelme import Shape
 from dataset_tools.records import Sheet
+from dataset_tools.rle import Rle
 from dataset_tools.shapes import ShapeOptions
 
 SIZE = (96, 80)

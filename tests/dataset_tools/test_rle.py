@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from dataset_tools import geometry
-from dataset_tools.coco import Rle
-from dataset_tools.rle import BadRle, decode
+from dataset_tools.rle import BadRle, Rle, decode
 
 
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))

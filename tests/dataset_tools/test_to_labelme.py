@@ -17,9 +17,9 @@ from PIL import Image
 
 from dataset_tools import geometry, labelme
 from dataset_tools.__main__ import main
-from dataset_tools.coco import Rle
 from dataset_tools.errors import UserError
 from dataset_tools.labelme_shapes import BadSegmentation, DrawnInstance, LabelledInstance, annotation_file, draw
+from dataset_tools.rle import Rle
 from dataset_tools.to_labelme import ToLabelmeOptions, to_labelme
 
 SIZE = (64, 48)
