@@ -33,7 +33,7 @@ class Resolved:
     Attributes:
         name: the class; None if shapes of this label cannot be used.
         notes: what is to be said; the last one says why ``name`` is None.
-        number: the label as typed, where it ended with an object's number.
+        number: the label as typed, but for white space, where it ended with an object's number.
     """
 
     name: str | None
@@ -68,21 +68,19 @@ class LabelRules:
         return resolved
 
     def _resolve(self, raw: str) -> Resolved:
-        notes: list[Note] = []
         if not raw.strip():
             return Resolved(None, ((Rule.EMPTY_LABEL, ""),))
         label = self._without_number(raw)
         number = raw.strip() if label != raw else None
         label = self.rename.get(label, label)
         if label.strip() in RESERVED_LABELS:
-            return Resolved(None, (*notes, (Rule.IGNORED_LABEL, repr(label))))
+            return Resolved(None, ((Rule.IGNORED_LABEL, repr(label)),))
         if label in self.ignore:
-            return Resolved(None, (*notes, (Rule.IGNORED_ON_REQUEST, repr(label))))
-        if label != label.strip():
-            notes.append((Rule.SPACE_AROUND_LABEL, repr(label)))
+            return Resolved(None, ((Rule.IGNORED_ON_REQUEST, repr(label)),))
+        notes = ((Rule.SPACE_AROUND_LABEL, repr(label)),) if label != label.strip() else ()
         if self.classes is not None and label not in self.classes:
             return Resolved(None, (*notes, (Rule.UNKNOWN_LABEL, f"{label!r}{suggestion(label, self.classes)}")))
-        return Resolved(label, tuple(notes), number)
+        return Resolved(label, notes, number)
 
     def unused(self, labels: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Option and label of what is to be renamed or ignored, and is nowhere among the labels as typed."""

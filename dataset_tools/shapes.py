@@ -210,17 +210,17 @@ def _points(shape: Shape, with_strokes: bool) -> Polygon:
     """The points as an array, if there are as many as the type has and all can be drawn."""
     kinds = _POINTS | _STROKES if with_strokes else _POINTS
     if shape.kind not in kinds:
-        raise Unusable(Rule.NO_SURFACE, f"{shape.kind!r}, label {shape.label.strip()!r}")
+        raise Unusable(Rule.NO_SURFACE, f"{shape.kind!r}, label {shape.label!r}")
     fewest, most = kinds[shape.kind]
     count = len(shape.points)
     # Three corners of a rectangle are a half-drawn one: neither two opposite corners nor all four.
     if count < fewest or (shape.kind == "rectangle" and count == 3):
-        raise Unusable(Rule.TOO_FEW_POINTS, f"{shape.kind} {shape.label.strip()!r} with {count} points")
+        raise Unusable(Rule.TOO_FEW_POINTS, f"{shape.kind} {shape.label!r} with {count} points")
     if most is not None and count > most:
-        raise Unusable(Rule.TOO_MANY_POINTS, f"{shape.kind} {shape.label.strip()!r} with {count} points")
+        raise Unusable(Rule.TOO_MANY_POINTS, f"{shape.kind} {shape.label!r} with {count} points")
     points = np.array(shape.points, dtype=np.float64)
     if not geometry.is_sane(points):
-        raise Unusable(Rule.BAD_COORDINATES, f"{shape.kind} {shape.label.strip()!r}")
+        raise Unusable(Rule.BAD_COORDINATES, f"{shape.kind} {shape.label!r}")
     return points
 
 
@@ -243,7 +243,7 @@ def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[No
     """The mask of a mask shape on the photo's canvas."""
     mask = _decode_mask(shape.mask, most=min(MAX_PIXELS, _LARGEST_MASK * size[0] * size[1]))
     if not mask.any():
-        raise Unusable(Rule.MASK_EMPTY, repr(shape.label.strip()))
+        raise Unusable(Rule.MASK_EMPTY, repr(shape.label))
     # The second corner is the last pixel of the mask, not the first behind it.
     corner, box = points.min(axis=0), np.floor(points + 0.5).astype(int)
     box_size = tuple(int(side) for side in box.max(axis=0) - box.min(axis=0) + 1)
@@ -252,9 +252,9 @@ def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[No
         notes.append((Rule.MASK_BOX_DIFFERS, sizes))
     pasted = geometry.paste(mask, corner, size)
     if not pasted.any():
-        raise Unusable(Rule.OUTSIDE, f"mask {shape.label.strip()!r}")
+        raise Unusable(Rule.OUTSIDE, f"mask {shape.label!r}")
     if int(pasted.sum()) < int(mask.sum()):
-        notes.append((Rule.PARTLY_OUTSIDE, f"mask {shape.label.strip()!r}"))
+        notes.append((Rule.PARTLY_OUTSIDE, f"mask {shape.label!r}"))
     return pasted
 
 
@@ -288,7 +288,7 @@ def _repeated(shapes: Sequence[Shape]) -> dict[int, int]:
     repeated = {}
     for index, shape in enumerate(shapes):
         # The first point tells most shapes apart; only where it does not are all compared.
-        alike = first.setdefault((shape.label.strip(), shape.kind, shape.points[:1]), [])
+        alike = first.setdefault((shape.label, shape.kind, shape.points[:1]), [])
         for earlier in alike:
             if shapes[earlier].points == shape.points and shapes[earlier].mask == shape.mask:
                 repeated[index] = earlier
@@ -304,7 +304,7 @@ def judge_repeated(label: str, earlier: str, options: ShapeOptions, notes: list[
     Raises:
         Unusable: it is to be dropped.
     """
-    message = f"{label.strip()!r}, as {earlier}"
+    message = f"{label!r}, as {earlier}"
     if options.drop_duplicates:
         raise Unusable(Rule.DUPLICATE_DROPPED, message)
     notes.append((Rule.DUPLICATE_SHAPE, message))

@@ -118,7 +118,7 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
     cfg = get_cfg()
     add_polymask_config(cfg)
     try:
-        values = _Layered(_Layered.load_yaml_with_base(str(config_file), allow_unsafe=False))
+        values = CfgNode(_Layered.load_yaml_with_base(str(config_file), allow_unsafe=False))
         _make_whole_numbers_floats(values, cfg)
         cfg.merge_from_other_cfg(values)
     except (KeyError, ValueError, AssertionError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
@@ -136,7 +136,7 @@ def resolve_device(cfg: CfgNode) -> None:
     The configuration of a run on a GPU can be used on a machine without one.
 
     Raises:
-        UserError: it is neither; Detectron2 has no operators for PyTorch's other devices.
+        UserError: it is another of PyTorch's devices, for which Detectron2 has no operators, or none.
     """
     if cfg.MODEL.DEVICE == AUTO:
         cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

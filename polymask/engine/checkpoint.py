@@ -161,7 +161,7 @@ class Checkpointer(DetectionCheckpointer):
         if self.new_heads:
             theirs = {name: tensor for name, tensor in theirs.items() if not CLASS_LAYERS.search(name)}
             expected = {name for name in expected if not CLASS_LAYERS.search(name)}
-            if any(map(CLASS_LAYERS.search, checkpoint["model"])) and not any(n.startswith(MASK_HEAD) for n in theirs):
+            if not (checkpoint.get(BACKBONE_ONLY_KEY) or any(name.startswith(MASK_HEAD) for name in theirs)):
                 log.info("The weights are those of a detector of boxes: the mask head starts at random.")
                 expected = {name for name in expected if not name.startswith(MASK_HEAD)}
             log.info("MODEL.NEW_HEADS: the layers that depend on the classes start anew.")

@@ -157,7 +157,7 @@ def _resolve_seed(cfg: CfgNode, resume: bool) -> None:
 
 
 def _read_records(cfg: CfgNode, key: str) -> list[dict]:
-    """The records of all datasets of ``DATASETS.<key>``, once it is known that their photos are there, by headers."""
+    """The records of all datasets of ``DATASETS.<key>``, once their photos' headers have been looked at."""
     records = [record for name in cfg.DATASETS[key] for record in DatasetCatalog.get(name)]
     wrong = [(record["file_name"], reason) for record in records if (reason := _wrong_photo(record))]
     if wrong:

@@ -168,7 +168,8 @@ class Trainer(DefaultTrainer):
         """
         if resume and not self.checkpointer.has_checkpoint():
             log.warning("--resume: %s has no checkpoint, so the training starts at its beginning.", self.cfg.OUTPUT_DIR)
-        configured = [{**group, "params": None} for group in self._trainer.optimizer.param_groups]
+        groups = self._trainer.optimizer.param_groups
+        configured = [{key: value for key, value in group.items() if key != "params"} for group in groups]
         super().resume_or_load(resume)
         if self.start_iter > self.max_iter:
             raise UserError(
@@ -194,12 +195,12 @@ class Trainer(DefaultTrainer):
         Without a change in the configuration they are the same numbers.
 
         Args:
-            configured: the optimizer's groups of parameters as they were before the state was loaded.
+            configured: the optimizer's groups as they were before the state was loaded, without their parameters.
         """
         groups = self._trainer.optimizer.param_groups
         self.scheduler.base_lrs = [group["initial_lr"] for group in configured]
         for group, fresh, rate in zip(groups, configured, self.scheduler.get_lr(), strict=True):
-            group.update({**fresh, "params": group["params"], "lr": rate})
+            group.update(fresh, lr=rate)
 
     def train(self) -> None:
         """From ``start_iter`` until ``max_iter``, and the final evaluation."""

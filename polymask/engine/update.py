@@ -67,7 +67,7 @@ class UpdateTrainer(SimpleTrainer):
         self.scaler.update()
 
     def has_finite_gradients(self) -> bool:
-        """Whether no gradient is NaN or infinite, as far as the biases and normalisations and the first layer know.
+        """Whether the gradients of biases, normalisations and the first layer are numbers, and so most likely all are.
 
         What flows back through a layer is summed up in the gradient of its bias, and comes to the first layer in the
         end; to look at all weights takes more than 1 % of the time of an iteration of the mini network on a CPU. True

@@ -394,6 +394,12 @@ def _(folder, make):
     return Expected("LM051 LM053", 2)
 
 
+@case("45 two labels that differ by white space are no duplicates")
+def _(folder, make):
+    folder.pair("a", [make.square("car"), make.square("car ")])
+    return Expected("LM051 LM053", 2)
+
+
 @case("46 reserved labels")
 def _(folder, make):
     folder.pair("a", [make.square(), make.square("__ignore__"), make.square("_background_")])

@@ -22,8 +22,7 @@ REMEDY = (
 
 
 class FiniteLoss(HookBase):
-    """After a backward pass whose loss, or any gradient, is NaN or infinite it raises, on all ranks, and the optimizer
-    makes no step.
+    """After a backward pass whose loss or gradients are NaN or infinite it raises, on all ranks, and no step is made.
 
     ``OUTPUT_DIR/non_finite_loss.json`` then holds the iteration, and the losses and photos of every process.
     """
