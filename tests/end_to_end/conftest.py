@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """The files that git knows or would know, elsewhere.
+    """The files that git knows or would know, elsewhere, until the module's last test.
 
     They use this environment: nothing is installed again.
     """
@@ -28,10 +28,11 @@ def checkout(tmp_path_factory):
         if name and (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)  # with its time, by which make decides
-    return target
+    yield target
+    shutil.rmtree(target)  # with the checkpoints of the trainings in it
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def run(checkout):
     """Runs a command line in the checkout and returns it finished; ``python`` is the interpreter of these tests."""
 

@@ -92,9 +92,9 @@ def assert_equal(ours, theirs, place):
 
 
 @pytest.fixture(scope="module")
-def whole(begin, tmp_path_factory):
+def whole(begin, checkout):
     """The training that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("whole")
+    folder = checkout / "output/whole"
     finish(begin(folder))
     return folder
 
