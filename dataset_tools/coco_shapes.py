@@ -61,13 +61,13 @@ def parts_of(
 
 def _sorted(sheet: Sheet, drawings: Sequence[Drawing], options: ShapeOptions) -> _Sorted:
     figures, places, masks, findings = [], [], [], []
-    first: dict[tuple[str, bytes], str] = {}
     for number, drawing in enumerate(drawings):
         notes: list[shapes.Note] = []
         try:
             drawn = _drawn(drawing, sheet, notes)
             if isinstance(drawn, dict):
-                masks.append(_mask(number, drawing, drawn, first, options, notes))
+                label = shapes.resolved(drawing.label, options.labels, notes).name
+                masks.append(Part(drawing.place, label, number, mask=drawn))
             else:
                 figures += [_shape(number, drawing.label, *figure) for figure in drawn]
                 places += [drawing.place] * len(drawn)
@@ -135,19 +135,3 @@ def _encoded(mask: ForeignRle, label: str, size: tuple[int, int]) -> dict:
     if isinstance(mask.counts, str):
         return {"size": [height, width], "counts": mask.counts.encode()}
     return coco_mask.frPyObjects({"size": [height, width], "counts": mask.counts}, height, width)
-
-
-def _mask(
-    number: int,
-    drawing: Drawing,
-    encoded: dict,
-    first: dict[tuple[str, bytes], str],
-    options: ShapeOptions,
-    notes: list[shapes.Note],
-) -> Part:
-    """A mask as a part; ``first`` holds the masks before it in its photo, to find it a second time."""
-    label = shapes.resolved(drawing.label, options.labels, notes).name
-    earlier = first.setdefault((label, encoded["counts"]), drawing.place)
-    if earlier != drawing.place:
-        shapes.judge_repeated(drawing.label, earlier, options, notes)
-    return Part(drawing.place, label, number, encoded=encoded)

@@ -106,7 +106,7 @@ class Rule(Enum):
         "Nothing needs to be done")
     REPAIRED = ("LM047", _NOTE, "the outline crosses or touches itself; repaired",
         "Look at it in a preview")
-    OVERLAP = ("LM048", _WARNING, "two instances of one class cover nearly the same pixels",
+    OVERLAP = ("LM048", _WARNING, "two instances of one class overlap by half (IoU) or more",
         "Delete one of them if it is one object; give its parts one group_id")
     TINY = ("LM049", _WARNING, "too small to be learnt at the training size",
         "Train on larger photos (--training-size tells check of it), or delete it")

@@ -38,6 +38,7 @@ _MOST_AREAS = 255
 
 # Decimals kept of a coordinate in pixels: a hundredth is finer than any hand, and keeps the files small.
 DECIMALS = 2
+_THINNEST = 10.0**-DECIMALS
 
 
 def is_sane(points: Polygon) -> bool:
@@ -91,9 +92,13 @@ def plain(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) ->
     before[starts] = points[ends - 1]
     moved = points.view(np.complex128) != before.view(np.complex128)  # a point at a time
     owners = np.repeat(np.arange(len(starts)), counts)
-    inside = (np.minimum.reduceat(points, starts) >= 0) & (np.maximum.reduceat(points, starts) <= sizes)
-    good = inside.all(axis=1) & np.logical_and.reduceat(moved.ravel(), starts)
-    star = _star_shaped(points, starts, ends, owners)
+    least, greatest = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+    inside = (least >= 0) & (greatest <= sizes)
+    star, areas = _star_shaped(points, starts, ends, owners)
+    with np.errstate(invalid="ignore"):
+        # Half of what a hull measures around is no more than the two sides of its box; see ``has_area``.
+        is_line = ~(areas > _THINNEST * (greatest - least).sum(axis=1))
+    good = inside.all(axis=1) & ~is_line & np.logical_and.reduceat(moved.ravel(), starts)
     doubtful = good & ~star
     if doubtful.any():
         kept = doubtful[owners]
@@ -104,10 +109,11 @@ def plain(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) ->
 
 def _star_shaped(
     points: Polygon, starts: NDArray[np.intp], ends: NDArray[np.intp], owners: NDArray[np.intp]
-) -> NDArray[np.bool_]:
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Whether each outline goes once around the mean of its vertices, always the same way: then it cannot cross itself.
 
-    Most outlines that people draw do, and this is told in a tenth of the time that a full test takes.
+    Most outlines that people draw do, and this is told in a tenth of the time that a full test takes. With it comes
+    the area that each encloses, unless it crosses itself.
 
     Args:
         points: the vertices of all outlines, finite where it matters.
@@ -120,10 +126,11 @@ def _star_shaped(
         following = np.arange(1, len(points) + 1)
         following[ends - 1] = starts
         turns = x * y[following] - y * x[following]
+        areas = np.abs(np.add.reduceat(turns, starts)) / 2
     one_way = np.logical_and.reduceat(turns > 0, starts) | np.logical_and.reduceat(turns < 0, starts)
     # Going one way around the centre, each round passes from above the centre's line to below it once.
     rounds = np.add.reduceat((y < 0) & (y[following] >= 0), starts, dtype=np.intp)
-    return one_way & (rounds == 1)
+    return one_way & (rounds == 1), areas
 
 
 def without_repeats(polygon: Polygon) -> Polygon:
@@ -132,8 +139,14 @@ def without_repeats(polygon: Polygon) -> Polygon:
 
 
 def has_area(polygon: Polygon) -> bool:
-    """Whether the vertices do not all lie on one line. (A bow-tie has area, though its signed area may be zero.)"""
-    return len(polygon) >= 3 and shapely.MultiPoint(polygon).convex_hull.area > 0
+    """Whether the vertices do not all lie on one line. (A bow-tie has area, though its signed area may be zero.)
+
+    What is narrower than the precision of coordinates is a line: points on one are seldom there to the last digit.
+    """
+    if len(polygon) < 3:
+        return False
+    hull = shapely.MultiPoint(polygon).convex_hull
+    return hull.area > _THINNEST * hull.length / 2  # there and back is twice as long as it is
 
 
 def crossing(polygon: Polygon) -> str | None:
@@ -300,18 +313,17 @@ def _areas(encoded: list[dict]) -> list[int]:
 
 
 def nesting(encoded: Sequence[dict]) -> list[int]:
-    """How many of the masks hold each of them wholly and are larger."""
+    """How many masks lie around each of them, each wholly inside the next and smaller, where these are the most."""
     areas, boxes = measure(list(encoded))
     areas, corners = np.array(areas), np.array(boxes)
     corners[:, 2:] += corners[:, :2]
-    return [
-        sum(
-            coco_mask.area(coco_mask.merge([one, encoded[other]], intersect=True)) == area
-            # A mask can be in one only whose box holds its own: most pairs need not be drawn.
-            for other in np.flatnonzero((areas > area) & _holds(corners, box))
-        )
-        for one, area, box in zip(encoded, areas, corners)
-    ]
+    depths = [0] * len(encoded)
+    for one in np.argsort(-areas, kind="stable"):  # those around it come first
+        # A mask can be in one only whose box holds its own: most pairs need not be drawn.
+        for other in np.flatnonzero((areas > areas[one]) & _holds(corners, corners[one])):
+            if coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True)) == areas[one]:
+                depths[one] = max(depths[one], depths[other] + 1)
+    return depths
 
 
 def _holds(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:

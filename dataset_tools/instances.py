@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 
 import msgspec
 import numpy as np
@@ -48,10 +49,14 @@ def assemble(sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]], options: 
         objects.append(list(_objects(sheet.file, drawn, options, found)))
         findings.append(found)
     seen = _seen(sheets, objects, findings)
+    made = []
     for sheet, items, found in zip(sheets, seen, findings):
-        found += _overlaps(sheet.file, items)
-        found += _tiny(sheet, items, options.training_size)
-    return [([instance for _, instance in items], found) for items, found in zip(seen, findings)]
+        distinct = list(compress(items, _are_first(sheet.file, [item for item, _ in items], options, found)))
+        found += _overlaps(sheet.file, distinct)
+        kept = distinct if options.drop_duplicates else items
+        found += _tiny(sheet, kept, options.training_size)
+        made.append(([instance for _, instance in kept], found))
+    return made
 
 
 class _Drawn(msgspec.Struct, frozen=True, gc=False):
@@ -60,6 +65,14 @@ class _Drawn(msgspec.Struct, frozen=True, gc=False):
     part: Part
     polygons: list[Polygon]
     encoded: dict | None
+
+    @property
+    def label(self) -> str:
+        return self.part.label
+
+    @property
+    def place(self) -> str:
+        return self.part.place
 
 
 class _Object(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +84,7 @@ class _Object(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def label(self) -> str:
-        return self.group[0].part.label
+        return self.group[0].label
 
     @property
     def place(self) -> str:
@@ -108,20 +121,22 @@ def _framed(part: Part, sheet: Sheet) -> list[Polygon]:
 
 def _pixels(part: Part, sheet: Sheet, drawn: list[dict]) -> dict | None:
     """The pixels of a part, given those of its polygons, as RLE; None if it has none."""
-    if part.encoded is not None and sheet.frame == sheet.size:
-        return part.encoded
-    mask = part.mask if part.encoded is None else geometry.decode(part.encoded)
-    if mask is None:
+    if part.mask is None:
         return geometry.union(drawn) if drawn else None
-    return geometry.encode(mask if sheet.frame == sheet.size else geometry.resized(mask, sheet.frame))
+    if sheet.frame == sheet.size:
+        return part.mask
+    return geometry.encode(geometry.resized(geometry.decode(part.mask), sheet.frame))
 
 
 def _objects(file: str, drawn: Sequence[_Drawn], options: ShapeOptions, findings: list[Finding]) -> Iterator[_Object]:
     groups: dict[object, list[_Drawn]] = {}
     for item in drawn:
-        groups.setdefault((item.part.label, item.part.group), []).append(item)
+        groups.setdefault((item.label, item.part.group), []).append(item)
     for group in groups.values():  # in the order of their first parts
         visible = [item for item in group if item.encoded]
+        if len(visible) > 1:
+            first = _are_first(file, visible, options, findings)
+            visible = list(compress(visible, first)) if options.drop_duplicates else visible
         if visible:
             yield _joined(file, visible, options, findings)
         else:
@@ -138,10 +153,10 @@ def _joined(file: str, group: list[_Drawn], options: ShapeOptions, findings: lis
         return _Object(group, [polygon.ravel() for polygon in group[0].polygons], group[0].encoded)
     whole = geometry.union([item.encoded for item in group])
     depths = geometry.nesting([item.encoded for item in group]) if len(group) > 1 else [0]
+    rule = Rule.HOLE_CUT if options.holes else Rule.NESTED_PARTS
     for item, depth in zip(group, depths):
-        if depth:
-            rule = Rule.HOLE_CUT if options.holes and depth % 2 else Rule.NESTED_PARTS
-            findings.append(Finding(rule, file, item.part.place, f"label {item.part.label!r}"))
+        if depth % 2 if options.holes else depth:  # what is in a hole is an island
+            findings.append(Finding(rule, file, item.place, f"label {item.label!r}"))
     holed = options.holes and any(depths)
     if holed:
         whole = _with_holes(group, depths)
@@ -160,12 +175,27 @@ def _with_holes(group: Sequence[_Drawn], depths: Sequence[int]) -> dict:
     return geometry.encode(mask)
 
 
+def _are_first(
+    file: str, items: Sequence[_Drawn | _Object], options: ShapeOptions, findings: list[Finding]
+) -> list[bool]:
+    """Whether each is the first of its label on just these pixels; a finding for each that is not."""
+    rule = Rule.DUPLICATE_DROPPED if options.drop_duplicates else Rule.DUPLICATE_SHAPE
+    first: dict[tuple[str, bytes], _Drawn | _Object] = {}
+    judged = []
+    for item in items:
+        earlier = first.setdefault((item.label, item.encoded["counts"]), item)
+        judged.append(earlier is item)
+        if earlier is not item:
+            findings.append(Finding(rule, file, item.place, f"{item.label!r}, as {earlier.place}"))
+    return judged
+
+
 def _places(group: Sequence[_Drawn]) -> str:
-    return ", ".join(dict.fromkeys(item.part.place for item in group))  # parts of one annotation have one place
+    return ", ".join(dict.fromkeys(item.place for item in group))  # parts of one annotation have one place
 
 
 def _without_pixels(file: str, group: Sequence[_Drawn]) -> Finding:
-    return Finding(Rule.NO_PIXELS, file, _places(group), f"label {group[0].part.label!r}")
+    return Finding(Rule.NO_PIXELS, file, _places(group), f"label {group[0].label!r}")
 
 
 def _seen(
@@ -190,8 +220,6 @@ def _seen(
 
 
 def _overlaps(file: str, seen: Sequence[_Seen]) -> Iterator[Finding]:
-    # Equal shapes have a finding of their own, and a shape that is there a hundred times makes thousands of pairs.
-    seen = list({(item[0].label, item[0].encoded["counts"]): item for item in reversed(seen)}.values())[::-1]
     labels, encoded = [one.label for one, _ in seen], [one.encoded for one, _ in seen]
     areas, boxes = [instance.area for _, instance in seen], [instance.bbox for _, instance in seen]
     for first, second, value in geometry.overlaps(labels, encoded, areas, boxes, _SUSPICIOUS_OVERLAP):

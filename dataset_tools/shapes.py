@@ -75,13 +75,13 @@ class ShapeOptions:
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
-    """What one shape covers: polygons inside the photo, or a mask of the photo's size, maybe as pycocotools' RLE.
+    """What one shape covers: polygons inside the photo, or a mask of the photo's size.
 
     Attributes:
         place: of the shape in its file.
         label: its class.
         group: parts of one label and group are one instance.
-        polygons, mask, encoded: one of them.
+        polygons, mask: one of them; the mask as pycocotools' RLE, since a file may hold a hundred.
         is_rounded: the polygons are rounded already.
     """
 
@@ -89,8 +89,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     label: str
     group: object
     polygons: Sequence[Polygon] = ()
-    mask: Mask | None = None
-    encoded: dict | None = None
+    mask: dict | None = None
     is_rounded: bool = False
 
 
@@ -120,13 +119,10 @@ def _parts_of(
     sheet: Sheet, shapes: Sequence[Shape], plain: Mapping[int, Polygon], options: ShapeOptions
 ) -> tuple[list[Part], list[Finding]]:
     findings: list[Finding] = []
-    repeated = _repeated(shapes)
     parts = []
     for index, shape in enumerate(shapes):
         notes: list[Note] = []
         try:
-            if index in repeated:
-                judge_repeated(shape.label, sheet.place(repeated[index]), options, notes)
             parts.append(_part(sheet.place(index), shape, plain.get(id(shape)), sheet.size, options, notes))
         except Unusable as reason:
             notes.append((reason.rule, str(reason)))
@@ -239,8 +235,8 @@ def _outlines(kind: str, points: Polygon, options: ShapeOptions, notes: list[Not
     return repaired or [outline]
 
 
-def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[Note]) -> Mask:
-    """The mask of a mask shape on the photo's canvas."""
+def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[Note]) -> dict:
+    """The mask of a mask shape on the photo's canvas, as RLE."""
     mask = _decode_mask(shape.mask, most=min(MAX_PIXELS, _LARGEST_MASK * size[0] * size[1]))
     if not mask.any():
         raise Unusable(Rule.MASK_EMPTY, repr(shape.label))
@@ -255,7 +251,7 @@ def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[No
         raise Unusable(Rule.OUTSIDE, f"mask {shape.label!r}")
     if int(pasted.sum()) < int(mask.sum()):
         notes.append((Rule.PARTLY_OUTSIDE, f"mask {shape.label!r}"))
-    return pasted
+    return geometry.encode(pasted)
 
 
 def _decode_mask(text: str | None, most: int) -> Mask:
@@ -278,36 +274,6 @@ def _decode_mask(text: str | None, most: int) -> Mask:
     if pixels.ndim != 2:
         raise Unusable(Rule.MASK_UNREADABLE, "it has several channels")
     return pixels != 0
-
-
-def _repeated(shapes: Sequence[Shape]) -> dict[int, int]:
-    """The shapes that look like an earlier one, and which."""
-    if len({shape.points[:1] for shape in shapes}) == len(shapes):  # nearly always
-        return {}
-    first: dict[tuple, list[int]] = {}
-    repeated = {}
-    for index, shape in enumerate(shapes):
-        # The first point tells most shapes apart; only where it does not are all compared.
-        alike = first.setdefault((shape.label, shape.kind, shape.points[:1]), [])
-        for earlier in alike:
-            if shapes[earlier].points == shape.points and shapes[earlier].mask == shape.mask:
-                repeated[index] = earlier
-                break
-        else:
-            alike.append(index)
-    return repeated
-
-
-def judge_repeated(label: str, earlier: str, options: ShapeOptions, notes: list[Note]) -> None:
-    """A note that a shape is the same as an earlier one.
-
-    Raises:
-        Unusable: it is to be dropped.
-    """
-    message = f"{label!r}, as {earlier}"
-    if options.drop_duplicates:
-        raise Unusable(Rule.DUPLICATE_DROPPED, message)
-    notes.append((Rule.DUPLICATE_SHAPE, message))
 
 
 def _shared_groups(file: str, parts: Sequence[Part]) -> Iterator[Finding]:

@@ -220,7 +220,8 @@ def _(folder, make):
 
 @case("26 collinear")
 def _(folder, make):
-    folder.pair("a", [make.square(), make.shape("car", [[0, 0], [5, 5], [10, 10]])])
+    exact, rounded = [[0, 0], [5, 5], [10, 10]], [[8.75, 32.22], [14.75, 28.7], [47.75, 9.34], [52.25, 6.7]]
+    folder.pair("a", [make.square(), make.shape("car", exact), make.shape("car", rounded)])
     return Expected("LM033", 1)
 
 

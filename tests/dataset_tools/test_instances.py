@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -117,6 +118,67 @@ def test_a_part_without_pixels_does_not_take_its_group_with_it():
     assert [(finding.rule, finding.place) for finding in findings if finding.rule is Rule.NO_PIXELS] == [
         (Rule.NO_PIXELS, "shapes[2]")
     ]
+
+
+def rectangle(left, top, width, height, **keys):
+    return Shape("car", ((left, top), (left + width, top + height)), "rectangle", **keys)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        Shape("car", SQUARE[1:] + SQUARE[:1]),
+        Shape("car", SQUARE[::-1]),
+        rectangle(8, 8, 16, 16),
+        Shape("car", ((24.0, 8.0), (8.0, 24.0)), "rectangle", group_id=4),
+    ],
+)
+def test_a_shape_is_repeated_by_what_covers_the_same_pixels(again):
+    square, farther = Shape("car", SQUARE), rectangle(50, 8, 16, 16)
+    other_label = Shape("bus", SQUARE)
+    found, findings = build(square, other_label, farther, again, training_size=10_000)
+    assert [(f.rule, f.place, f.message) for f in findings] == [
+        (Rule.DUPLICATE_SHAPE, "shapes[3]", "'car', as shapes[0]")
+    ]
+    assert len(found) == 4
+    kept, findings = build(square, other_label, farther, again, training_size=10_000, drop_duplicates=True)
+    assert [(f.rule, f.place) for f in findings] == [(Rule.DUPLICATE_DROPPED, "shapes[3]")]
+    assert [(one.label, one.bbox[0]) for one in kept] == [("car", 8), ("bus", 8), ("car", 50)]
+
+
+def test_what_is_dropped_is_never_a_part_of_another_object():
+    alone, same = rectangle(8, 8, 16, 16), rectangle(8, 8, 16, 16, group_id=1)
+    farther = rectangle(50, 8, 20, 20, group_id=1)
+    found, findings = build(alone, same, farther, training_size=10_000, drop_duplicates=True)
+    assert (findings, [one.area for one in found]) == ([], [256, 256 + 400])
+    found, findings = build(same, farther, same, training_size=10_000, drop_duplicates=True)
+    assert [(f.rule, f.place) for f in findings] == [(Rule.DUPLICATE_DROPPED, "shapes[2]")]
+    assert [(one.area, len(one.segmentation)) for one in found] == [(256 + 400, 2)]
+
+
+def test_a_hole_in_two_parts_that_overlap_is_cut_out_of_both():
+    parts = [(10, 10, 40, 40), (30, 10, 40, 40), (34, 20, 10, 10), (36, 22, 4, 4)]
+    found, findings = build(*(rectangle(*part, group_id=1) for part in parts), holes=True, training_size=10_000)
+    expected = np.zeros(SIZE[::-1], dtype=bool)
+    expected[10:50, 10:70] = True
+    expected[20:30, 34:44] = False
+    expected[22:26, 36:40] = True  # an island in the hole
+    assert np.array_equal(pixels(found[0]), expected)
+    assert [(f.rule, f.place) for f in findings] == [(Rule.HOLE_CUT, "shapes[2]")]
+
+
+def test_masks_on_a_large_photo_are_not_kept_as_pixels():
+    size, count = (2000, 1500), 40
+    png = base64_png(np.ones((10, 10)))
+    masks = [Shape("car", ((50.0 * i, 0.0), (50.0 * i + 9, 9.0)), "mask", mask=png) for i in range(count)]
+    tracemalloc.start()
+    try:
+        ((found, _),) = instances.build([Sheet("a.json", size, size)], [masks], ShapeOptions())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [one.area for one in found] == [100] * count
+    assert peak < 5 * size[0] * size[1], "a few canvases, not one for each"
 
 
 @pytest.mark.parametrize(
