@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -118,14 +118,13 @@ def mask_of(instance: Instance, size: tuple[int, int]) -> Mask:
     return geometry.filled(polygons, size)
 
 
-def check_output(output: Path, source: Source, sign: str, suffixes: Collection[str], what: str) -> None:
+def check_output(output: Path, source: Source, made_in: Callable[[Path], Collection[str]], what: str) -> None:
     """Refuse to replace anything but an empty folder, or what the same command has made there earlier.
 
     Args:
         output: the folder to make.
         source: what it is made of.
-        sign: the file that every folder of the command has.
-        suffixes: what the names of the others end with, in sub-folders, too.
+        made_in: which files in a folder the command has made, as paths relative to it with POSIX slashes.
         what: in words, what the command makes.
 
     Raises:
@@ -134,7 +133,7 @@ def check_output(output: Path, source: Source, sign: str, suffixes: Collection[s
     check_place(output, source)
     if not (output.exists() or output.is_symlink()):
         return
-    if not _is_replaceable(output, sign, suffixes):
+    if not _is_replaceable(output, made_in):
         raise UserError(f"this exists and does not hold {what} only", file=output, remedy="Choose another --output")
 
 
@@ -150,11 +149,12 @@ def check_place(output: Path, source: Source) -> None:
         raise UserError(reason, file=output, remedy="Choose another --output")
 
 
-def _is_replaceable(output: Path, sign: str, suffixes: Collection[str]) -> bool:
+def _is_replaceable(output: Path, made_in: Callable[[Path], Collection[str]]) -> bool:
     if output.is_symlink() or not output.is_dir():
         return False
-    inside = [path for path in output.rglob("*") if path.is_symlink() or not path.is_dir()]
-    if not inside:
+    files = [path for path in output.rglob("*") if path.is_symlink() or not path.is_dir()]
+    if not files:
         return not any(output.iterdir())
-    names = {path.relative_to(output).as_posix() for path in inside} - {sign}
-    return len(names) < len(inside) and all(name.endswith(tuple(suffixes)) for name in names)
+    if not all(path.is_file() and not path.is_symlink() for path in files):  # no command makes links or pipes
+        return False
+    return {path.relative_to(output).as_posix() for path in files} <= set(made_in(output))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import msgspec
 import numpy as np
 from PIL import Image
 
@@ -49,7 +50,7 @@ def masks(source: Source, wishes: Wishes, output: Path, kind: str = "both", spli
         UserError: output holds other things, or there is no such split.
         BadData: no photo can be used. Nothing is made or changed then.
     """
-    looking.check_output(output, source, TABLE_NAME, (".png",), "masks")
+    looking.check_output(output, source, _made_in, "masks")
     with Survey(source, wishes) as survey:
         entries = looking.of_split(looking.usable(survey), split, source.root)
         names = _names(entries)
@@ -71,6 +72,22 @@ def masks(source: Source, wishes: Wishes, output: Path, kind: str = "both", spli
                 raise BadData("no photo can be read", survey.findings, file=source.root, remedy=remedy)
             (part / TABLE_NAME).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return Masked(len(table), survey.findings)
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """What the table says of a picture, as far as it takes to tell the table from others of its name."""
+
+    photo: str
+    instances: list[object]
+
+
+def _made_in(folder: Path) -> set[str]:
+    """The files that earlier masks in a folder consist of, by their table; none without such a table."""
+    try:
+        table = msgspec.json.decode((folder / TABLE_NAME).read_bytes(), type=dict[str, _Row])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return set()
+    return {TABLE_NAME, *(f"{kind}/{name}" for name in table for kind in _folders("both"))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 TABLE_NAME = "stats.json"
 
+# All plots that there may be, in the order in which they are drawn; without instances, the last two are missing.
+_PLOTS = ("classes", "instances_per_photo", "photo_sizes", "instance_sizes", "centres")
+
 # Bars that one can read on one picture.
 _MOST_BARS = 50
 
@@ -33,7 +36,7 @@ def check_output(output: Path, source: Source) -> None:
     Raises:
         UserError: as said.
     """
-    looking.check_output(output, source, TABLE_NAME, (".png",), "statistics")
+    looking.check_output(output, source, _made_in, "statistics")
 
 
 def write(counted: Counted, output: Path) -> None:
@@ -41,6 +44,15 @@ def write(counted: Counted, output: Path) -> None:
     with replaced_folder(output) as part:
         (part / TABLE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2) + b"\n")
         _plot(counted, part)
+
+
+def _made_in(folder: Path) -> set[str]:
+    """The files that earlier statistics in a folder consist of; none without their table."""
+    try:
+        msgspec.json.decode((folder / TABLE_NAME).read_bytes(), type=Stats)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return set()
+    return {TABLE_NAME, *(f"{name}.png" for name in _PLOTS)}
 
 
 def _plot(counted: Counted, folder: Path) -> None:
@@ -53,15 +65,15 @@ def _plot(counted: Counted, folder: Path) -> None:
     classes = _most_frequent(stats)
     captions = fonts.captions(list(classes))
     plots = [
-        ("classes", (8, 1.5 + 0.35 * sum(classes.values())), _classes, stats, classes, captions),
-        ("instances_per_photo", (8, 4), _instances_per_photo, counted.instances_per_photo),
-        ("photo_sizes", (6, 5), _photo_sizes, stats),
+        ((8, 1.5 + 0.35 * sum(classes.values())), _classes, stats, classes, captions),
+        ((8, 4), _instances_per_photo, counted.instances_per_photo),
+        ((6, 5), _photo_sizes, stats),
     ]
     if len(counted.sides):
-        plots.append(("instance_sizes", (8, 4), _instance_sizes, counted.sides))
-        plots.append(("centres", (6, 5), _centres, counted.centres))
+        plots.append(((8, 4), _instance_sizes, counted.sides))
+        plots.append(((6, 5), _centres, counted.centres))
     with matplotlib.rc_context({"font.family": _families(list(captions.values()))}):
-        for name, size, draw, *what in plots:
+        for name, (size, draw, *what) in zip(_PLOTS, plots):
             figure, axes = pyplot.subplots(figsize=size, layout="constrained")
             draw(axes, *what)
             figure.savefig(folder / f"{name}.png", dpi=100)

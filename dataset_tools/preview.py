@@ -29,7 +29,7 @@ _MOST_ON_SHEET = 100
 # The longer side in pixels up to which photos are enlarged, by a whole factor: words would cover them.
 _LEAST_SIDE = 320
 
-# Stands in the file of a sheet: a picture without it is somebody else's, and is not replaced.
+# Stands in the files of pictures and sheets: what is without it is somebody else's, and is not replaced.
 _MADE_BY = "polymask preview"
 
 # zlib's level for photos: against its default, a third of the time, and files a tenth larger.
@@ -103,19 +103,24 @@ def preview(source: Source, wishes: Wishes, options: PreviewOptions) -> Drawn:
 
 def _check_output(source: Source, options: PreviewOptions) -> None:
     if not options.is_sheet:
-        looking.check_output(options.output, source, SHEET_NAME, (".png",), "previews")
+        looking.check_output(options.output, source, _made_in, "previews")
         return
     looking.check_place(options.output, source)
-    if options.output.exists() and not _is_sheet(options.output):
+    if options.output.exists() and not _is_preview(options.output):
         remedy = "Choose another --output"
         raise UserError("this exists and is no sheet of previews", file=options.output, remedy=remedy)
 
 
-def _is_sheet(path: Path) -> bool:
+def _made_in(folder: Path) -> set[str]:
+    """The files in a folder that are earlier previews."""
+    return {path.name for path in folder.glob("*.png") if _is_preview(path)}
+
+
+def _is_preview(path: Path) -> bool:
     try:
         with Image.open(path, formats=("PNG",)) as picture:
             return picture.info.get("Software") == _MADE_BY
-    except (OSError, SyntaxError, ValueError):  # a folder, no PNG, a broken one
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # a folder, no PNG, a broken one
         return False
 
 
@@ -185,7 +190,8 @@ def _draw_one(task: _Task, entry: Entry, instances: Sequence) -> Image.Image | F
         sizes["tile"] = drawing.tile_size(photo.size)
     pictures = dict(zip(sizes, drawing.draw(photo, instances, task.style, list(sizes.values()))))
     if "picture" in pictures:
-        pictures["picture"].save(task.folder / f"{task.names[entry.file]}.png", compress_level=FAST)
+        path = task.folder / f"{task.names[entry.file]}.png"
+        pictures["picture"].save(path, compress_level=FAST, pnginfo=_mark())
     return pictures.get("tile")
 
 
@@ -195,11 +201,15 @@ def _picture_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _as_file(sheet: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG", pnginfo=_mark())
+    return stream.getvalue()
+
+
+def _mark() -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", _MADE_BY)
-    stream = io.BytesIO()
-    sheet.save(stream, "PNG", pnginfo=info)
-    return stream.getvalue()
+    return info
 
 
 def _numbered(style: Style, entries: Sequence[Entry]) -> dict[str, str]:

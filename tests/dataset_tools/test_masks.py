@@ -80,6 +80,31 @@ def test_other_peoples_folders_are_left_alone(many, tmp_path):
         write(many.root, many.root / "out")
 
 
+@pytest.mark.parametrize("name", ["beach.png", "black/beach.png"])
+@pytest.mark.parametrize("table", [None, "{}", '{"beach.png": 1}'])
+def test_other_peoples_pictures_are_left_alone(many, tmp_path, name, table):
+    """Also beside a table of the name of ours, or among masks (no table is given)."""
+    output = tmp_path / "out"
+    if table is None:
+        write(many.root, output)
+    (output / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (9, 9)).save(output / name)
+    if table is not None:
+        (output / "masks.json").write_text(table)
+    with pytest.raises(UserError, match="masks only"):
+        write(many.root, output)
+    assert (output / name).is_file()
+
+
+def test_a_link_among_masks_is_somebody_elses(many, tmp_path):
+    write(many.root, tmp_path / "out")
+    path = tmp_path / "out" / "index" / "a.png"
+    path.rename(tmp_path / "a.png")
+    path.symlink_to(tmp_path / "a.png")
+    with pytest.raises(UserError, match="masks only"):
+        write(many.root, tmp_path / "out")
+
+
 def test_earlier_masks_stay_where_no_photo_can_be_read(folder, square, tmp_path):
     folder.pair("a", [square()])
     write(folder.root, tmp_path / "out")

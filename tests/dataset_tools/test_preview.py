@@ -80,6 +80,20 @@ def test_other_peoples_folders_are_left_alone(dataset, tmp_path):
         assert pictures(folder) == before
 
 
+@pytest.mark.parametrize("name", ["preview.png", "4_beach.png", "sub/dog.png"])
+@pytest.mark.parametrize("is_drawn", [False, True])
+def test_other_peoples_pictures_are_left_alone(dataset, tmp_path, name, is_drawn):
+    """Also under the names of previews, and among previews."""
+    output = tmp_path / "out"
+    if is_drawn:
+        draw(dataset.dataset, output)
+    (output / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (9, 9)).save(output / name)
+    with pytest.raises(UserError, match="previews only"):
+        draw(dataset.dataset, output)
+    assert Image.open(output / name).size == (9, 9)
+
+
 @pytest.mark.parametrize("options", [{"split": "test"}, {"most": 0}])
 def test_nothing_to_draw(dataset, tmp_path, options):
     with pytest.raises(UserError):

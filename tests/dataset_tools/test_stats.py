@@ -91,6 +91,24 @@ def test_other_peoples_folders_are_left_alone(many, tmp_path):
         plots.check_output(tmp_path, open_source(many.root))
 
 
+def test_statistics_are_replaced(many, tmp_path):
+    for _ in range(2):
+        assert main(["stats", str(many.root), "--output", str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize("table", [None, "{}"])
+def test_other_peoples_pictures_are_left_alone(many, tmp_path, table):
+    """Also beside a table of the name of ours, or among statistics (no table is given)."""
+    output = tmp_path / "out"
+    plots.write(count(many.root), output)
+    if table is None:
+        Image.new("RGB", (9, 9)).save(output / "beach.png")
+    else:
+        (output / "stats.json").write_text(table)
+    with pytest.raises(UserError, match="statistics only"):
+        plots.check_output(output, open_source(many.root))
+
+
 def test_labels_in_plots_are_text_that_some_font_has(folder, square, tmp_path, recwarn):
     folder.pair("a", [square(r"$\frac{$"), square("车", left=30), square("кот", top=30)])
     plots.write(count(folder.root), tmp_path / "out")
