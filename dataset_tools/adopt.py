@@ -51,8 +51,7 @@ def adopt(options: AdoptOptions) -> Converted:
         flag = "--split" if options.fractions is not None else "--group"
         raise UserError("there is a file for each split already", remedy=f"Leave {flag} out, or name one file")
     photos = options.images_root or _photos(options, files)
-    for path in (photos, *(files.values() if isinstance(files, dict) else [files])):
-        check_options(options, path)
+    check_options(options, [photos, *(files.values() if isinstance(files, dict) else [files])])
     dataset = options.file if options.file and _is_dataset(options.file) else None
     return make_dataset(CocoFiles(files, photos, exclude=options.output, dataset=dataset), options)
 

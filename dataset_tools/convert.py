@@ -117,7 +117,7 @@ def convert(options: ConvertOptions) -> Converted:
         UserError: the options are wrong.
         BadData: files have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
     """
-    check_options(options, options.source)
+    check_options(options, [options.source, options.photos or options.source])
     door = CsvBoxes if is_table(options.source) else LabelmeFolder
     source = door(options.source, options.photos, options.encoding, options.negatives, options.output)
     return make_dataset(source, options)
@@ -131,6 +131,7 @@ def make_dataset(source: Source, options: DatasetOptions) -> Converted:
     """
     with Survey(source, options.wishes) as survey:
         findings = survey.findings
+        _check_photos_are_kept(survey.entries, source.photo_root, options.output)
         findings += doubts.photos_named_twice(source.photo_root, survey.entries)
         usable, skipped = _without_errors(survey.entries, findings, options, source.root)
         labels = list(doubts.labels_of(usable))
@@ -146,13 +147,13 @@ def make_dataset(source: Source, options: DatasetOptions) -> Converted:
         return Converted(card, findings, skipped + unwritten)
 
 
-def check_options(options: DatasetOptions, source: Path) -> None:
-    """Refuse what cannot be done, before anything is read.
+def check_options(options: DatasetOptions, sources: Sequence[Path]) -> None:
+    """Refuse what cannot be done, before anything is read from the sources: annotations, and folders of photos.
 
     Raises:
         UserError: as said.
     """
-    _check_output(source, options.output, options.overwrite)
+    _check_output(sources, options.output, options.overwrite)
     _name(options)
     options.wishes.check()
     if options.fractions is not None:
@@ -181,18 +182,29 @@ def _name(options: DatasetOptions) -> str:
     return name
 
 
-def _check_output(source: Path, output: Path, overwrite: bool) -> None:
+def _check_output(sources: Sequence[Path], output: Path, overwrite: bool) -> None:
     other = "Choose another --output"
     if not is_text(str(output.resolve())):
         raise UserError("the name of this folder is no Unicode text", file=ascii(str(output)), remedy=other)
-    if source.resolve().is_relative_to(output.resolve()):
-        raise UserError("what is to be converted is inside the folder to make", file=source, remedy=other)
+    for source in sources:
+        if source.resolve().is_relative_to(output.resolve()):
+            raise UserError("what is to be converted is inside the folder to make", file=source, remedy=other)
     if not (output.exists() or output.is_symlink()):
         return
     if not overwrite:
         raise UserError("this exists already", file=output, remedy=f"{other}, or pass --overwrite to replace a dataset")
     if output.is_symlink() or not (output / CARD_NAME).is_file():
         raise UserError(f"this is no dataset folder with its {CARD_NAME}, so it is kept", file=output, remedy=other)
+
+
+def _check_photos_are_kept(entries: Sequence[Entry], root: Path, output: Path) -> None:
+    """Refuse to replace a folder that photos are in, wherever a link, or a path in a file, has led to them."""
+    if not output.exists():
+        return
+    replaced = output.resolve()
+    for photo in (root / entry.photo.path for entry in entries if not entry.photo.embedded):
+        if photo.resolve().is_relative_to(replaced):
+            raise UserError("this photo is inside the folder to make", file=photo, remedy="Choose another --output")
 
 
 def _without_errors(

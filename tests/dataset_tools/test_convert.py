@@ -341,6 +341,23 @@ def test_source_inside_the_output(many):
         many.convert(output=many.root, overwrite=True)
 
 
+@pytest.mark.parametrize("way", ["option", "link", "path"])
+def test_photos_inside_the_output_are_never_replaced(folder, square, way):
+    """Photos that were copied into a dataset folder, and annotation files that refer to them there."""
+    output = folder.root / "dataset" if way == "path" else folder.dataset
+    folder.pair("a", [square()])
+    folder.convert(output=output, images="copy")
+    (folder.root / "a.jpg").unlink()
+    if way == "link":
+        (folder.root / "photos").symlink_to(output / "images")
+    if way == "path":
+        folder.json("a.json", [square()], "dataset/images/a.jpg")
+    before = contents(folder.root.parent)
+    with pytest.raises(UserError, match="inside the folder to make"):
+        folder.convert(output=output, overwrite=True, photos=output / "images" if way == "option" else None)
+    assert contents(folder.root.parent) == before
+
+
 def test_output_with_a_name_that_cannot_be_one(many):
     with pytest.raises(UserError, match="--name"):
         many.convert(output=many.root.parent / "my data")
