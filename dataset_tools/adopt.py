@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from dataset_tools.card import CARD_NAME, SPLITS, read_card
+from dataset_tools.card import SPLITS, is_dataset_folder, read_card
 from dataset_tools.coco_files import CocoFiles, Files
 from dataset_tools.convert import Converted, DatasetOptions, check_options, make_dataset
 from dataset_tools.errors import UserError
@@ -52,7 +52,7 @@ def adopt(options: AdoptOptions) -> Converted:
         raise UserError("there is a file for each split already", remedy=f"Leave {flag} out, or name one file")
     photos = options.images_root or _photos(options, files)
     check_options(options, [photos, *(files.values() if isinstance(files, dict) else [files])])
-    dataset = options.file if options.file and _is_dataset(options.file) else None
+    dataset = options.file if options.file and is_dataset_folder(options.file) else None
     return make_dataset(CocoFiles(files, photos, exclude=options.output, dataset=dataset), options)
 
 
@@ -62,7 +62,7 @@ def find_files(folder: Path) -> Files:
     Raises:
         UserError: there are none, or several and nothing says what is what.
     """
-    if _is_dataset(folder):
+    if is_dataset_folder(folder):
         return {split: folder / summary.annotations for split, summary in read_card(folder).splits.items()}
     found = {split: path for split, names in _NAMES.items() if (path := _first(folder, names))}
     if "train" in found:
@@ -90,13 +90,9 @@ def _photos(options: AdoptOptions, files: Files) -> Path:
         return options.train.parent
     if not options.file.is_dir():
         return options.file.parent
-    if _is_dataset(options.file):
+    if is_dataset_folder(options.file):
         return options.file / read_card(options.file).image_root
     return options.file
-
-
-def _is_dataset(folder: Path) -> bool:
-    return (folder / CARD_NAME).is_file()
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,12 @@ CARD_NAME = "dataset.json"
 CARD_VERSION = 1
 SPLITS = ("train", "val", "test")
 MASK_FORMATS = ("polygon", "bitmask")
+
+# Keys that tell a card from other files of its name: that of LabelMe for a photo dataset.jpg, a COCO file, anybody's.
+_OWN_KEYS = frozenset(("image_root", "mask_format", "splits", "card_version"))
+
+# What a card begins with that is cut off, or has a comma too many.
+_BEGINNING = re.compile(rb'\s*\{\s*"(name|classes|image_root|mask_format|splits|made_by|card_version)"')
 
 
 class SplitSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +50,21 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     splits: dict[str, SplitSummary]
     made_by: dict[str, object] = {}
     card_version: int = CARD_VERSION
+
+
+def is_dataset_folder(folder: Path) -> bool:
+    """Whether a folder has a card. One that is damaged or wrong is one, too: ``read_card`` says what is the matter."""
+    folder = Path(folder)
+    path = folder / CARD_NAME
+    if not path.is_file():
+        return False
+    content = path.read_bytes()
+    try:
+        return not _OWN_KEYS.isdisjoint(msgspec.json.decode(content, type=dict[str, msgspec.Raw]))
+    except msgspec.ValidationError:  # JSON, but no object
+        return False
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bool(_BEGINNING.match(content)) or all((folder / f"{split}.json").is_file() for split in SPLITS)
 
 
 def read_card(folder: Path) -> Card:

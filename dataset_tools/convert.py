@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from dataset_tools import doubts, parallel
-from dataset_tools.card import CARD_NAME, SPLITS, Card
+from dataset_tools.card import CARD_NAME, SPLITS, Card, is_dataset_folder
 from dataset_tools.classes import LabelRules
 from dataset_tools.csv_boxes import CsvBoxes, is_table
 from dataset_tools.errors import UserError
@@ -193,7 +193,7 @@ def _check_output(sources: Sequence[Path], output: Path, overwrite: bool) -> Non
         return
     if not overwrite:
         raise UserError("this exists already", file=output, remedy=f"{other}, or pass --overwrite to replace a dataset")
-    if output.is_symlink() or not (output / CARD_NAME).is_file():
+    if output.is_symlink() or not is_dataset_folder(output):
         raise UserError(f"this is no dataset folder with its {CARD_NAME}, so it is kept", file=output, remedy=other)
 
 

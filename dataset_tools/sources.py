@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataset_tools.card import CARD_NAME
+from dataset_tools.card import is_dataset_folder
 from dataset_tools.coco_files import CocoFiles
 from dataset_tools.csv_boxes import CsvBoxes, is_table
 from dataset_tools.labelme_folder import LabelmeFolder
@@ -24,6 +24,6 @@ def open_source(path: Path, photos: Path | None = None, encoding: str = "utf-8")
     """
     if is_table(path):
         return CsvBoxes(path, photos, encoding)
-    if (path / CARD_NAME).is_file():
+    if is_dataset_folder(path):
         return CocoFiles.of_dataset(path, photos)
     return LabelmeFolder(path, photos, encoding)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dataset_tools.card import Card, SplitSummary, encode_card, read_card
+from dataset_tools.card import SPLITS, Card, SplitSummary, encode_card, is_dataset_folder, read_card
 from dataset_tools.errors import UserError
 
 CARD = Card(
@@ -61,3 +61,34 @@ def test_no_json(tmp_path, content):
 def test_no_card(tmp_path):
     with pytest.raises(UserError, match="no dataset folder"):
         read_card(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{}, {"name": ""}, {"image_root": 3}, {"colour": "red"}])
+def test_a_card_that_is_wrong_is_one_all_the_same(tmp_path, change):
+    (tmp_path / "dataset.json").write_text(json.dumps(json.loads(encode_card(CARD)) | change))
+    assert is_dataset_folder(tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 12, 100, -3])
+def test_a_card_that_is_cut_off_is_one_all_the_same(tmp_path, length):
+    (tmp_path / "dataset.json").write_bytes(encode_card(CARD)[:length])
+    for split in SPLITS:
+        (tmp_path / f"{split}.json").touch()
+    assert is_dataset_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"version": "6.3.1", "flags": {}, "shapes": [], "imagePath": "dataset.jpg", "imageData": null}',
+        b'{"version": "6.3.1", "flags": {}, "sha',
+        b'{"images": [], "annotations": [], "categories": []}',
+        b'{"name": "something", "licence": "of somebody else"}',
+    ],
+)
+def test_other_files_of_this_name_are_no_cards(tmp_path, content):
+    (tmp_path / "dataset.json").write_bytes(content)
+    assert not is_dataset_folder(tmp_path)
+    assert not is_dataset_folder(tmp_path / "dataset.json") and not is_dataset_folder(tmp_path / "gone")

@@ -380,6 +380,14 @@ def test_overwrite_replaces_dataset_folders_only(many):
     assert contents(many.dataset) == {"thesis.tex": b"precious"}
 
 
+def test_overwrite_keeps_a_labelme_folder_with_a_photo_named_dataset(many, square):
+    many.json("../dataset/dataset.json", [square()], "dataset.jpg")
+    before = contents(many.dataset)
+    with pytest.raises(UserError, match="no dataset folder"):
+        many.convert(overwrite=True)
+    assert contents(many.dataset) == before
+
+
 # Nothing half-written
 
 

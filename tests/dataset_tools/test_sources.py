@@ -40,3 +40,17 @@ def test_nothing_there(tmp_path):
     for name in ("gone", "gone.csv"):
         with pytest.raises(UserError):
             open_source(tmp_path / name)
+
+
+def test_a_photo_named_dataset_makes_no_dataset_folder(folder, square):
+    folder.pair("dataset", [square()])
+    assert type(open_source(folder.root)) is LabelmeFolder
+
+
+def test_a_dataset_folder_with_a_damaged_card_is_no_labelme_folder(folder, square):
+    folder.pair("a", [square()])
+    folder.convert()
+    path = folder.dataset / "dataset.json"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match="the card cannot be read"):
+        open_source(folder.dataset)
