@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import NoReturn
 
@@ -139,7 +139,11 @@ class CocoFiles:
         """
         raise LookupError(f"no photo is embedded for {file}")
 
-    def unread(self, used: set[str]) -> Iterator[Finding]:
+    def negatives(self, used: Set[str], failed: Set[str]) -> list[str]:
+        """None: they are listed with the others."""
+        return []
+
+    def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
         """What there is to say about the files as a whole; photos that they do not list are none of theirs."""
         yield from self._about_files
         for split, summary in self._card.splits.items() if self._card else ():

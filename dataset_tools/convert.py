@@ -13,7 +13,7 @@ from dataset_tools.card import CARD_NAME, SPLITS, Card, is_dataset_folder
 from dataset_tools.classes import LabelRules
 from dataset_tools.csv_boxes import CsvBoxes, is_table
 from dataset_tools.errors import UserError
-from dataset_tools.findings import BadData, Finding, refusal
+from dataset_tools.findings import BadData, Finding, Rule, refusal
 from dataset_tools.labelme_folder import LabelmeFolder, is_text
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.splits import DEFAULT_FRACTIONS, check_fractions, group_names, split
@@ -136,6 +136,7 @@ def make_dataset(source: Source, options: DatasetOptions) -> Converted:
         usable, skipped = _without_errors(survey.entries, findings, options, source.root)
         labels = list(doubts.labels_of(usable))
         if not labels:
+            findings.append(Finding(Rule.NO_INSTANCES))
             remedy = "Annotate at least one object, or see above what was left out"
             raise BadData("no instance is left; nothing was written", findings, file=source.root, remedy=remedy)
         classes = _classes(options, source, labels)

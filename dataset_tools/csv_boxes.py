@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,6 +23,7 @@ from dataset_tools.named_photos import NamedPhotos
 from dataset_tools.photos import size_of
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
+from dataset_tools.split_folders import SplitFolders
 
 # What makesense.ai exports, in this order and without this line; spreadsheets and scripts put it at the top.
 COLUMNS = (
@@ -99,14 +100,15 @@ class CsvBoxes:
             raise UserError(f"this is no CSV file: {error}", file=path, remedy=remedy, exit_code=EXIT_DATA) from error
         if not self._rows and not self._about_lines:
             raise UserError("there is no box in this file", file=path, remedy=remedy, exit_code=EXIT_DATA)
-        self._negatives = set(self._finder.all) - set(self._rows) if negatives else set()
-        self.keys = [*self._rows, *sorted(self._negatives)]
+        self._takes_negatives = negatives
+        self.keys = list(self._rows)
+        self._splits = SplitFolders([key for key in self.keys if key not in self._unusable], self.photo_root)
 
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
         """Some photos with their boxes, and everything there is to say about each.
 
         Args:
-            keys: some of ``keys``.
+            keys: some of ``keys`` or of ``negatives``.
             options: what becomes of boxes.
             max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
         """
@@ -122,7 +124,8 @@ class CsvBoxes:
         for sheet, drawn, (instances, found) in zip(sheets, shapes, build(sheets, shapes, options)):
             labels = frozenset(shape.label for shape in drawn)
             photo = Photo(sheet.file, sheet.size)
-            item = AnnotatedPhoto(sheet.file, photo, sheet.frame, instances, labels=labels)
+            split = self._splits.of(sheet.file)
+            item = AnnotatedPhoto(sheet.file, photo, sheet.frame, instances, split, labels)
             read[sheet.file] = item, read[sheet.file][1] + found
         return [read[key] for key in keys]
 
@@ -134,12 +137,18 @@ class CsvBoxes:
         """
         raise LookupError(f"no photo is embedded for {file}")
 
-    def unread(self, used: set[str]) -> Iterator[Finding]:
+    def negatives(self, used: Set[str], failed: Set[str]) -> list[str]:
+        """The photos that no line names, if they are to be taken as ones with nothing in them."""
+        return self._unnamed(used) if self._takes_negatives else []
+
+    def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
         """What there is to say about lines of no photo, and about photos that no line names."""
         yield from self._about_lines
-        for photo in self._finder.all:
-            if photo not in self._rows and photo not in self._negatives:
-                yield Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=f"no line of {self._name} names it")
+        for photo in self._unnamed(used):
+            yield Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=f"no line of {self._name} names it")
+
+    def _unnamed(self, used: Set[str]) -> list[str]:
+        return [photo for photo in self._finder.all if photo not in self._rows and photo not in used]
 
     def _read_lines(self, text: str) -> None:
         """Take in the lines, each to its photo."""
@@ -192,7 +201,9 @@ class CsvBoxes:
         size, problem = size_of(self.photo_root, key, claims)
         if problem:
             return None, [*findings, problem]
-        if key in self._negatives:
+        if self._splits and self._splits.of(key) is None:
+            return None, [*findings, Finding(Rule.OUTSIDE_SPLITS, key)]
+        if key not in self._rows:
             findings.append(Finding(Rule.TAKEN_AS_NEGATIVE, key))
         return size, findings
 

@@ -58,7 +58,7 @@ def photos_named_twice(root: Path, entries: Iterable[Entry]) -> Iterator[Finding
 def about_classes(
     entries: Sequence[Entry], labels: Iterable[str], rules: LabelRules, listed: Sequence[str] | None = None
 ) -> Iterator[Finding]:
-    """Classes that have no or few instances, labels that may mean one class, and rules that apply to no label.
+    """No instance at all, classes that have no or few, labels that may mean one class, rules that apply to no label.
 
     Args:
         entries: the photos that can be used.
@@ -67,6 +67,8 @@ def about_classes(
         listed: the source's own classes: a list that has grown, and that nobody has looked over yet.
     """
     counts = labels_of(entries)
+    if entries and not counts:
+        yield Finding(Rule.NO_INSTANCES)
     for option, name in rules.unused(labels):
         yield Finding(Rule.RENAME_UNUSED, message=f"{option} {name!r}")
     for name in rules.classes or ():

@@ -138,11 +138,12 @@ class Rule(Enum):
         "Annotate more photos of it, or take another --seed")
     CLASS_NOT_IN_SPLIT = ("LM062", _NOTE, "a class that cannot be measured: the split has no instance of it",
         "Annotate more photos of it, or take another --seed")
-
     LOOK_ALIKES_APART = ("LM063", _WARNING, "photos that look alike are in different splits: what is measured flatters",
         "Keep them in one split, with --group or sub-folders")
     LOOK_ALIKES = ("LM064", _NOTE, "photos that look alike; a random split may part them",
         "Keep them in one split, with --group or sub-folders")
+    NO_INSTANCES = ("LM065", _ERROR, "not one instance: there is nothing to learn",
+        "Annotate at least one object, or see what was left out")
     # COCO files and tables of boxes
     CATEGORY_UNKNOWN = ("LM070", _ERROR, "an annotation of a category that does not exist",
         "Correct its category_id, or add the category")

@@ -15,7 +15,7 @@ from dataset_tools.geometry import Polygon
 from dataset_tools.labelme import Shape
 from dataset_tools.records import Instance, Sheet
 from dataset_tools.rle import Rle
-from dataset_tools.shapes import Part, ShapeOptions, parts_of
+from dataset_tools.shapes import LONGEST_SIDE, Part, ShapeOptions, parts_of
 
 # Two masks of one class that overlap this much: Mask R-CNN could not show both, since of two detections whose boxes
 # overlap by more it drops one (Detectron2's MODEL.ROI_HEADS.NMS_THRESH_TEST).
@@ -23,7 +23,6 @@ _SUSPICIOUS_OVERLAP = 0.5
 
 # Pixels between the samples of the finest features of an FPN: nothing narrower has a sample of its own.
 _FINEST_STRIDE = 4
-
 
 Made = tuple[list[Instance], list[Finding]]
 
@@ -228,9 +227,9 @@ def _overlaps(file: str, seen: Sequence[_Seen]) -> Iterator[Finding]:
 
 
 def _tiny(sheet: Sheet, seen: Sequence[_Seen], training_size: int) -> Iterator[Finding]:
-    scale = training_size / min(sheet.frame)
+    scale = min(training_size / min(sheet.frame), LONGEST_SIDE * training_size / max(sheet.frame))
     for item, instance in seen:
         width, height = instance.bbox[2] * scale, instance.bbox[3] * scale
         if min(width, height) < _FINEST_STRIDE:
-            sides = f"{width:.1f} x {height:.1f} px at a short side of {training_size}"
+            sides = f"{width:.1f} x {height:.1f} px at a training size of {training_size}"
             yield Finding(Rule.TINY, sheet.file, item.place, f"{item.label!r}, {sides}")

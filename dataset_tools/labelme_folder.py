@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
 from dataset_tools import images, instances, labelme
-from dataset_tools.card import CARD_NAME, SPLITS, read_card
+from dataset_tools.card import CARD_NAME, read_card
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.labelme import AnnotationFile, Shape
 from dataset_tools.photos import PhotoFinder, size_of
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
+from dataset_tools.split_folders import SplitFolders
 
 _NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
-
-# What sub-folders are called that decide the split, in lower case; Roboflow's is "valid".
-_SPLIT_NAMES = {split: split for split in SPLITS} | {"valid": "val", "validation": "val"}
 
 _RULES = {
     labelme.NotJson: Rule.NOT_JSON,
@@ -48,9 +46,8 @@ class LabelmeFolder:
         exclude: a folder under ``root`` that is passed over.
 
     Attributes:
-        keys: what ``read`` takes: the annotation files and, with ``negatives``, the photos without one.
+        keys: what ``read`` takes: the annotation files. It takes what ``negatives`` gives, too.
         classes: None: a LabelMe folder has no list of them.
-        split_folders: the split of each of the sub-folders train, val and test, where the folder is split already.
 
     Raises:
         UserError: there is no such folder, there is nothing in it, or its sub-folders make no split.
@@ -76,26 +73,20 @@ class LabelmeFolder:
             names = list_folder(photos, exclude).photos
         if not self._files:
             raise UserError("there is no JSON file in this folder", file=root, remedy=_NAME_THE_FOLDER)
-        self.split_folders = _split_folders(root)
+        self._splits = SplitFolders(self._files, root)
         self._finder = PhotoFinder(self.photo_root, names, root, self._files)
         self._photos = names
-        photos_alone = self._without_file(names) if negatives else []
-        self.keys = [*self._files, *photos_alone]
-        self._negatives = set(photos_alone)
-
-    def _without_file(self, photos: set[str]) -> list[str]:
-        """Those of some photos that have no file of their own name, sorted."""
-        names = {os.path.splitext(file)[0] for file in self._files}
-        return sorted(photo for photo in photos if photo not in names and os.path.splitext(photo)[0] not in names)
+        self._takes_negatives = negatives
+        self.keys = self._files
 
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
         """Some annotation files with their photos and instances, and everything there is to say about each.
 
-        No photo comes of a file that leads to none, or is no annotation file in the first place. The findings may hold
-        errors either way.
+        A photo for a key is one with nothing in it. No photo comes of a file that leads to none, or is no annotation
+        file in the first place. The findings may hold errors either way.
 
         Args:
-            keys: some of ``keys``.
+            keys: some of ``keys`` or of ``negatives``.
             options: what becomes of shapes.
             max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
         """
@@ -105,7 +96,7 @@ class LabelmeFolder:
         for key in keys:
             try:
                 self._refuse(key)
-                if key not in self._negatives:
+                if not images.is_photo_name(key):
                     record = self._decode(key)
                     photos[key], found = self._finder.find(key, record)
                     read[key], shapes[key] = (None, found), record.shapes
@@ -116,7 +107,7 @@ class LabelmeFolder:
         for sheet, (built, further) in zip(sheets, made):
             key, found = sheet.file, read[sheet.file][1]
             labels = frozenset([shape.label for shape in shapes[key]])
-            item = AnnotatedPhoto(key, photos[key], sheet.frame, built, self._split(key), labels)
+            item = AnnotatedPhoto(key, photos[key], sheet.frame, built, self._splits.of(key), labels)
             if not shapes[key]:
                 further = [*further, Finding(Rule.NO_SHAPES, key)]
             read[key] = item, found + further
@@ -125,14 +116,14 @@ class LabelmeFolder:
     def _refuse(self, key: str) -> None:
         if not is_text(key):
             raise _Unreadable(Finding(Rule.BAD_FILE_NAME, key))
-        if self.split_folders and _top_folder(key) not in self.split_folders:
+        if self._splits and self._splits.of(key) is None:
             raise _Unreadable(Finding(Rule.OUTSIDE_SPLITS, key))
 
     def _read_negative(self, photo: str, max_size: int | None) -> Read:
         size, problem = size_of(self.photo_root, photo)
         if problem:
             return None, [problem]
-        item = AnnotatedPhoto(photo, Photo(photo, size), images.fitted(size, max_size), [], self._split(photo))
+        item = AnnotatedPhoto(photo, Photo(photo, size), images.fitted(size, max_size), [], self._splits.of(photo))
         return item, [Finding(Rule.TAKEN_AS_NEGATIVE, photo)]
 
     def embedded(self, file: str) -> images.Standalone:
@@ -140,16 +131,29 @@ class LabelmeFolder:
         record = self._decode(file)
         return images.standalone(record.picture, (record.image_width, record.image_height))
 
-    def unread(self, used: set[str]) -> Iterator[Finding]:
-        """What there is to say about photos that no file has led to.
+    def negatives(self, used: Set[str], failed: Set[str]) -> list[str]:
+        """The photos that are to be taken as ones with nothing in them: none where a failed file may annotate them."""
+        return self._without_file(used) if self._takes_negatives and not self._lost(failed) else []
 
-        Args:
-            used: the photos that some file has led to.
-        """
+    def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
+        """What there is to say about photos that no file has led to."""
         for folder in self._datasets:
             yield Finding(Rule.DATASET_INSIDE, f"{folder}/{CARD_NAME}")
-        for photo in self._without_file(self._photos - used - self._negatives):
-            yield Finding(Rule.PHOTO_WITHOUT_FILE, photo)
+        lost = self._lost(failed)
+        for photo in self._without_file(used):
+            message = f"unless it is that of '{lost[0]}', which has errors" if lost else ""
+            yield Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=message)
+
+    def _without_file(self, used: Set[str]) -> list[str]:
+        """The photos that no file has led to, and none is named after, sorted."""
+        names = {os.path.splitext(file)[0] for file in self._files}
+        alone = (photo for photo in self._photos - used if os.path.splitext(photo)[0] not in names)
+        return sorted(photo for photo in alone if photo not in names)
+
+    def _lost(self, failed: Set[str]) -> list[str]:
+        """The failed files without a photo of their name: any may be theirs."""
+        names = self._photos | {os.path.splitext(photo)[0] for photo in self._photos}
+        return sorted(file for file in failed & set(self._files) if os.path.splitext(file)[0] not in names)
 
     def _decode(self, file: str) -> AnnotationFile:
         try:
@@ -159,9 +163,6 @@ class LabelmeFolder:
             raise _Unreadable(Finding(Rule.NOT_JSON, file, message=error.strerror or str(error))) from error
         except labelme.LabelmeError as error:
             raise _Unreadable(Finding(_RULES[type(error)], file, error.place, str(error))) from error
-
-    def _split(self, key: str) -> str | None:
-        return self.split_folders[_top_folder(key)] if self.split_folders else None
 
 
 def check_folder(folder: Path, remedy: str = _NAME_THE_FOLDER) -> None:
@@ -251,21 +252,3 @@ def _has_card(folder: Path) -> bool:
 def _raise(error: OSError) -> None:
     """A folder that cannot be listed is no empty folder."""
     raise error
-
-
-def _split_folders(root: Path) -> Mapping[str, str]:
-    """The split of each sub-folder that is named after one, where the folder is split already; none where it is not."""
-    with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.lower() in _SPLIT_NAMES and entry.is_dir())
-    present = {name: _SPLIT_NAMES[name.lower()] for name in names}
-    remedy = "Name the folders train, val and test, or otherwise"
-    if present and "train" not in present.values():
-        raise UserError(f"there is a folder '{[*present][0]}' but no folder 'train'", file=root, remedy=remedy)
-    if len(set(present.values())) < len(present):
-        several = ", ".join(f"'{name}'" for name in present)
-        raise UserError(f"two of the folders {several} are the same split", file=root, remedy=remedy)
-    return present
-
-
-def _top_folder(file: str) -> str:
-    return file.partition("/")[0]

@@ -223,10 +223,10 @@ def size_of(
     return header.size, None
 
 
-def _rank(photo: str) -> tuple[str, int]:
-    """Photos of one stem in the order in which they are preferred."""
+def _rank(photo: str) -> tuple[str, int, str]:
+    """Photos of one stem in the order in which they are preferred; a.JPG and a.jpg, too, are always in one order."""
     stem, suffix = posixpath.splitext(photo)
-    return stem, images.SUFFIXES.index(suffix.lower())
+    return stem, images.SUFFIXES.index(suffix.lower()), suffix
 
 
 def with_slashes(image_path: str | None) -> str:

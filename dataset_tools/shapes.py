@@ -38,8 +38,10 @@ _CORNERED = ("rectangle", "oriented_rectangle", "rotation", "quadrilateral")  # 
 # A mask of its object's size is no larger than the photo; beyond this many times its pixels it is not even decoded.
 _LARGEST_MASK = 4
 
-# Detectron2's short side in training (INPUT.MIN_SIZE_TRAIN).
+# Detectron2's short side in training (INPUT.MIN_SIZE_TRAIN), and how many times as long the longer may become
+# (INPUT.MAX_SIZE_TRAIN): a photo of another form is made smaller.
 TRAINING_SIZE = 800
+LONGEST_SIDE = 1333 / 800
 
 
 @dataclass(frozen=True)
@@ -277,9 +279,9 @@ def _decode_mask(text: str | None, most: int) -> Mask:
 
 
 def _shared_groups(file: str, parts: Sequence[Part]) -> Iterator[Finding]:
-    labels: dict[int, dict[str, None]] = {}
+    labels: dict[float, dict[str, None]] = {}
     for part in parts:
-        if isinstance(part.group, int):
+        if isinstance(part.group, int | float):  # a number of a label's end, and a shape of its own, are texts
             labels.setdefault(part.group, {})[part.label] = None
     for group_id, names in labels.items():
         if len(names) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +48,17 @@ class Source(Protocol):
         """The photo that exists in an annotation file only."""
         ...
 
-    def unread(self, used: set[str]) -> Iterator[Finding]:
-        """What there is to say about what nothing has led to, given the photos that something has led to."""
+    def negatives(self, used: Set[str], failed: Set[str]) -> Sequence[str]:
+        """What ``read`` takes besides, once all keys are read: photos that are to have nothing in them.
+
+        Args:
+            used: the photos that something has led to.
+            failed: the files with errors that led to no photo.
+        """
+        ...
+
+    def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
+        """What there is to say at the end about what nothing has led to, given the same."""
         ...
 
 
@@ -158,15 +167,26 @@ class Survey:
         return [Instance(label, item.segmentation, item.area, item.bbox) for label, item in outlines]
 
     def _read(self, wishes: Wishes) -> None:
+        self._read_keys(self.source.keys, wishes)
+        failed = {finding.file for finding in self.findings if finding.is_error}
+        failed -= {entry.file for entry in self.entries}
+        self._read_keys(self.source.negatives(self._used(), failed), wishes)
+        self.findings += self.source.unread(self._used(), failed)
+
+    def _used(self) -> set[str]:
+        return {entry.photo.path for entry in self.entries}
+
+    def _read_keys(self, keys: Sequence[str], wishes: Wishes) -> None:
+        if not keys:
+            return
         state = self.source, wishes, self._spool.folder
-        results = parallel.in_order(_read_some, state, self.source.keys, wishes.jobs, "Reading", "file")
+        results = parallel.in_order(_read_some, state, keys, wishes.jobs, "Reading", "file")
         with closing(results):  # no process writes any more, whatever is raised, when the spool is closed
             for entry, labels, found in results:
                 self.findings += found
                 self.labels |= labels
                 if entry is not None:
                     self.entries.append(_ENTRY.decode(entry))
-        self.findings += self.source.unread({entry.photo.path for entry in self.entries})
 
 
 # An entry, if there is one, in MessagePack, which is handed to another process more quickly than Python's objects are;

@@ -14,8 +14,12 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from dataset_tools.card import read_card
+from dataset_tools.check import check
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Rule
+from dataset_tools.labelme_folder import LabelmeFolder
+from dataset_tools.shapes import ShapeOptions
+from dataset_tools.survey import Wishes
 
 SPLITS = ("train", "val", "test")
 
@@ -294,6 +298,37 @@ def test_sub_folders_decide_the_split(folder, square, codes):
     assert [image["file_name"] for image in folder.split("train")["images"]] == ["train/0.jpg", "train/1.jpg"]
     assert [image["file_name"] for image in folder.split("val")["images"]] == ["val/2.jpg"]
     assert [image["file_name"] for image in folder.split("test")["images"]] == ["test/3.jpg"]
+
+
+@pytest.mark.parametrize("image_path", ["{}.jpg", "../../images/{}/{}.jpg"])
+def test_folders_below_the_top_decide_the_split_if_all_files_are_in_such(folder, square, codes, image_path):
+    splits = {"0": "train", "1": "train", "2": "Val", "3": "test"}
+    for name, split in splits.items():
+        folder.photo(f"images/{split}/{name}.jpg", seed=int(name))
+        path = image_path.format(split, name) if image_path.count("{}") == 2 else f"{name}.jpg"
+        folder.json(f"labels/{split}/{name}.json", [square()], path)
+    folder.photo("images/val/empty.jpg", seed=9)
+    (folder.root / "images/val/empty.jpg").rename(folder.root / "images/Val/empty.jpg")
+    folder.convert(negatives=True)
+    names = {split: [i["file_name"] for i in folder.split(split)["images"]] for split in ("train", "val", "test")}
+    assert names == {
+        "train": ["images/train/0.jpg", "images/train/1.jpg"],
+        "val": ["images/Val/2.jpg", "images/Val/empty.jpg"],
+        "test": ["images/test/3.jpg"],
+    }
+    folder.pair("more/0", [square()], seed=10)
+    assert "LM006" not in codes(folder.convert(overwrite=True).findings), "then they decide nothing"
+    assert sum(len(folder.split(split)["images"]) for split in ("train", "val", "test")) == 5
+
+
+def test_a_folder_without_an_instance_is_an_error_for_check_and_convert(folder, shape, codes):
+    folder.pair("a", [shape("car", [[1, 1], [9, 9]], "line")])
+    folder.pair("b", [], seed=1)
+    with pytest.raises(BadData) as caught:
+        folder.convert()
+    assert "LM065" in codes(caught.value.findings)
+    checked = check(LabelmeFolder(folder.root), Wishes(ShapeOptions()))
+    assert [finding.rule.code for finding in checked.findings if finding.is_error] == ["LM065"]
 
 
 def test_split_folders_without_train_or_with_fractions_are_wrong_usage(folder, square):

@@ -137,6 +137,21 @@ def test_photos_that_no_line_names(look):
     assert (items["a.jpg"], told(findings)) == ([], [(Rule.TAKEN_AS_NEGATIVE, "a.jpg", "")])
 
 
+def test_folders_decide_the_split(table, folder):
+    photos = ["train/1.jpg", "train/2.jpg", "valid/3.jpg", "test/4.jpg", "5.jpg", "test/empty.jpg"]
+    for index, name in enumerate(photos):
+        folder.photo(name, seed=index)
+    path = table(*(f"car,1,1,9,9,{name},64,48" for name in ("1.jpg", "2.jpg", "3.jpg", "test/4.jpg", "5.jpg")))
+    converted = convert(ConvertOptions(source=path, output=folder.dataset, negatives=True))
+    names = {split: [i["file_name"] for i in folder.split(split)["images"]] for split in ("train", "val", "test")}
+    assert names == {
+        "train": ["train/1.jpg", "train/2.jpg"],
+        "val": ["valid/3.jpg"],
+        "test": ["test/4.jpg", "test/empty.jpg"],
+    }
+    assert [f.file for f in converted.findings if f.rule is Rule.OUTSIDE_SPLITS] == ["5.jpg", "a.jpg", "b.jpg"]
+
+
 # What is shared with LabelMe's shapes
 
 

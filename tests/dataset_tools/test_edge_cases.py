@@ -308,7 +308,7 @@ def _(folder, make):
 
 @case("39 one group, two labels")
 def _(folder, make):
-    folder.pair("a", [make.square(group_id=1), make.square("bus", left=30, group_id=1)])
+    folder.pair("a", [make.square(group_id=1), make.square("bus", left=30, group_id=1.0)])
     return Expected("LM042", 2)
 
 

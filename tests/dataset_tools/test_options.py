@@ -192,6 +192,14 @@ def test_what_is_too_small_at_the_training_size_is_said(folder, square):
     assert [finding.place for finding in found] == ["shapes[0]"]  # 14 * 800 / 3000 = 3.7, 16 * 800 / 3000 = 4.3
 
 
+def test_a_long_photo_is_trained_on_smaller(folder, square):
+    """Detectron2's INPUT.MAX_SIZE_TRAIN of 1333 holds where the short side of 800 would make it longer than that."""
+    folder.photo("a.jpg", size=(8000, 1000))
+    folder.json("a.json", [square(side=23), square(left=100, side=25)], size=(8000, 1000))
+    found = [finding for finding in folder.convert(fractions=TRAIN_ONLY).findings if finding.rule.code == "LM049"]
+    assert [finding.place for finding in found] == ["shapes[0]"]  # 23 * 1333 / 8000 = 3.8, 25 * 1333 / 8000 = 4.2
+
+
 # Photos
 
 
@@ -268,6 +276,35 @@ def test_photos_without_a_file_are_negatives_on_request(folder, square, codes):
     converted = folder.convert(fractions=TRAIN_ONLY, negatives=True)
     assert [image["file_name"] for image in folder.split()["images"]] == ["a.jpg", "empty.jpg"]
     assert {"LM024"} <= codes(converted.findings) and "LM020" not in codes(converted.findings)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_annotated_photos_under_other_names_are_no_negatives(folder, square, codes, jobs):
+    for index in range(40):  # enough for two processes
+        folder.photo(f"images/{index}.jpg", seed=index)
+        folder.json(f"files/{index}.json", [square()], f"../images/{index}.jpg")
+    folder.photo("images/empty.jpg", seed=50)
+    folder.json("files/other.json", [square()], "../images/named.jpg")
+    folder.photo("images/named.jpg", seed=51)
+    converted = folder.convert(fractions=TRAIN_ONLY, negatives=True, jobs=jobs)
+    taken = [finding.file for finding in converted.findings if finding.rule.code == "LM024"]
+    assert taken == ["images/empty.jpg"] and converted.card.splits["train"].images == 42
+    assert converted.card.splits["train"].instances == 41
+
+
+def test_a_photo_that_a_broken_file_may_annotate_is_no_negative(folder, square, codes):
+    folder.pair("a", [square()])
+    folder.photo("b.jpg", seed=1)
+    folder.photo("empty.jpg", seed=2)
+    folder.json("other.json", [square(group_id="1")], "b.jpg")
+    converted = folder.convert(fractions=TRAIN_ONLY, negatives=True, skip_bad=True)
+    assert [image["file_name"] for image in folder.split()["images"]] == ["a.jpg"]
+    left_out = [(f.file, f.message) for f in converted.findings if f.rule.code == "LM020"]
+    doubt = "unless it is that of 'other.json', which has errors"
+    assert left_out == [("b.jpg", doubt), ("empty.jpg", doubt)]
+    (folder.root / "other.json").rename(folder.root / "b.json")  # whose photo it is, is clear now
+    folder.convert(fractions=TRAIN_ONLY, negatives=True, skip_bad=True, overwrite=True)
+    assert [image["file_name"] for image in folder.split()["images"]] == ["a.jpg", "empty.jpg"]
 
 
 # Where files and photos are

@@ -174,3 +174,14 @@ def test_turned_size_agrees(folder):
     folder.photo("a.jpg", orientation=6)
     photo, findings = find(folder, "a.json", record("a.jpg", SIZE[::-1]))
     assert (photo.size, findings) == (SIZE[::-1], [])
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_names_that_differ_in_capitals_only_are_always_in_one_order(folder, turn):
+    """Whatever the order in which a set gives them."""
+    names = ["a.JPG", "a.JPg", "a.Jpg", "a.jpg"]
+    for index, name in enumerate(names):
+        folder.photo(name, seed=index)
+    finder = PhotoFinder(folder.root, names[turn:] + names[:turn], folder.root, ["a.json"])
+    photo, _ = finder.find("a.json", record("gone.jpg"))
+    assert photo.path == "a.JPG"
