@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 # Exit codes of every command: 0 is success, 1 says that the data has errors, 2 that the command
 # or its configuration is wrong. argparse uses 2 for the same purpose.
@@ -13,6 +17,7 @@ EXIT_DATA = 1
 EXIT_USAGE = 2
 EXIT_BROKEN_PIPE = 141  # likewise: 128 + SIGPIPE
 EXIT_INTERRUPTED = 130  # the shell's own number for Ctrl-C: 128 + SIGINT
+EXIT_TERMINATED = 143  # likewise: 128 + SIGTERM
 
 
 class UserError(Exception):
@@ -57,14 +62,19 @@ def _rebuild(kind: type[UserError], attributes: dict[str, object]) -> UserError:
     return error
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does: what is half-written is removed on the way."""
+
+
 def run_command(command: Callable[[], int | None]) -> int:
     """Runs a command line's ``main`` and returns its exit code.
 
     A :class:`UserError`, and what the system refuses (a full disk, a file in the place of a folder), becomes a message
-    on standard error.
+    on standard error. SIGTERM raises :class:`Terminated` meanwhile.
     """
     try:
-        return command() or 0
+        with _termination_raised():
+            return command() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -79,6 +89,28 @@ def run_command(command: Callable[[], int | None]) -> int:
             file=sys.stderr,
         )
         return EXIT_USAGE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Lets SIGTERM raise ``Terminated``, unless somebody has decided otherwise about it."""
+    in_main_thread = threading.current_thread() is threading.main_thread()  # no other may set a handler
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    process = os.getpid()
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)  # a process that was forked has the handler, but nothing to clean up
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import math
+import multiprocessing
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -86,6 +88,14 @@ def _begin(work: Callable, state: Any) -> None:
     _keep_memory()
     warnings.filterwarnings("ignore", module="PIL")  # as in the first process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which it does by this signal where one of them has been killed
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the first one is gone: killed at once, it ends no other."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _run(chunk: Sequence) -> Sequence:

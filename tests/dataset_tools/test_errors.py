@@ -1,5 +1,9 @@
 """What a user is told, and the exit code that goes with it."""
 
+import os
+import signal
+import threading
+
 import pytest
 
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError, run_command
@@ -23,3 +27,36 @@ def test_user_error_becomes_a_message_and_its_exit_code(code, capsys):
 def test_success_is_0():
     assert run_command(lambda: None) == 0
     assert run_command(lambda: 1) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_ended_cleans_up(number, code, capsys):
+    cleaned = []
+
+    def command():
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            cleaned.append(True)
+
+    assert run_command(command) == code and cleaned
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_what_somebody_does_about_sigterm_is_left_to_them():
+    received = []
+    previous = signal.signal(signal.SIGTERM, lambda *_: received.append(True))
+    try:
+        assert run_command(lambda: os.kill(os.getpid(), signal.SIGTERM)) == 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert received
+
+
+def test_a_command_runs_in_any_thread():
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(run_command(lambda: 0)))
+    thread.start()
+    thread.join()
+    assert codes == [0]

@@ -95,6 +95,25 @@ def test_labels_cannot_steer_the_terminal(folder, square):
     assert "\x1b" not in done.stdout + done.stderr
 
 
+def test_a_conversion_that_is_terminated_leaves_nothing(folder, square):
+    for index in range(30):  # enough for two processes
+        folder.pair(str(index), [square()], seed=index)
+    code = (
+        "import sys, time\n"
+        "from dataset_tools import write\n"
+        "from dataset_tools.__main__ import main\n"
+        "write._write_photos = lambda state, copies: print('writing', flush=True) or time.sleep(1)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = ["convert", str(folder.root), "--output", str(folder.dataset), "--images", "copy", "--jobs", "2"]
+    process = subprocess.Popen([sys.executable, "-c", code, *command], cwd=PROJECT, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"writing\n"
+    process.terminate()
+    process.communicate(timeout=30)  # ends with the last process that holds the other end
+    assert process.returncode == 143
+    assert [path.name for path in folder.root.parent.iterdir()] == ["photos"]
+
+
 def test_help_loads_nothing():
     """Everything heavy is imported by the command that needs it."""
     code = "import sys\nfrom dataset_tools.__main__ import _parser\n_parser().format_help()\nprint(*sys.modules)"

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -42,3 +44,17 @@ def test_every_process_gets_little_at_the_end():
 def test_a_process_that_is_killed_is_no_reason_to_wait():
     with pytest.raises(BrokenProcessPool):
         list(in_order(_dies, None, range(100), 2, "", ""))
+
+
+def test_no_process_outlives_the_first():
+    """All of them hold the other end of the pipe, which ends with the last."""
+    code = (
+        "import os, time\n"
+        "from dataset_tools.parallel import in_order\n"
+        "work = lambda state, numbers: print(os.getpid(), flush=True) or time.sleep(600)\n"
+        "list(in_order(work, None, range(100), 2, '', ''))\n"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert len({first.stdout.readline() for _ in range(2)}) == 2
+    first.kill()
+    first.communicate(timeout=30)
