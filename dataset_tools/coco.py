@@ -122,7 +122,8 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
     """The COCO file of one split of a dataset folder, checked against the card and in itself.
 
     Raises:
-        UserError: it cannot be read, its categories are not the card's classes, or an annotation points nowhere.
+        UserError: it cannot be read, its categories are not the card's classes, an annotation points nowhere, or a
+            mask is no mask of the photo or of another format than the card says.
     """
     path = folder / card.splits[split].annotations
     content = read_coco(path)
@@ -149,7 +150,11 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
             reason = f"image {annotation.image_id} or category {annotation.category_id} does not exist"
             raise UserError(reason, file=path, place=place, remedy=remedy)
         if isinstance(annotation.segmentation, Rle):
-            _check_rle(annotation.segmentation, sizes[annotation.image_id], path, f"{place}.segmentation", remedy)
+            place += ".segmentation"
+            _check_rle(annotation.segmentation, sizes[annotation.image_id], path, place, remedy)
+            if card.mask_format == "polygon":  # Detectron2 believes it, and fails in the middle of training
+                reason = f"the mask is a run-length code, and mask_format in {CARD_NAME} is 'polygon'"
+                raise UserError(reason, file=path, place=place, remedy=f"Write 'bitmask' into {CARD_NAME}")
     return content
 
 

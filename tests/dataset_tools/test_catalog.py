@@ -117,3 +117,13 @@ def test_a_mask_that_pycocotools_would_make_up_is_refused(folder, square, segmen
     with pytest.raises(UserError, match=words) as caught:
         register(folder.dataset)
     assert caught.value.place == "annotations[0].segmentation"
+
+
+def test_masks_that_the_card_calls_polygons_are_refused(folder, mask_shape):
+    folder.pair("a", [mask_shape("car", np.ones((9, 9)))])
+    folder.convert()
+    path = folder.dataset / "dataset.json"
+    path.write_text(path.read_text().replace('"bitmask"', '"polygon"'))
+    with pytest.raises(UserError, match="mask_format in dataset.json is 'polygon'") as caught:
+        register(folder.dataset)
+    assert (caught.value.file.name, caught.value.place) == ("train.json", "annotations[0].segmentation")

@@ -162,3 +162,14 @@ def test_a_dataset_folder_is_checked_too(folder, square, capsys):
     assert main(["check", str(folder.dataset)]) == 1
     assert "b.jpg" in capsys.readouterr().out
     assert state(folder.dataset) == before
+
+
+def test_masks_that_the_card_calls_polygons_are_an_error(folder, mask_shape):
+    folder.pair("a", [mask_shape("car", np.ones((9, 9)))])
+    folder.convert()
+    path = folder.dataset / "dataset.json"
+    path.write_text(path.read_text().replace('"bitmask"', '"polygon"'))
+    found = check(open_source(folder.dataset), Wishes(ShapeOptions())).findings
+    assert [(item.rule, item.file, item.place) for item in found if item.is_error] == [
+        (Rule.NOT_TRAINABLE, "train.json", "annotations[0].segmentation")
+    ]
