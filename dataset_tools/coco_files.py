@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import NoReturn
@@ -9,8 +10,8 @@ from typing import NoReturn
 import msgspec
 
 from dataset_tools import coco_shapes, images
-from dataset_tools.card import Card, read_card
-from dataset_tools.coco import read_split
+from dataset_tools.card import CARD_NAME, Card, SplitSummary, read_card
+from dataset_tools.coco import CocoFile, read_split
 from dataset_tools.coco_shapes import Drawing
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
@@ -148,9 +149,11 @@ class CocoFiles:
         yield from self._about_files
         for split, summary in self._card.splits.items() if self._card else ():
             try:
-                read_split(self.root, self._card, split)
+                content = read_split(self.root, self._card, split)
             except UserError as error:
                 yield Finding(Rule.NOT_TRAINABLE, summary.annotations, error.place or "", error.reason)
+            else:
+                yield from _about_counts(split, summary, content, self._card.classes)
 
     def _list(self, split: str | None, path: Path, content: ForeignCoco, is_alone: bool) -> None:
         """Take a file in: its images with their annotations, and what is wrong with those that have no image."""
@@ -266,6 +269,20 @@ def _about_ids(file: str, annotations: Sequence[ForeignAnnotation]) -> Iterator[
     for index, annotation in enumerate(annotations):
         if annotation.id in repeated or (annotation.id or 0) < 1:
             yield Finding(Rule.ANNOTATION_ID, file, f"annotations[{index}]", f"id {annotation.id}")
+
+
+def _about_counts(split: str, summary: SplitSummary, content: CocoFile, classes: Sequence[str]) -> Iterator[Finding]:
+    """Counts on the card that are false. Training goes by them where it asks which splits are empty."""
+    counts = Counter(classes[annotation.category_id - 1] for annotation in content.annotations)
+    numbers = [
+        ("images", summary.images, len(content.images)),
+        ("instances", summary.instances, len(content.annotations)),
+        *((f"instances of {name!r}", said, counts[name]) for name, said in summary.instances_per_class.items()),
+    ]
+    for what, said, number in numbers:
+        if said != number:
+            message = f"{said} {what}, {number} in {summary.annotations}"
+            yield Finding(Rule.CARD_COUNTS_DIFFER, CARD_NAME, f"splits.{split}", message)
 
 
 def _differences(annotation: ForeignAnnotation, instance: Instance) -> Iterator[str]:

@@ -177,6 +177,8 @@ class Rule(Enum):
         "Correct what is named, or make the folder anew with adopt")
     BAD_LINE = ("LM085", _ERROR, "a line that describes no box",
         "Correct the line, or delete it")
+    CARD_COUNTS_DIFFER = ("LM086", _WARNING, "a count on the card that is not that of its COCO file",
+        "Correct the card, or make the folder anew with adopt")
     # fmt: on
 
     def __init__(self, code: str, severity: Severity, title: str, remedy: str):

@@ -173,3 +173,19 @@ def test_masks_that_the_card_calls_polygons_are_an_error(folder, mask_shape):
     assert [(item.rule, item.file, item.place) for item in found if item.is_error] == [
         (Rule.NOT_TRAINABLE, "train.json", "annotations[0].segmentation")
     ]
+
+
+def test_false_counts_on_the_card_are_said(folder, square):
+    folder.pair("train/a", [square(), square("bus", left=30)])
+    folder.convert()
+    path = folder.dataset / "dataset.json"
+    card = json.loads(path.read_text())
+    card["splits"]["train"] |= {"images": 9, "instances_per_class": {"car": 5}}
+    card["splits"]["val"]["instances"] = 7
+    path.write_text(json.dumps(card))
+    found = check(open_source(folder.dataset), Wishes(ShapeOptions())).findings
+    assert [(item.file, item.place, item.message) for item in found if item.rule is Rule.CARD_COUNTS_DIFFER] == [
+        ("dataset.json", "splits.train", "9 images, 1 in train.json"),
+        ("dataset.json", "splits.train", "5 instances of 'car', 1 in train.json"),
+        ("dataset.json", "splits.val", "7 instances, 0 in val.json"),
+    ]
