@@ -82,7 +82,7 @@ class CocoFiles:
         check_folder(photos, "Name the folder of the photos")
         paths: dict[str | None, Path] = dict(files) if isinstance(files, Mapping) else {None: files}
         self.root, self.photo_root = next(iter(paths.values())).parent, photos
-        self._card = card
+        self._card, self._dataset = card, dataset
         self._finder = NamedPhotos(photos, exclude, is_exact=card is not None, beside=dataset)
         self._about_files: list[Finding] = []
         self._listed: dict[str, list[_Listed]] = {}
@@ -105,7 +105,7 @@ class CocoFiles:
         """
         card = read_card(folder)
         files = {split: folder / summary.annotations for split, summary in card.splits.items()}
-        return cls(files, photos or folder / card.image_root, card)
+        return cls(files, photos or folder / card.image_root, card, dataset=folder)
 
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
         """Some photos with their instances, and everything there is to say about each.
@@ -149,7 +149,7 @@ class CocoFiles:
         yield from self._about_files
         for split, summary in self._card.splits.items() if self._card else ():
             try:
-                content = read_split(self.root, self._card, split)
+                content = read_split(self._dataset, self._card, split)
             except UserError as error:
                 yield Finding(Rule.NOT_TRAINABLE, summary.annotations, error.place or "", error.reason)
             else:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -189,3 +190,15 @@ def test_false_counts_on_the_card_are_said(folder, square):
         ("dataset.json", "splits.train", "5 instances of 'car', 1 in train.json"),
         ("dataset.json", "splits.val", "7 instances, 0 in val.json"),
     ]
+
+
+def test_the_files_of_a_card_may_be_in_a_folder_of_their_own(folder, square):
+    folder.pair("a", [square()])
+    folder.convert()
+    (folder.dataset / "files").mkdir()
+    for split in ("train", "val", "test"):
+        (folder.dataset / f"{split}.json").rename(folder.dataset / "files" / f"{split}.json")
+    path = folder.dataset / "dataset.json"
+    path.write_text(re.sub(r'"(\w+\.json)"', r'"files/\1"', path.read_text()))
+    checked = check(open_source(folder.dataset), Wishes(ShapeOptions()))
+    assert checked.photos == 1 and not [item for item in checked.findings if item.is_error]
