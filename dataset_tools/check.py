@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataset_tools import doubts
 from dataset_tools.findings import Finding
@@ -35,7 +35,9 @@ def check(source: Source, wishes: Wishes) -> Checked:
         findings = survey.findings
         findings += doubts.photos_named_twice(source.photo_root, survey.entries)
         labels = wishes.shapes.labels
-        findings += doubts.about_classes(survey.entries, survey.labels, labels, survey.source.classes)
+        listed = replace(labels, classes=None).classes_of(source.classes)
+        labels = replace(labels, classes=labels.classes_of(source.classes))
+        findings += doubts.about_classes(survey.entries, survey.labels, labels, listed)
         if any(entry.split for entry in survey.entries):
             splits = doubts.by_split(survey.entries)
             findings += doubts.about_splits(splits, labels.classes or list(doubts.labels_of(survey.entries)))

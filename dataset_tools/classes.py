@@ -82,6 +82,17 @@ class LabelRules:
             return Resolved(None, (*notes, (Rule.UNKNOWN_LABEL, f"{label!r}{suggestion(label, self.classes)}")))
         return Resolved(label, notes, number)
 
+    def classes_of(self, listed: Sequence[str] | None) -> tuple[str, ...] | None:
+        """The classes in order: those asked for, else those of the source's own list, as they are named now.
+
+        Args:
+            listed: that list; None, and so is the result, if the source has none.
+        """
+        if self.classes is not None or listed is None:
+            return self.classes
+        names = (self.resolve(name).name for name in listed)
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
     def unused(self, labels: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Option and label of what is to be renamed or ignored, and is nowhere among the labels as typed."""
         plain = {self._without_number(label) for label in labels}

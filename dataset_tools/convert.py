@@ -139,7 +139,7 @@ def make_dataset(source: Source, options: DatasetOptions) -> Converted:
             findings.append(Finding(Rule.NO_INSTANCES))
             remedy = "Annotate at least one object, or see above what was left out"
             raise BadData("no instance is left; nothing was written", findings, file=source.root, remedy=remedy)
-        classes = _classes(options, source, labels)
+        classes = options.labels.classes_of(source.classes) or labels
         splits = _assign_splits(usable, options, source.root)
         findings += doubts.about_classes(usable, survey.labels, options.labels)
         findings += doubts.about_splits(splits, classes)
@@ -163,16 +163,6 @@ def check_options(options: DatasetOptions, sources: Sequence[Path]) -> None:
         raise UserError(f"--images is {options.images!r}", remedy=f"Pass one of {', '.join(IMAGE_MODES)}")
     if options.max_size is not None and options.images != "resize":
         raise UserError("--max-size does nothing without --images resize", remedy="Pass both, or neither")
-
-
-def _classes(options: DatasetOptions, source: Source, labels: Sequence[str]) -> list[str]:
-    """The classes in order: those asked for, else those of the source as they are named now, else the labels."""
-    if options.classes is not None:
-        return list(options.classes)
-    if source.classes is None:
-        return list(labels)
-    names = (options.labels.resolve(name).name for name in source.classes)
-    return list(dict.fromkeys(name for name in names if name is not None))
 
 
 def _name(options: DatasetOptions) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from dataset_tools import doubts, geometry, images, rle
+from dataset_tools.classes import LabelRules
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding, Rule
 from dataset_tools.geometry import Mask
@@ -55,9 +56,10 @@ def is_split(entries: Sequence[Entry]) -> bool:
     return any(entry.split for entry in entries)
 
 
-def class_names(survey: Survey, wanted: Sequence[str] | None) -> list[str]:
+def class_names(survey: Survey, rules: LabelRules) -> list[str]:
     """The classes in order: as asked for, else as the source lists them, else the labels, sorted."""
-    return list(dict.fromkeys([*(wanted or survey.source.classes or ()), *doubts.labels_of(survey.entries)]))
+    listed = rules.classes_of(survey.source.classes) or ()
+    return list(dict.fromkeys([*listed, *doubts.labels_of(survey.entries)]))
 
 
 class WithInstances(Sequence):

@@ -86,7 +86,7 @@ def preview(source: Source, wishes: Wishes, options: PreviewOptions) -> Drawn:
         usable = looking.usable(survey)
         split = options.split or (_DEFAULT_SPLIT if looking.is_split(usable) else None)
         entries = looking.of_split(usable, split, source.root)
-        style = Style.of(looking.class_names(survey, wishes.shapes.labels.classes))
+        style = Style.of(looking.class_names(survey, wishes.shapes.labels))
         names = _names(entries)
         chosen = _evenly(entries, options.most)
         if options.is_sheet:

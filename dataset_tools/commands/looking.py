@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +53,5 @@ def opened(options: argparse.Namespace) -> tuple[Source, Wishes]:
 
     source = open_source(options.folder, options.photos, options.encoding)
     labels = LabelRules(**label_options(options))
-    if labels.classes is None:
-        labels = replace(labels, classes=source.classes)
     jobs = options.jobs if options.jobs is not None else all_cores()
     return source, Wishes(ShapeOptions(labels, **shape_options(options)), jobs=jobs)

@@ -202,3 +202,13 @@ def test_the_files_of_a_card_may_be_in_a_folder_of_their_own(folder, square):
     path.write_text(re.sub(r'"(\w+\.json)"', r'"files/\1"', path.read_text()))
     checked = check(open_source(folder.dataset), Wishes(ShapeOptions()))
     assert checked.photos == 1 and not [item for item in checked.findings if item.is_error]
+
+
+@pytest.mark.parametrize("option", [["--ignore", "car"], ["--rename", "car=auto"], ["--rename", "gone=new"]])
+def test_a_dataset_folder_is_read_with_the_options_of_a_conversion(folder, square, capsys, option):
+    folder.pair("a", [square(), square("bus", left=30)])
+    folder.convert(classes=("car", "bus", "tram"))
+    assert main(["check", str(folder.dataset), *option]) == 0
+    said = capsys.readouterr().out
+    assert "LM055: a class of --classes without an instance (1)\n    'tram'\n" in said
+    assert ("LM056" in said) == ("gone=new" in option)

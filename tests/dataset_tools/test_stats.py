@@ -41,6 +41,21 @@ def test_numbers(many, kind):
     assert counted.relative_sides[-1] == pytest.approx((100 * 100 / (400 * 200)) ** 0.5, abs=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["root", "dataset"])
+@pytest.mark.parametrize(
+    ("option", "instances"),
+    [
+        (["--ignore", "car"], {"bus": 0}),
+        (["--rename", "car=auto"], {"auto": 3, "bus": 0}),
+        (["--rename", "car=bus"], {"bus": 3}),
+        (["--classes", "car,bus,tram"], {"car": 3, "bus": 0, "tram": 0}),
+    ],
+)
+def test_classes_are_renamed_and_ignored(many, capsys, kind, option, instances):
+    assert main(["stats", str(getattr(many, kind)), "--format", "json", *option]) == 0
+    assert json.loads(capsys.readouterr().out)["splits"]["val"]["instances"] == instances
+
+
 def test_one_split(many):
     counted = stats.count(open_source(many.dataset), Wishes(ShapeOptions()), "val")
     assert list(counted.stats.splits) == ["val"]
