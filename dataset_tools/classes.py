@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataset_tools.errors import UserError
+from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
 
 # Labels that LabelMe's own class lists hold for purposes of their own.
@@ -170,8 +170,8 @@ def numbered(labels: Sequence[str]) -> dict[str, list[str]]:
 def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
     """The classes in order, from the name of a text file with one a line, or from a list with commas.
 
-    White space belongs to a name of a list where it is at its end (``car ,bus``), but not in a file or after a comma.
-    Empty lines are passed over, and so is what LabelMe's own lists begin with (``__ignore__``, ``_background_``).
+    White space belongs to a name in a file, and in a list at its end (``car ,bus``), but not after a comma. Empty lines
+    are passed over, and so is what LabelMe's own lists begin with (``__ignore__``, ``_background_``).
 
     Raises:
         UserError: it looks like a file and there is none, or the file is no UTF-8 text.
@@ -179,7 +179,7 @@ def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
     path = Path(text)
     if path.is_file():
         try:
-            names = map(str.strip, path.read_text(encoding="utf-8-sig").splitlines())
+            names = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines knows other ends, such as U+2028
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"the class list cannot be read: {error}", file=path, remedy="Save it as UTF-8 text, one class a line"
@@ -192,7 +192,23 @@ def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
         )
     else:
         names = re.split(r"\s+,\s+|,\s*", text)
-    return tuple(name for name in names if name.strip() and name not in RESERVED_LABELS)
+    return tuple(name for name in names if name.strip() and name.strip() not in RESERVED_LABELS)
+
+
+def class_list(names: Sequence[str]) -> str:
+    """The text of a file that ``parse_classes`` reads.
+
+    Raises:
+        UserError: a name has the end of a line in it.
+    """
+    for name in names:
+        if "\n" in name or "\r" in name:
+            raise UserError(
+                f"the class {name!r} has the end of a line in it, and a list of classes has one a line",
+                remedy="Give it another name: convert or adopt with --rename",
+                exit_code=EXIT_DATA,
+            )
+    return "".join(f"{name}\n" for name in names)
 
 
 def parse_renames(texts: Sequence[str]) -> dict[str, str]:

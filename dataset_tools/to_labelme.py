@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from dataset_tools import images, labelme
 from dataset_tools.card import CARD_NAME, SPLITS, Card, read_card
+from dataset_tools.classes import class_list
 from dataset_tools.coco import Image, read_split
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import replaced_folder
@@ -156,6 +157,7 @@ def to_labelme(options: ToLabelmeOptions) -> Written:
     """
     _check(options)
     card = read_card(options.dataset)
+    classes = class_list(card.classes)
     if options.predictions:
         split, below_score = _predicted(options, card)
         splits, written = [split], Written(below_score=below_score)
@@ -171,7 +173,7 @@ def to_labelme(options: ToLabelmeOptions) -> Written:
                 drawn = _draw_all(page, split, options)
                 _write(page, source, folder, final, drawn, options.copy_photos)
                 written.count(PurePosixPath(split.folder) / page.file, page, drawn)
-        (part / CLASSES_NAME).write_text("".join(f"{name}\n" for name in card.classes), encoding="utf-8")
+        (part / CLASSES_NAME).write_text(classes, encoding="utf-8")
     return written
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from dataset_tools import labelme
+from dataset_tools.classes import class_list
 from dataset_tools.files import replaced_folder
 from dataset_tools.labelme_shapes import LabelledInstance, annotation_file, draw
 from dataset_tools.rle import Rle
@@ -50,7 +51,7 @@ def write_suggestions(
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / suggestion.photo, part / suggestion.photo)
             target.write_bytes(labelme.encode(record))
-        (part / CLASSES_NAME).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        (part / CLASSES_NAME).write_text(class_list(classes), encoding="utf-8")
         (part / RANKING_NAME).write_text(as_csv(suggestions), encoding="utf-8")
 
 

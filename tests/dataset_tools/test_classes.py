@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataset_tools.classes import LabelRules, parse_classes, parse_renames, variants
+from dataset_tools.classes import LabelRules, class_list, parse_classes, parse_renames, variants
 from dataset_tools.errors import UserError
 
 
@@ -15,7 +15,20 @@ def test_list():
 def test_labels_txt_of_labelme(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_bytes(b"\xef\xbb\xbf__ignore__\r\n_background_\r\nperson \r\n\r\nstreet car\r\n")
-    assert parse_classes(str(path)) == ("person", "street car")
+    assert parse_classes(str(path)) == ("person ", "street car")
+
+
+def test_what_is_written_into_a_file_is_read(tmp_path):
+    names = ("car ", " car", "street\tcar", "a,b", "\u2028x", "x\x85")
+    path = tmp_path / "classes.txt"
+    path.write_text(class_list(names), encoding="utf-8")
+    assert parse_classes(str(path)) == names
+
+
+@pytest.mark.parametrize("name", ["bus\n", "bus\r"])
+def test_a_name_that_a_line_cannot_hold(name):
+    with pytest.raises(UserError, match="end of a line"):
+        class_list(["car", name])
 
 
 @pytest.mark.parametrize("text", ["gone.txt", "lists/gone"])

@@ -568,6 +568,22 @@ def test_refuses_a_bad_mask_of_the_ground_truth(dataset, out):
     assert (error.file, error.place) == (dataset / "test.json", "annotations[0].segmentation")
 
 
+def test_labels_with_white_space_around_them_come_back(folder, square, out):
+    folder.pair("train/a", [square("car "), square("car", left=30)])
+    folder.convert()
+    before = folder.split()
+    assert main(["to-labelme", str(folder.dataset), "--output", str(out)]) == 0
+    back = ["convert", str(out), "--photos", str(folder.root), "--classes", str(out / "classes.txt")]
+    assert main([*back, "--output", str(folder.dataset), "--overwrite"]) == 0
+    assert folder.split() == before
+
+
+def test_refuses_a_class_that_the_list_cannot_hold(folder, square, out):
+    folder.pair("train/a", [square("bus\n")])
+    folder.convert()
+    assert "'bus\\n'" in refusal(dataset=folder.dataset, output=out).reason and not out.exists()
+
+
 def test_loads_neither_torch_nor_labelme_nor_cv2():
     code = "import sys, dataset_tools.to_labelme\nprint(*sys.modules)"
     root = Path(__file__).resolve().parents[2]
