@@ -15,6 +15,7 @@ from dataset_tools.card import SPLITS, read_card
 from dataset_tools.coco import read_split
 from dataset_tools.findings import Finding
 from dataset_tools.survey import Entry, Source, Survey, Wishes
+from dataset_tools.terminal import one_line
 
 # The name of the only column where nothing is split.
 ALL = "all"
@@ -185,7 +186,7 @@ def table(stats: Stats) -> str:
     rows += [[name, *(str(getattr(stats.splits[c], name)) for c in columns)] for name in ("images", "negatives")]
     rows.append(["instances", *(str(sum(stats.splits[c].instances.values())) for c in columns)])
     rows += [
-        [f"  {name}", *(str(stats.splits[c].instances[name]) for c in columns)]
+        [f"  {one_line(name)}", *(str(stats.splits[c].instances[name]) for c in columns)]
         for name in stats.splits[columns[0]].instances
     ]
     for name, text in (

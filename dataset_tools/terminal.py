@@ -69,10 +69,15 @@ def visible(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """``visible`` text without an end of a line, either: for a name in a table or in a list."""
+    return visible(text).replace("\n", "\\n")
+
+
 def _report_group(rule: Rule, group: list[Finding], every_place: bool) -> str:
     lines = [f"{rule.severity.value} {rule.code}: {rule.title} ({len(group)})"]
     shown = group if every_place else group[:PLACES_SHOWN]
-    lines += [f"    {text}" for text in map(str, shown) if text]
+    lines += [f"    {one_line(text)}" for text in map(str, shown) if text]
     if len(group) > len(shown):
         lines.append(f"    and {len(group) - len(shown)} more")
     lines.append(f"    -> {rule.remedy}.")
@@ -134,7 +139,7 @@ def _table(card: Card) -> list[str]:
     rows.append(["images", *(str(split.images) for split in card.splits.values())])
     rows.append(["instances", *(str(split.instances) for split in card.splits.values())])
     rows += [
-        [f"  {name}", *(str(split.instances_per_class.get(name, 0)) for split in card.splits.values())]
+        [f"  {one_line(name)}", *(str(split.instances_per_class.get(name, 0)) for split in card.splits.values())]
         for name in card.classes
     ]
     first = max(len(row[0]) for row in rows)

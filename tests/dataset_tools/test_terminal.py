@@ -1,6 +1,10 @@
 """What is said on the terminal: nothing is cut in silence, and nothing can steer it."""
 
 from dataset_tools.findings import Finding, Rule
+from dataset_tools.shapes import ShapeOptions
+from dataset_tools.sources import open_source
+from dataset_tools.stats import count, table
+from dataset_tools.survey import Wishes
 from dataset_tools.terminal import PLACES_SHOWN, report, summarise
 
 
@@ -22,6 +26,7 @@ def test_report_cuts_nothing_that_fits():
 def test_report_is_safe_to_print():
     text = report([Finding(Rule.BAD_FILE_NAME, "a\udcff\x1b[31m\n.json")])
     assert text.encode() and "\x1b" not in text
+    assert "    a\\udcff\\x1b[31m\\n.json" in text.splitlines()
 
 
 def test_summary(folder, square):
@@ -34,3 +39,12 @@ def test_summary(folder, square):
     assert ["images", "2", "1", "0"] in lines and ["instances", "4", "2", "0"] in lines
     assert ["bus", "2", "0", "0"] in lines and ["car", "2", "2", "0"] in lines
     assert text.endswith(f"DATASETS.ROOT {folder.dataset}")
+
+
+def test_a_class_with_the_end_of_a_line_in_it_stays_on_its_line(folder, square):
+    folder.pair("train/a", [square("bus\n"), square("car", left=30)])
+    text = summarise(folder.convert(), folder.dataset)
+    counted = count(open_source(folder.root), Wishes(ShapeOptions())).stats
+    for lines in text.splitlines(), table(counted).splitlines():
+        assert ["bus\\n", "1"] in [line.split()[:2] for line in lines]
+        assert len({len(line) for line in lines if line.startswith(("  bus", "  car"))}) == 1
