@@ -82,7 +82,7 @@ def read_card(folder: Path) -> Card:
         )
     try:
         card = msgspec.json.decode(path.read_bytes(), type=Card)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"the card cannot be read: {error}", file=path, remedy="Convert the photos again") from error
     _check(card, path)
     return card
@@ -104,6 +104,10 @@ def _check(card: Card, path: Path) -> None:
         fail("mask_format", f"'{card.mask_format}' is none of {', '.join(MASK_FORMATS)}")
     if set(card.splits) != set(SPLITS):
         fail("splits", f"there must be exactly the splits {', '.join(SPLITS)}")
+    paths = {f"splits.{split}.annotations": summary.annotations for split, summary in card.splits.items()}
+    for place, value in {"image_root": card.image_root, **paths}.items():
+        if "\0" in value:
+            fail(place, f"{value!r} is no path: it has a null character in it")
 
 
 def encode_card(card: Card) -> bytes:

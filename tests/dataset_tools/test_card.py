@@ -42,6 +42,8 @@ def test_a_card_written_by_hand_may_leave_the_counts_of_classes_out(tmp_path):
         ({"splits": {}}, "splits"),
         ({"colour": "red"}, "colour"),
         ({"image_root": 3}, "image_root"),
+        ({"image_root": "a\0b"}, "image_root: .* null"),
+        ({"splits": {split: {"annotations": "a\0b", "images": 1, "instances": 1} for split in SPLITS}}, "splits.train"),
     ],
 )
 def test_wrong_cards(tmp_path, change, word):
@@ -51,7 +53,7 @@ def test_wrong_cards(tmp_path, change, word):
     assert caught.value.exit_code == 2 and caught.value.remedy
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"made_by": ' + b"[" * 100_000])
 def test_no_json(tmp_path, content):
     (tmp_path / "dataset.json").write_bytes(content)
     with pytest.raises(UserError, match="cannot be read"):
