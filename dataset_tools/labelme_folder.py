@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataset_tools import images, instances, labelme
-from dataset_tools.card import CARD_NAME, read_card
+from dataset_tools.card import CARD_NAME, is_dataset_folder
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.labelme import AnnotationFile, Shape
@@ -63,8 +63,8 @@ class LabelmeFolder:
         negatives: bool = False,
         exclude: Path | None = None,
     ):
-        for folder in (root, photos or root):
-            check_folder(folder)
+        check_folder(root)
+        check_folder(photos or root, "Name the folder of the photos")
         check_encoding(encoding)
         self.root, self.photo_root = root, photos or root
         self._encoding = encoding
@@ -224,7 +224,7 @@ def list_folder(root: Path, exclude: Path | None = None) -> Listing:
             continue
         seen.add(real)
         inside = Path(folder).relative_to(root).as_posix()
-        if inside != "." and CARD_NAME in names and _has_card(real):
+        if inside != "." and CARD_NAME in names and is_dataset_folder(real):
             datasets.append(inside)
             subfolders.clear()
             continue
@@ -238,15 +238,6 @@ def list_folder(root: Path, exclude: Path | None = None) -> Listing:
             elif images.is_photo_name(name):
                 photos.add(prefix + name)
     return Listing(sorted(files), photos, sorted(datasets))
-
-
-def _has_card(folder: Path) -> bool:
-    """Whether a folder's ``dataset.json`` is a card, and no LabelMe file of that name."""
-    try:
-        read_card(folder)
-    except UserError:
-        return False
-    return True
 
 
 def _raise(error: OSError) -> None:

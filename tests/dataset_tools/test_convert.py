@@ -363,10 +363,20 @@ def test_wrong_options(many, options, reason):
     assert not many.dataset.exists()
 
 
-def test_no_such_folder(folder):
-    folder.root.rmdir()
-    with pytest.raises(UserError, match="no such folder"):
+def test_no_such_folder(folder, square):
+    folder.pair("a", [square()])
+    with pytest.raises(UserError, match="no such folder. Name the folder of the photos"):
+        folder.convert(photos=folder.root / "gone")
+    shutil.rmtree(folder.root)
+    with pytest.raises(UserError, match="no such folder. Name the folder that LabelMe saved"):
         folder.convert()
+
+
+def test_a_dataset_folder_with_a_damaged_card_is_passed_over_all_the_same(many, codes):
+    many.convert(output=many.root / "set")
+    path = many.root / "set" / "dataset.json"
+    path.write_bytes(path.read_bytes()[:100])
+    assert codes(many.convert().findings) == {"LM025"}
 
 
 def test_source_inside_the_output(many):
