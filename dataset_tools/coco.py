@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import msgspec
 
 from dataset_tools.card import CARD_NAME, Card
-from dataset_tools.errors import UserError
+from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.rle import BadRle, Rle, checked_runs
 
 # Records that are written at a time: a call for each takes longer.
@@ -114,8 +114,8 @@ def read_coco(path: Path) -> CocoFile:
         return msgspec.json.decode(path.read_bytes(), type=CocoFile)
     except OSError as error:
         raise UserError(f"the COCO file cannot be read: {error.strerror}", file=path, remedy=remedy) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"this is no COCO file: {error}", file=path, remedy=remedy) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"this is no COCO file: {error}", file=path, remedy=remedy, exit_code=EXIT_DATA) from error
 
 
 def read_split(folder: Path, card: Card, split: str) -> CocoFile:
@@ -127,46 +127,42 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
     """
     path = folder / card.splits[split].annotations
     content = read_coco(path)
-    remedy = "Convert the photos again"
+
+    def fail(reason: str, place: str | None = None, remedy: str = "Convert the photos again") -> NoReturn:
+        raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA)
+
     if content.categories != categories_of(card.classes):
         found = ", ".join(f"{category.id} {category.name}" for category in content.categories)
-        raise UserError(
-            f"its categories ({found}) are not the classes of {CARD_NAME}, numbered from 1 ({', '.join(card.classes)})",
-            file=path,
-            place="categories",
-            remedy=remedy,
-        )
+        classes = ", ".join(card.classes)
+        fail(f"its categories ({found}) are not the classes of {CARD_NAME}, numbered from 1 ({classes})", "categories")
     sizes = {image.id: (image.height, image.width) for image in content.images}
     ids = {annotation.id for annotation in content.annotations}
     if len(sizes) < len(content.images) or len(ids) < len(content.annotations) or 0 in ids:
-        raise UserError(
-            "its ids are not all different, or an annotation has the id 0, which COCO's evaluation never matches",
-            file=path,
-            remedy=remedy,
-        )
+        fail("its ids are not all different, or an annotation has the id 0, which COCO's evaluation never matches")
     for index, annotation in enumerate(content.annotations):
         place = f"annotations[{index}]"
         if annotation.image_id not in sizes or not 1 <= annotation.category_id <= len(card.classes):
-            reason = f"image {annotation.image_id} or category {annotation.category_id} does not exist"
-            raise UserError(reason, file=path, place=place, remedy=remedy)
-        if isinstance(annotation.segmentation, Rle):
-            place += ".segmentation"
-            _check_rle(annotation.segmentation, sizes[annotation.image_id], path, place, remedy)
-            if card.mask_format == "polygon":  # Detectron2 believes it, and fails in the middle of training
-                reason = f"the mask is a run-length code, and mask_format in {CARD_NAME} is 'polygon'"
-                raise UserError(reason, file=path, place=place, remedy=f"Write 'bitmask' into {CARD_NAME}")
+            fail(f"image {annotation.image_id} or category {annotation.category_id} does not exist", place)
+        if not isinstance(annotation.segmentation, Rle):
+            continue
+        place += ".segmentation"
+        if problem := _problem(annotation.segmentation, sizes[annotation.image_id]):
+            fail(problem, place)
+        if card.mask_format == "polygon":  # Detectron2 believes it, and fails in the middle of training
+            reason = f"the mask is a run-length code, and mask_format in {CARD_NAME} is 'polygon'"
+            fail(reason, place, f"Write 'bitmask' into {CARD_NAME}")
     return content
 
 
-def _check_rle(rle: Rle, size: tuple[int, int], path: Path, place: str, remedy: str) -> None:
-    """Refuse what pycocotools would fill up with whatever is in memory."""
+def _problem(rle: Rle, size: tuple[int, int]) -> str | None:
+    """Why pycocotools would fill a mask up with whatever is in memory, if it would."""
     if rle.size != size:
-        reason = f"the mask is {rle.size[1]} x {rle.size[0]} pixels, the photo {size[1]} x {size[0]}"
-        raise UserError(reason, file=path, place=place, remedy=remedy)
+        return f"the mask is {rle.size[1]} x {rle.size[0]} pixels, the photo {size[1]} x {size[0]}"
     try:
         checked_runs(rle.size, rle.counts)
     except BadRle as error:
-        raise UserError(f"the mask cannot be read: {error}", file=path, place=place, remedy=remedy) from error
+        return f"the mask cannot be read: {error}"
+    return None
 
 
 def categories_of(classes: list[str]) -> list[Category]:

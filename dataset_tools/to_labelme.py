@@ -275,9 +275,9 @@ def read_predictions(path: Path) -> list[Prediction]:
         return msgspec.json.decode(path.read_bytes(), type=list[Prediction])
     except OSError as error:
         raise UserError(f"the predictions cannot be read: {error.strerror}", file=path, remedy=remedy) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = f"this is no list of predictions with masks in COCO's format: {error}"
-        raise UserError(reason, file=path, remedy=remedy) from error
+        raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA) from error
 
 
 def _pages(split: _Split) -> list[_Page]:
@@ -339,6 +339,7 @@ def _inside(photo: Image, split: _Split) -> PurePosixPath:
             file=split.source,
             place=f"image {photo.id}",
             remedy="Correct its file_name",
+            exit_code=EXIT_DATA,
         )
     return PurePosixPath(*parts)
 
@@ -352,6 +353,7 @@ def _check_places(places: Sequence[PurePosixPath], split: _Split) -> None:
                 file=split.source,
                 place="images",
                 remedy="Leave one entry for each photo, with a file_name of its own",
+                exit_code=EXIT_DATA,
             )
 
 

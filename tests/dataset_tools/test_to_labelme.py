@@ -560,6 +560,25 @@ def test_refuses_two_photos_for_one_file(dataset, out):
     assert "the images 1 and 2 would share" in refusal(dataset=dataset, output=out).reason
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content.pop("images"),
+        lambda content: content["categories"].reverse(),
+        lambda content: content["annotations"][0].update(id=0),
+        lambda content: content["annotations"][0].update(image_id=9),
+        lambda content: content["annotations"][0].update(segmentation={"size": [9, 9], "counts": "1"}),
+        lambda content: content["images"][0].update(file_name=".."),
+    ],
+)
+def test_broken_data_are_exit_code_1_as_the_help_says(dataset, out, spoil):
+    content = json.loads((dataset / "test.json").read_text())
+    spoil(content)
+    (dataset / "test.json").write_text(json.dumps(content))
+    error = refusal(dataset=dataset, output=out)
+    assert (error.file, error.exit_code) == (dataset / "test.json", 1)
+
+
 def test_refuses_a_bad_mask_of_the_ground_truth(dataset, out):
     content = json.loads((dataset / "test.json").read_text())
     content["annotations"][0]["segmentation"]["counts"] = "55"
