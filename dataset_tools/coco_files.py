@@ -13,7 +13,7 @@ from dataset_tools import coco_shapes, images
 from dataset_tools.card import CARD_NAME, Card, SplitSummary, read_card
 from dataset_tools.coco import CocoFile, read_split
 from dataset_tools.coco_shapes import Drawing
-from dataset_tools.errors import UserError
+from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.foreign_coco import ForeignAnnotation, ForeignCoco, ForeignImage, read_foreign
 from dataset_tools.images import ImageError
@@ -68,7 +68,7 @@ class CocoFiles:
         classes: in the order of the category ids, or the card's.
 
     Raises:
-        UserError: a file is no COCO file, or there is no such folder.
+        UserError: a file is no COCO file, no file lists a photo, or there is no such folder.
     """
 
     def __init__(
@@ -89,6 +89,9 @@ class CocoFiles:
         contents = {split: read_foreign(path) for split, path in paths.items()}
         for split, content in contents.items():
             self._list(split, paths[split], content, is_alone=len(paths) == 1)
+        if not self._listed:
+            remedy = "Export it again, with its photos"
+            raise UserError("no image is listed", file=next(iter(paths.values())), remedy=remedy, exit_code=EXIT_DATA)
         self.keys = list(self._listed)
         self.classes = tuple(card.classes) if card else self._classes_of(list(contents.values()))
 

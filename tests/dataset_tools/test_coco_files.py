@@ -375,6 +375,12 @@ def test_no_coco_file(write, folder, content, place):
     assert (caught.value.exit_code, caught.value.place) == (EXIT_DATA, place)
 
 
+def test_no_image(write, folder):
+    with pytest.raises(UserError, match="instances.json: no image is listed") as caught:
+        CocoFiles(write('{"images": [], "annotations": [], "categories": []}'), folder.root)
+    assert caught.value.exit_code == EXIT_DATA
+
+
 def test_no_such_file_or_folder(write, folder):
     with pytest.raises(UserError, match="cannot be read"):
         CocoFiles(folder.root / "gone.json", folder.root)
