@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
-from dataset_tools.commands.looking import add_how, opened
+from dataset_tools.commands.looking import add_folder, add_how, opened
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -18,7 +17,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "with counts, places and what to do. Nothing is changed. docs/findings.md explains every code.",
         epilog="Exit code 0: no errors; 1: the data have errors; 2: the command is wrong.",
     )
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="the folder; or a CSV file, as for convert")
+    add_folder(parser)
     parser.add_argument(
         "--training-size",
         metavar="PX",

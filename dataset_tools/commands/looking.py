@@ -20,7 +20,8 @@ EPILOG = (
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
     """What is looked at."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="the LabelMe folder or the dataset folder")
+    what = "the LabelMe folder or the dataset folder; or a CSV file, as for convert"
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help=what)
 
 
 def add_split(parser: argparse.ArgumentParser, default: str) -> None:

@@ -95,6 +95,17 @@ def test_labels_cannot_steer_the_terminal(folder, square):
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("command", ["check", "stats", "preview", "masks"])
+def test_a_table_of_boxes_can_be_looked_at_as_the_help_says(folder, command, tmp_path, capsys):
+    folder.photo("a.jpg")
+    (folder.root / "boxes.csv").write_text("car,8,8,16,16,a.jpg,64,48\n")
+    output = ["--output", str(tmp_path / "out")] if command in ("preview", "masks") else []
+    assert main([command, str(folder.root / "boxes.csv"), *output]) == 0
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert "or a CSV file" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_conversion_that_is_terminated_leaves_nothing(folder, square):
     for index in range(30):  # enough for two processes
         folder.pair(str(index), [square()], seed=index)
