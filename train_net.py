@@ -44,6 +44,13 @@ def main(args: argparse.Namespace) -> None:
     from polymask.known_warnings import silence_known_warnings
 
     silence_known_warnings()
+    from polymask.data.loader import lost_workers_told
+
+    with lost_workers_told():
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     from polymask.engine.setup import setup
     from polymask.engine.trainer import Trainer, evaluate_only
     from polymask.report.write import report_on

@@ -121,6 +121,8 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
         values = CfgNode(_Layered.load_yaml_with_base(str(config_file), allow_unsafe=False))
         _make_whole_numbers_floats(values, cfg)
         cfg.merge_from_other_cfg(values)
+    except RecursionError as error:
+        raise UserError("its _BASE_ leads back to it", file=config_file, remedy="Name another file") from error
     except (KeyError, ValueError, AssertionError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
         raise _config_error(cfg, error, file=config_file) from error
     try:
@@ -216,6 +218,8 @@ def resolve_schedule(cfg: CfgNode, images: int) -> None:
             f"the training would have {solver.MAX_ITER} iterations",
             remedy="Set SOLVER.EPOCHS or SOLVER.MAX_ITER to a number above 0",
         )
+    if not all(isinstance(share, int | float) for share in solver.STEP_SHARES):
+        raise UserError(f"SOLVER.STEP_SHARES is {solver.STEP_SHARES}", remedy="Use shares, as (0.6, 0.9)")
     if not solver.STEPS:
         solver.STEPS = tuple(round(share * solver.MAX_ITER) for share in solver.STEP_SHARES)
     if not 0 <= solver.WARMUP_SHARE < 1:
@@ -261,9 +265,12 @@ class _Layered(CfgNode):
 
     @classmethod
     def load_yaml_with_base(cls, filename: str, allow_unsafe: bool = False) -> dict:
-        merged = super().load_yaml_with_base(filename, allow_unsafe)  # which comes back here for the base
         with cls._open_cfg(filename) as file:
-            own = {key for key, _ in flat_items(CfgNode(yaml.safe_load(file)))}
+            content = yaml.safe_load(file)
+        if not isinstance(content, dict):
+            raise ValueError(f"{Path(filename).name} holds no keys with values")
+        merged = super().load_yaml_with_base(filename, allow_unsafe)  # which comes back here for the base
+        own = {key for key, _ in flat_items(CfgNode(content))}
         for key, (other, sentinel) in CONSEQUENCES.items():
             if key in own and other not in own:
                 section, name = other.split(".")
@@ -285,7 +292,7 @@ def _with_floats(overrides: list[str], cfg: CfgNode) -> list[str]:
     floats = {key for key, value in flat_items(cfg) if type(value) is float}
     previous = [None, *overrides]
     return [
-        f"{value}.0" if key in floats and value.isdigit() else value
+        f"{value}.0" if key in floats and re.fullmatch(r"-?\d+", value) else value
         for key, value in zip(previous, overrides, strict=False)
     ]
 
@@ -307,13 +314,25 @@ def _with_consequences(overrides: list[str]) -> list[str]:
 
 
 def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:
-    text = str(error).strip("'\"")
-    match = re.fullmatch(r"Non-existent (?:config )?key: (.*)", text)  # of a file, or of the command line
-    if match is None:
-        return UserError(text, file=file, remedy="Correct this value; configs/ has examples of each key")
-    unknown = match[1]
-    nearest = difflib.get_close_matches(unknown, [key for key, _ in flat_items(cfg)], n=1, cutoff=0)
-    return UserError(f"there is no key {unknown}", file=file, remedy=f"The nearest known one is {nearest[0]}")
+    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)  # KeyError's own has quotes around it
+    unknown = re.fullmatch(r"Non-existent (?:config )?key: (.*)", text)  # of a file, or of the command line
+    if unknown:
+        remedy = f"The nearest known one is {_nearest_key(unknown[1], cfg)}"
+        return UserError(f"there is no key {unknown[1]}", file=file, remedy=remedy)
+    # yacs writes out both values, and one may be a whole section.
+    types = re.fullmatch(r"Type mismatch \((.*?) vs\. (.*?)\) with values .* for config key: (\S+)", text, re.DOTALL)
+    if types:
+        expected, given = (re.sub(r".*'(?:.*\.)?(\w+)'.*", r"\1", name) for name in types.groups()[:2])
+        text = f"{types[3]} takes a value of the type {expected}, and this is one of the type {given}"
+        if expected == "CfgNode":
+            text = f"{types[3]} is a section of keys and takes no value itself"
+    return UserError(text, file=file, remedy="Correct this value; configs/ has examples of each key")
+
+
+def _nearest_key(unknown: str, cfg: CfgNode) -> str:
+    """The known key that is written most like an unknown one, in whatever case; without a section, by its last name."""
+    keys = {key.upper() if "." in unknown else key.rpartition(".")[2]: key for key, _ in flat_items(cfg)}
+    return keys[difflib.get_close_matches(unknown.upper(), keys, n=1, cutoff=0)[0]]
 
 
 def flat_items(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:

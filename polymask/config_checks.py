@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from detectron2 import modeling
 from detectron2.config import CfgNode
+from fvcore.common.registry import Registry
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from polymask.modeling.backbone import build_resnet18_fpn_backbone
 
 log = logging.getLogger(__name__)
 
-OPTIMIZERS = ("SGD", "AdamW")
 # Detectron2's schedules. The cosine has no steps.
 STEP_SCHEDULE, COSINE_SCHEDULE = "WarmupMultiStepLR", "WarmupCosineLR"
 
@@ -28,13 +30,62 @@ UNSUPPORTED = {
     "TEST.EXPECTED_RESULTS": [],
 }
 
+# What Detectron2's get_norm knows.
+NORMS = ("", "BN", "SyncBN", "FrozenBN", "GN", "LN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N")
+# Keys with a few possible words: those of a model, and those of a training.
+MODEL_WORDS: dict[str, Sequence[str] | Registry] = {
+    "MODEL.META_ARCHITECTURE": modeling.META_ARCH_REGISTRY,
+    "MODEL.BACKBONE.NAME": modeling.BACKBONE_REGISTRY,
+    "MODEL.ANCHOR_GENERATOR.NAME": modeling.ANCHOR_GENERATOR_REGISTRY,
+    "MODEL.PROPOSAL_GENERATOR.NAME": modeling.PROPOSAL_GENERATOR_REGISTRY,
+    "MODEL.RPN.HEAD_NAME": modeling.RPN_HEAD_REGISTRY,
+    "MODEL.ROI_HEADS.NAME": modeling.ROI_HEADS_REGISTRY,
+    "MODEL.ROI_BOX_HEAD.NAME": modeling.ROI_BOX_HEAD_REGISTRY,
+    "MODEL.ROI_MASK_HEAD.NAME": modeling.ROI_MASK_HEAD_REGISTRY,
+    "MODEL.RESNETS.NORM": NORMS,
+    "MODEL.FPN.NORM": NORMS,
+    "MODEL.ROI_BOX_HEAD.NORM": NORMS,
+    "MODEL.ROI_MASK_HEAD.NORM": NORMS,
+    "INPUT.FORMAT": ("RGB", "BGR"),
+}
+TRAINING_WORDS = {
+    "SOLVER.OPTIMIZER": ("SGD", "AdamW"),
+    "SOLVER.LR_SCHEDULER_NAME": (STEP_SCHEDULE, COSINE_SCHEDULE),
+    "SOLVER.WARMUP_METHOD": ("linear", "constant"),
+    "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": ("value", "norm"),
+}
+# Keys with a range, and what to do about a number outside.
+TRAINING_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "SOLVER.MOMENTUM": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1, such as 0.9"),
+    "SOLVER.WEIGHT_DECAY": (lambda x: 0 <= x < math.inf, "Use a number from 0 up, such as 0.0001"),
+    "SOLVER.WEIGHT_DECAY_NORM": (lambda x: 0 <= x < math.inf, "Use a number from 0 up"),
+    "SOLVER.GAMMA": (lambda x: 0 < x <= 1, "Use the share of the rate that a step leaves, such as 0.1"),
+    "SOLVER.WARMUP_FACTOR": (lambda x: 0 <= x <= 1, "Use the share of the rate to begin with, from 0 to 1"),
+    "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": (lambda x: x > 0, "Use a number above 0: nothing is left of a gradient at 0"),
+    "SOLVER.EMA_DECAY": (lambda x: 0 <= x < 1, "Use a number from 0 (no average) to below 1, such as 0.999"),
+    "SOLVER.REFERENCE_IMS_PER_BATCH": (
+        lambda x: x >= 0,
+        "Use the images a batch that SOLVER.BASE_LR is meant for, or 0: then it is not scaled",
+    ),
+    "TEST.EARLY_STOPPING_PATIENCE": (lambda x: x >= 0, "Use 0 for none, or a number above it"),
+    "TEST.EVAL_PERIOD": (lambda x: x >= 0, "Use 0 for none, or a number above it"),
+}
+
 
 def check_supported(cfg: CfgNode) -> None:
     """For trainings and evaluations.
 
     Raises:
-        UserError: a key asks for something of Detectron2 that polymask leaves out.
+        UserError: a key asks for something of Detectron2 that polymask leaves out, or that there is not.
     """
+    for reason, remedy in _wrong_words(cfg, MODEL_WORDS):
+        raise UserError(reason, remedy=remedy)
+    ours = build_resnet18_fpn_backbone.__name__
+    if cfg.MODEL.BACKBONE.NAME == ours and cfg.MODEL.RESNETS.DEPTH != 18:
+        raise UserError(
+            f"MODEL.RESNETS.DEPTH is {cfg.MODEL.RESNETS.DEPTH}, and MODEL.BACKBONE.NAME is {ours}",
+            remedy="Set MODEL.RESNETS.DEPTH 18, or begin with configs/mask_rcnn_R_50_FPN_coco.yaml",
+        )
     for key, only in UNSUPPORTED.items():
         value = _get(cfg, key)
         if value != only:
@@ -51,7 +102,14 @@ def check_training_keys(cfg: CfgNode, processes: int) -> None:
     Raises:
         UserError: the first that is wrong.
     """
-    for reason, remedy in (*_wrong_solver(cfg), *_wrong_batch(cfg, processes), *_contradictions(cfg)):
+    wrong = (
+        *_wrong_words(cfg, TRAINING_WORDS),
+        *_wrong_numbers(cfg),
+        *_wrong_solver(cfg),
+        *_wrong_batch(cfg, processes),
+        *_contradictions(cfg),
+    )
+    for reason, remedy in wrong:
         raise UserError(reason, remedy=remedy)
 
 
@@ -88,12 +146,47 @@ def check_training_data(cfg: CfgNode, records: Sequence[dict]) -> None:
             log.warning("The train split has no instance of %s: the model cannot learn it.", name)
 
 
+def check_validation_data(cfg: CfgNode, records: Sequence[dict]) -> None:
+    """Whether VAL can say which weights are better; where it cannot, and nothing waits for it, that is warned of.
+
+    Args:
+        cfg: any.
+        records: the photos of VAL as Detectron2's dataset dicts.
+
+    Raises:
+        UserError: the training would end early by a mask AP that there never is.
+    """
+    if not records or any(not annotation.get("iscrowd", 0) for r in records for annotation in r["annotations"]):
+        return
+    reason = "the val split has no annotated object, and so there is no mask AP on it"
+    if cfg.TEST.EARLY_STOPPING_PATIENCE:
+        raise UserError(
+            f"{reason} for TEST.EARLY_STOPPING_PATIENCE to go by",
+            file=cfg.DATASETS.ROOT,
+            remedy="Annotate photos of it, convert with another --seed, or set TEST.EARLY_STOPPING_PATIENCE 0",
+            exit_code=EXIT_DATA,
+        )
+    log.warning("%s: no best checkpoint is kept.", reason[0].upper() + reason[1:])
+
+
+def _wrong_words(cfg: CfgNode, table: Mapping[str, Sequence[str] | Registry]) -> Iterator[tuple[str, str]]:
+    for key, allowed in table.items():
+        words = [name for name, _ in allowed] if isinstance(allowed, Registry) else allowed
+        value = _get(cfg, key)
+        if value not in words:
+            listed = [word or "''" for word in words]
+            yield f"{key} is {value!r}", f"Use {', '.join(listed[:-1])}{' or ' if listed[1:] else ''}{listed[-1]}"
+
+
+def _wrong_numbers(cfg: CfgNode) -> Iterator[tuple[str, str]]:
+    for key, (is_right, remedy) in TRAINING_NUMBERS.items():
+        value = _get(cfg, key)
+        if not is_right(value):
+            yield f"{key} is {value}", remedy
+
+
 def _wrong_solver(cfg: CfgNode) -> Iterator[tuple[str, str]]:
     solver = cfg.SOLVER
-    if solver.OPTIMIZER not in OPTIMIZERS:
-        yield f"SOLVER.OPTIMIZER is {solver.OPTIMIZER}", f"Use {' or '.join(OPTIMIZERS)}"
-    if solver.LR_SCHEDULER_NAME not in (STEP_SCHEDULE, COSINE_SCHEDULE):
-        yield f"SOLVER.LR_SCHEDULER_NAME is {solver.LR_SCHEDULER_NAME}", f"Use {STEP_SCHEDULE} or {COSINE_SCHEDULE}"
     if not 0 < solver.BASE_LR < math.inf:
         yield f"SOLVER.BASE_LR is {solver.BASE_LR}, with which nothing is learnt", "Use a rate above 0, such as 0.005"
     if not 0 <= solver.BASE_LR_END <= solver.BASE_LR:
@@ -105,17 +198,10 @@ def _wrong_solver(cfg: CfgNode) -> Iterator[tuple[str, str]]:
         )
     if len(solver.ADAM_BETAS) != 2 or not all(0 <= beta < 1 for beta in solver.ADAM_BETAS):
         yield f"SOLVER.ADAM_BETAS is {tuple(solver.ADAM_BETAS)}", "Use two numbers from 0 to below 1, as (0.9, 0.999)"
-    if not 0 <= solver.EMA_DECAY < 1:
-        yield f"SOLVER.EMA_DECAY is {solver.EMA_DECAY}", "Use a number from 0 (no average) to below 1, such as 0.999"
 
 
 def _wrong_batch(cfg: CfgNode, processes: int) -> Iterator[tuple[str, str]]:
     batch, parts = cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.ACCUMULATION_STEPS
-    if cfg.SOLVER.REFERENCE_IMS_PER_BATCH < 0:
-        yield (
-            f"SOLVER.REFERENCE_IMS_PER_BATCH is {cfg.SOLVER.REFERENCE_IMS_PER_BATCH}",
-            "Use the images a batch that SOLVER.BASE_LR is meant for, or 0: then it is not scaled",
-        )
     if batch % processes:
         yield (
             f"SOLVER.IMS_PER_BATCH is {batch}, for {processes} processes",
@@ -141,9 +227,6 @@ def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             f"SOLVER.STEPS is {tuple(solver.STEPS)}, in a training of {solver.MAX_ITER} iterations",
             "Use increasing iterations inside the training (SOLVER.STEP_SHARES: shares between 0 and 1)",
         )
-    for key in ("EARLY_STOPPING_PATIENCE", "EVAL_PERIOD"):
-        if test[key] < 0:
-            yield f"TEST.{key} is {test[key]}", "Use 0 for none, or a number above it"
     if test.EARLY_STOPPING_PATIENCE and not (cfg.DATASETS.VAL and test.EVAL_PERIOD):
         yield (
             "TEST.EARLY_STOPPING_PATIENCE is set, and nothing is evaluated during the training",

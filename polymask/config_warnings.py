@@ -108,9 +108,23 @@ def training_doubts(cfg: CfgNode, facts: Facts) -> list[Doubt]:
 def training_scale(cfg: CfgNode, height: int, width: int) -> float:
     """By how much a photo of so many px is enlarged in the training, at the middle of what it varies by."""
     jitter = cfg.INPUT.SCALE_JITTER
+    if cfg.INPUT.CROP.ENABLED:  # before it is resized
+        height, width = _cropped(cfg, height, width)
     if jitter.ENABLED:
         return statistics.fmean(jitter.RANGE) * jitter.SIZE / max(height, width)
     return _resized(height, width, statistics.median(cfg.INPUT.MIN_SIZE_TRAIN), cfg.INPUT.MAX_SIZE_TRAIN)
+
+
+def _cropped(cfg: CfgNode, height: int, width: int) -> tuple[float, float]:
+    """The middle size (height, width) of Detectron2's random crops of a photo."""
+    kind, (first, second) = cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE
+    if kind == "relative":
+        return height * first, width * second
+    if kind == "relative_range":
+        return height * (1 + first) / 2, width * (1 + second) / 2
+    if kind == "absolute":
+        return min(first, height), min(second, width)
+    return (min(first, height) + min(second, height)) / 2, (min(first, width) + min(second, width)) / 2
 
 
 def _resized(height: int, width: int, short_side: float, longest: int) -> float:
@@ -272,8 +286,11 @@ def _about_normalisation(cfg: CfgNode, facts: Facts) -> Iterator[Doubt]:
 
 
 def _values_in_res5(cfg: CfgNode, record: dict) -> int:
-    scale = training_scale(cfg, record["height"], record["width"])
-    return math.ceil(record["height"] * scale / RES5_STRIDE) * math.ceil(record["width"] * scale / RES5_STRIDE)
+    height, width = record["height"], record["width"]
+    scale = training_scale(cfg, height, width)
+    if cfg.INPUT.CROP.ENABLED:
+        height, width = _cropped(cfg, height, width)
+    return math.ceil(height * scale / RES5_STRIDE) * math.ceil(width * scale / RES5_STRIDE)
 
 
 def _about_rate(cfg: CfgNode) -> Iterator[Doubt]:

@@ -14,18 +14,20 @@ from dataset_tools.errors import UserError
 
 # Detectron2's, for T.RandomFlip and T.RandomCrop.
 FLIPS = ("horizontal", "vertical", "none")
+SAMPLINGS = ("choice", "range")
 CROP_TYPES = ("relative_range", "relative", "absolute", "absolute_range")
 
 
 def check_augmentation_keys(cfg: CfgNode) -> None:
     """Raises a UserError for values that no augmentation can have."""
-    low, high = cfg.INPUT.SCALE_JITTER.RANGE
     crop = cfg.INPUT.CROP
     wrong = {
         "INPUT.RANDOM_FLIP": cfg.INPUT.RANDOM_FLIP not in FLIPS and "Use horizontal, vertical or none",
         "INPUT.CROP.TYPE": crop.TYPE not in CROP_TYPES and f"Use {', '.join(CROP_TYPES[:-1])} or {CROP_TYPES[-1]}",
         "INPUT.CROP.SIZE": crop.ENABLED and _wrong_crop_size(crop.TYPE, crop.SIZE),
-        "INPUT.SCALE_JITTER.RANGE": not 0 < low <= high and "Use two factors above 0, the smaller first",
+        "INPUT.MIN_SIZE_TRAIN_SAMPLING": cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING not in SAMPLINGS and "Use choice or range",
+        "INPUT.MIN_SIZE_TRAIN": _wrong_sizes(cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING),
+        "INPUT.SCALE_JITTER.RANGE": _wrong_range(cfg.INPUT.SCALE_JITTER.RANGE),
         "INPUT.SCALE_JITTER.SIZE": cfg.INPUT.SCALE_JITTER.SIZE < 1 and "Use a number of pixels",
         "INPUT.COLOR_JITTER": not 0 <= cfg.INPUT.COLOR_JITTER < 1 and "Use a number from 0 to below 1",
         "INPUT.COPY_PASTE.PROBABILITY": not 0 <= cfg.INPUT.COPY_PASTE.PROBABILITY <= 1 and "Use a number from 0 to 1",
@@ -37,10 +39,25 @@ def check_augmentation_keys(cfg: CfgNode) -> None:
             raise UserError(f"{key} is {value}", remedy=remedy)
 
 
+def _wrong_sizes(sizes: Sequence[int], sampling: str) -> str | None:
+    if sampling == "range":
+        fits, wanted = len(sizes) == 2 and 0 < sizes[0] <= sizes[1], "two numbers of pixels, the smaller first"
+    else:
+        fits, wanted = len(sizes) > 0 and min(sizes) >= 0, "numbers of pixels, as (640, 800), or (0,) to resize none"
+    return None if fits else f"For INPUT.MIN_SIZE_TRAIN_SAMPLING {sampling} use {wanted}"
+
+
+def _wrong_range(factors: Sequence[float]) -> str | None:
+    if len(factors) == 2 and all(isinstance(f, int | float) for f in factors) and 0 < factors[0] <= factors[1]:
+        return None
+    return "Use two factors above 0, the smaller first"
+
+
 def _wrong_crop_size(kind: str, size: Sequence[float]) -> str | None:
     """What to do about a size that no crop of this kind has."""
     if kind.startswith("absolute"):
         fits, wanted = all(isinstance(side, int) and side > 0 for side in size), "pixels, as [200, 200]"
+        fits = fits and (kind == "absolute" or list(size) == sorted(size))  # from the smaller to the larger
     else:
         fits, wanted = all(0 < side <= 1 for side in size), "shares, as [0.9, 0.9]"
     return None if fits and len(size) == 2 else f"For INPUT.CROP.TYPE {kind} use {wanted}"

@@ -12,6 +12,8 @@ from detectron2.structures import BitMasks, Instances
 # An object of which pasted ones leave less than this share is not asked for any more: what remains says nothing of
 # its class.
 LEAST_VISIBLE = 0.1
+# Names the second photo in an item.
+PASTED_FROM = "pasted_from"
 
 
 class CopyPasteMapper:
@@ -21,7 +23,7 @@ class CopyPasteMapper:
     make no difference.
 
     Args:
-        mapper: from a record to an item with ``image`` and ``instances`` with bitmasks.
+        mapper: from a record to an item with ``file_name``, ``image`` and ``instances`` with bitmasks.
         records: of the dataset.
         probability: of each photo to get something pasted.
     """
@@ -37,7 +39,9 @@ class CopyPasteMapper:
             return item
         other = self.mapper(self.records[np.random.randint(len(self.records))])
         some = _random_subset(len(other["instances"]))
-        return paste(item, other["image"], other["instances"][some]) if some else item
+        if not some:
+            return item
+        return paste(item, other["image"], other["instances"][some]) | {PASTED_FROM: other["file_name"]}
 
 
 def _random_subset(count: int) -> list[int]:

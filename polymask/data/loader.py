@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing.util
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -93,6 +94,25 @@ class _Batches:
                 if isinstance(error, UserError):
                     raise error
             yield batch
+
+
+@contextlib.contextmanager
+def lost_workers_told() -> Iterator[None]:
+    """An error in words where the system has ended a worker, which PyTorch says wherever the program is just then.
+
+    Raises:
+        UserError: in the place of PyTorch's RuntimeError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise UserError(
+            f"a process that loads photos was lost: {str(error).splitlines()[0].rstrip('. ')}",
+            remedy="Look at the memory, the usual reason: use a smaller DATALOADER.NUM_WORKERS, or 0; then go on with "
+            "--resume",
+        ) from error
 
 
 def leave_signals_to_the_parent(_worker: int) -> None:

@@ -28,11 +28,16 @@ CLASSES_KEY = "classes"
 # Says in a loaded checkpoint that it holds the backbone alone, so that the rest keeps its random start.
 BACKBONE_ONLY_KEY = "backbone_only"
 LAST_CHECKPOINT = "last_checkpoint"
+_OTHER_CONFIG = "Use the config.yaml of the run that it comes from, or other weights"
 # The layers with an output for each class; a cascade numbers its box predictors.
 CLASS_LAYERS = re.compile(r"^roi_heads\.(box_predictor\.(\d+\.)?(cls_score|bbox_pred)|mask_head\.predictor)\.")
 MASK_HEAD = "roi_heads.mask_head."
 # What Detectron2 wrote into checkpoints once, and takes from the configuration now.
 FROM_CONFIG = re.compile(r"anchor_generator\.cell_anchors|^pixel_(mean|std)$")
+
+
+class BrokenCheckpoint(UserError):
+    """There is no such file, or what is in it is no checkpoint."""
 
 
 class Checkpointer(DetectionCheckpointer):
@@ -115,18 +120,21 @@ class Checkpointer(DetectionCheckpointer):
         """See fvcore's ``Checkpointer.resume_or_load``.
 
         Raises:
-            UserError: as :meth:`load`; of a state to resume from it names the others.
+            UserError: as :meth:`load`; in the place of a broken state to resume from it names another.
         """
         if not (resume and self.has_checkpoint()):
             return super().resume_or_load(path, resume=False)
         self.new_heads = False
-        state = Path(self.get_checkpoint_file())
         try:
             return super().resume_or_load(path, resume=True)
-        except UserError as error:
-            others = sorted({p.name for p in state.parent.glob("model_[0-9]*.pth")} - {state.name})
-            named = f"There is another state: write {others[-1]} into {state.parent / LAST_CHECKPOINT} to go on from it"
-            raise UserError(error.reason, file=state, remedy=named if others else error.remedy) from error
+        except BrokenCheckpoint as error:
+            last = Path(self.save_dir) / LAST_CHECKPOINT
+            state = last.with_name(last.read_text().strip() or LAST_CHECKPOINT)
+            others = sorted({path.name for path in last.parent.glob("model_[0-9]*.pth")} - {state.name})
+            remedy = "There is no other state: begin anew in another OUTPUT_DIR"
+            if others:
+                remedy = f"There is another state: write {others[-1]} into {last} to go on from it"
+            raise UserError(error.reason, file=state, remedy=remedy) from error
 
     def load(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """See fvcore's ``Checkpointer.load``.
@@ -135,17 +143,29 @@ class Checkpointer(DetectionCheckpointer):
             UserError: no such file, no checkpoint, or one of another model or other classes.
         """
         if path and not PathManager.isfile(_local_path(path)):
-            raise UserError("there is no such checkpoint", file=path, remedy="Correct MODEL.WEIGHTS")
+            raise BrokenCheckpoint("there is no such checkpoint", file=path, remedy="Correct MODEL.WEIGHTS")
         try:
             return super().load(path, *args, **kwargs)
-        except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError, KeyError) as error:  # of the optimizer, mostly
             raise UserError(
-                f"this is no checkpoint: {_first_line(error)}", file=path, remedy="Correct MODEL.WEIGHTS"
+                f"the checkpoint does not fit: {_first_line(error)}", file=path, remedy=_OTHER_CONFIG
             ) from error
         finally:
             self._parsed_url_during_load = None  # fvcore's own reset is skipped by an exception
 
     def _load_file(self, filename: str) -> dict[str, Any]:
+        try:
+            return self._read(filename)
+        except pickle.UnpicklingError as error:  # torch's message recommends to run what is in the file
+            reason = "this is no checkpoint, or it holds more than weights, which could be anything and is not run"
+            raise BrokenCheckpoint(reason, file=filename, remedy="Correct MODEL.WEIGHTS") from error
+        except (EOFError, RuntimeError, ValueError, TypeError) as error:
+            reason = "it is empty or ends too early" if isinstance(error, EOFError) else _first_line(error)
+            raise BrokenCheckpoint(
+                f"this is no checkpoint: {reason}", file=filename, remedy="Correct MODEL.WEIGHTS"
+            ) from error
+
+    def _read(self, filename: str) -> dict[str, Any]:
         if filename.endswith(".pkl"):
             return read_zoo_file(filename)
         loaded = super()._load_file(filename)
@@ -197,7 +217,7 @@ class Checkpointer(DetectionCheckpointer):
         found = [f"{len(names)} tensors {what}, such as {names[0]}" for what, names in misfits.items() if names]
         if not found:
             return
-        remedy = "Use the config.yaml of the run that it comes from, or other weights"
+        remedy = _OTHER_CONFIG
         if not missing and not unexpected and all(CLASS_LAYERS.search(key) for key, _, _ in shapes):
             remedy = "Its classes are others: to train on from it for yours, add MODEL.NEW_HEADS True"
         raise UserError("the checkpoint does not fit the model: " + "; ".join(found), file=self._path(), remedy=remedy)

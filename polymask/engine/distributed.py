@@ -216,6 +216,8 @@ def _run_started(
     index: int, places: list[Place], main: Main, args: argparse.Namespace, errors: multiprocessing.SimpleQueue
 ) -> None:
     """What a process of :func:`_start` runs; its error is told by the process that started it."""
+    # As in a process that nobody spawned: a loader's worker that is spawned loads PyTorch and Detectron2 first.
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     os.setsid()  # a terminal's Ctrl-C would otherwise come twice
     tqdm.set_lock(threading.RLock())  # its own is shared between processes, and _end_process would leave it behind
     try:

@@ -32,7 +32,7 @@ from polymask.config import (
     resolve_learning_rate,
     resolve_schedule,
 )
-from polymask.config_checks import check_supported, check_training_data, check_training_keys
+from polymask.config_checks import check_supported, check_training_data, check_training_keys, check_validation_data
 from polymask.data.augmentation import check_augmentation_keys
 from polymask.data.seeding import seed_everything
 from polymask.engine.checkpoint import LAST_CHECKPOINT
@@ -99,8 +99,7 @@ def _resolved(args: argparse.Namespace) -> CfgNode:
     resolve_dataset(cfg, register(Path(cfg.DATASETS.ROOT)))
     _check_datasets(cfg, args.eval_only)
     check_supported(cfg)
-    for key in ("TEST",) if args.eval_only else ("VAL", "TEST"):
-        _read_records(cfg, key)
+    _read_records(cfg, "TEST")
     _resolve_seed(cfg, args.resume)
     if not args.eval_only:
         records = _training_records(cfg)
@@ -108,6 +107,7 @@ def _resolved(args: argparse.Namespace) -> CfgNode:
         check_training_keys(cfg, comm.get_world_size())
         check_augmentation_keys(cfg)
         check_training_data(cfg, records)
+        check_validation_data(cfg, _read_records(cfg, "VAL"))
         resolve_learning_rate(cfg)
         if comm.is_main_process():  # which begins to write there while others may still be here
             _check_output_folder(Path(cfg.OUTPUT_DIR), args.resume)
@@ -238,6 +238,7 @@ def _as_written(cfg: CfgNode) -> dict[str, object]:
 def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
     output_dir = Path(cfg.OUTPUT_DIR)
     output_dir.mkdir(parents=True, exist_ok=True)
+    logging.raiseExceptions = False  # a full disk ends the run in words, which a traceback a line of the log would hide
     for name in ("fvcore", "detectron2", "polymask", "dataset_tools"):
         logger = setup_logger(str(output_dir), distributed_rank=comm.get_rank(), name=name, abbrev_name=name)
         for handler in logger.handlers:

@@ -26,8 +26,9 @@ class UpdateTrainer(SimpleTrainer):
         optimizer: of the model.
         device: "cpu" or "cuda...".
         autocast: whether the forward pass runs in half precision where PyTorch holds that safe.
-        parts: an update's photos are processed in so many parts, one after the other. The gradient is their mean,
-            weighted by photos, so that only memory and the statistics of BatchNorm depend on it.
+        parts: an update's photos are processed in so many parts, one after the other. The gradient is the mean of
+            theirs, weighted by photos, as it is between processes: of a loss that Detectron2 averages over the regions
+            of all photos at hand (those of boxes and masks), a photo with many regions counts less than in one part.
         seed: every iteration's randomness follows from (seed, iteration, rank) alone, so that a resumed training
             repeats it.
     """
@@ -75,8 +76,10 @@ class UpdateTrainer(SimpleTrainer):
         """
         if self.scaler.is_enabled():
             return True
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        seen = [gradient.flatten() for gradient in gradients[:1]] + [g for g in gradients if g.dim() == 1]
+        gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
+        # An FPN names its own layers before those of the network that it stands on.
+        first = next((name for name in gradients if ".bottom_up." in name), next(iter(gradients)))
+        seen = [g.flatten() for name, g in gradients.items() if name == first or g.dim() == 1]
         return bool(torch.isfinite(torch.cat(seen).sum()))  # what is no number makes a sum none
 
     def _forward_and_backward(self) -> dict[str, torch.Tensor]:

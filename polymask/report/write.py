@@ -64,6 +64,9 @@ def report_on(cfg: CfgNode) -> None:
     """
     if not comm.is_main_process():
         return
+    if not (cfg.DATASETS.VAL or cfg.DATASETS.TEST):
+        log.info("Nothing was evaluated, and so there is no report.")
+        return
     try:
         log.info("The report is %s.", write_report(Path(cfg.OUTPUT_DIR)))
     except (UserError, OSError) as error:

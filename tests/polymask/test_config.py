@@ -251,12 +251,48 @@ def test_an_unknown_key_names_the_nearest_known_one():
             load_config(BASE, [unknown, "0.1"])
 
 
+@pytest.mark.parametrize(
+    ("unknown", "nearest"),
+    [
+        ("solver.base_lr", "SOLVER.BASE_LR"),
+        ("lr", "SOLVER.BASE_LR"),
+        ("epochs", "SOLVER.EPOCHS"),
+        ("input.min_size_train", "INPUT.MIN_SIZE_TRAIN"),
+        ("MAXITER", "SOLVER.MAX_ITER"),
+    ],
+)
+def test_the_nearest_key_to_one_in_lower_case_or_without_its_section(unknown, nearest):
+    with pytest.raises(UserError, match=f"there is no key {unknown}. The nearest known one is {nearest}[.]"):
+        load_config(BASE, [unknown, "0.1"])
+
+
+def test_whole_numbers_below_zero_are_numbers_too():
+    assert load_config(BASE, ["SOLVER.WEIGHT_DECAY", "-1"]).SOLVER.WEIGHT_DECAY == -1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "holds no keys with values"),
+        ("- SOLVER", "holds no keys with values"),
+        ("_BASE_: own.yaml", "its _BASE_ leads back to it"),
+        ("SOLVER: 3", "SOLVER is a section of keys"),
+        ("SOLVER: {BASE_LR: fast}", "SOLVER.BASE_LR takes a value of the type float, and this is one of the type str"),
+    ],
+)
+def test_a_file_that_is_no_configuration(tmp_path, content, words):
+    path = tmp_path / "own.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=words):
+        load_config(path, [])
+
+
 def test_a_device_that_there_is_not():
     with pytest.raises(UserError, match="MODEL.DEVICE is gpu"):
         resolve_device(load_config(BASE, ["MODEL.DEVICE", "gpu"]))
 
 
-@pytest.mark.parametrize("overrides", [["SOLVER.MAX_ITER", "many"], ["SOLVER.MAX_ITER"]])
+@pytest.mark.parametrize("overrides", [["SOLVER.MAX_ITER", "many"], ["SOLVER.MAX_ITER"], ["SOLVER", "3"]])
 def test_a_bad_value_on_the_command_line_is_an_error(overrides):
     with pytest.raises(UserError, match="command line"):
         load_config(BASE, overrides)

@@ -4,7 +4,13 @@ import pytest
 
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
 from polymask.config import load_config, resolve_schedule
-from polymask.config_checks import UNSUPPORTED, check_supported, check_training_data, check_training_keys
+from polymask.config_checks import (
+    UNSUPPORTED,
+    check_supported,
+    check_training_data,
+    check_training_keys,
+    check_validation_data,
+)
 
 MINI = "configs/mini_scratch.yaml"
 COSINE = ("SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR")
@@ -39,6 +45,13 @@ def test_nothing_is_wrong_with_the_recipes(config):
         (["SOLVER.LR_SCHEDULER_NAME", "Cosine"], "WarmupCosineLR"),
         (["SOLVER.WARMUP_ITERS", "1600"], "warm-up has 1600 of 1600"),
         (["SOLVER.EMA_DECAY", "1.0"], "EMA_DECAY"),
+        (["SOLVER.MOMENTUM", "2.0"], "MOMENTUM is 2.0"),
+        (["SOLVER.WEIGHT_DECAY", "-1"], "WEIGHT_DECAY is -1"),
+        (["SOLVER.WARMUP_FACTOR", "-3.0"], "WARMUP_FACTOR is -3"),
+        (["SOLVER.GAMMA", "0.0"], "GAMMA is 0"),
+        (["SOLVER.WARMUP_METHOD", "slow"], "linear or constant"),
+        (["SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "full_model"], "value or norm"),
+        (["SOLVER.CLIP_GRADIENTS.CLIP_VALUE", "0.0"], "nothing is left of a gradient"),
         (["SOLVER.ADAM_BETAS", "(0.9, 1.0)"], "ADAM_BETAS"),
         (["SOLVER.REFERENCE_IMS_PER_BATCH", "-2"], "REFERENCE_IMS_PER_BATCH is -2"),
         (["SOLVER.ACCUMULATION_STEPS", "2"], "ACCUMULATION_STEPS is 2"),
@@ -81,6 +94,21 @@ def test_what_polymask_leaves_out_is_refused(key):
         check_supported(load_config(MINI, [key, value]))
 
 
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["MODEL.BACKBONE.NAME", "resnet18"], "MODEL.BACKBONE.NAME is 'resnet18'. Use .*build_resnet18_fpn_backbone"),
+        (["MODEL.ROI_HEADS.NAME", "Standard"], "StandardROIHeads"),
+        (["MODEL.RESNETS.NORM", "XX"], "FrozenBN"),
+        (["MODEL.RESNETS.DEPTH", "50"], "DEPTH is 50, and MODEL.BACKBONE.NAME is build_resnet18_fpn_backbone"),
+        (["INPUT.FORMAT", "XYZ"], "RGB or BGR"),
+    ],
+)
+def test_models_that_there_are_not(overrides, words):
+    with pytest.raises(UserError, match=words):
+        check_supported(load_config(MINI, overrides))
+
+
 def records(*classes_of_photos):
     return [{"annotations": [{"category_id": index} for index in classes]} for classes in classes_of_photos]
 
@@ -94,6 +122,21 @@ def test_more_classes_than_annotations():
     with pytest.raises(UserError, match="1 annotations for 2 classes") as caught:
         check_training_data(resolved(), records([0], []))
     assert caught.value.exit_code == EXIT_DATA
+
+
+def test_a_val_split_without_an_instance(caplog):
+    """There is no AP on it: nothing is ever better than before, and no weights are the best."""
+    empty, annotated = records([], []), records([], [0])
+    patient = resolved("TEST.EARLY_STOPPING_PATIENCE", "3")
+    with pytest.raises(UserError, match="no annotated object.*EARLY_STOPPING_PATIENCE") as caught:
+        check_validation_data(patient, empty)
+    assert caught.value.exit_code == EXIT_DATA
+    with caplog.at_level(logging.WARNING):
+        check_validation_data(patient, annotated)
+        check_validation_data(resolved(), [])
+        assert not caplog.text
+        check_validation_data(resolved(), empty)
+    assert "no best checkpoint is kept" in caplog.text
 
 
 def test_a_class_without_an_instance_is_warned_of(caplog):

@@ -1,12 +1,13 @@
 """Each doubt, and beside it the nearest case that is no reason for one."""
 
+import ast
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from detectron2.data.datasets import load_coco_json
-from detectron2.data.transforms import AugInput, ResizeScale, ResizeShortestEdge
+from detectron2.data.transforms import AugInput, RandomCrop, ResizeScale, ResizeShortestEdge
 
 from dataset_tools.convert import ConvertOptions, convert
 from polymask.config import load_config, resolve_schedule
@@ -227,3 +228,30 @@ def test_the_scale_is_that_of_detectron2s_augmentations(size):
         augmentation(given)
         scale = training_scale(resolved(MINI, *overrides), size[1], size[0])
         assert scale == pytest.approx(max(given.image.shape) / max(size)), overrides
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [
+        ("relative", "[0.5, 0.25]"),
+        ("relative_range", "[0.3, 0.6]"),
+        ("absolute", "[150, 90]"),
+        ("absolute_range", "[60, 150]"),
+    ],
+)
+def test_the_scale_behind_a_crop_is_that_of_detectron2s_crops(kind, size):
+    """Their mean over many: a crop comes before the resizing, and what is in it is enlarged more."""
+    crop, photo = RandomCrop(kind, ast.literal_eval(size)), np.zeros((240, 320, 3), dtype=np.uint8)
+    resize = ResizeShortestEdge([240], 426, "choice")
+    scales = []
+    for _ in range(400):
+        given = AugInput(photo)
+        crop(given)
+        before = max(given.image.shape)
+        resize(given)
+        scales.append(max(given.image.shape) / before)
+    overrides = ("INPUT.CROP.ENABLED", "True", "INPUT.CROP.TYPE", kind, "INPUT.CROP.SIZE", size)
+    cfg = resolved(MINI, *overrides, "INPUT.MIN_SIZE_TRAIN", "(240,)", "INPUT.MAX_SIZE_TRAIN", "426")
+    # Of two sides that are drawn one is shorter than the middle one, mostly.
+    assert training_scale(cfg, 240, 320) == pytest.approx(np.median(scales), rel=0.25)
+    assert np.median(scales) > 1.4, "uncropped it is 1"

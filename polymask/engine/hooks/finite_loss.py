@@ -12,6 +12,7 @@ from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
+from polymask.data.copy_paste import PASTED_FROM
 from polymask.engine.distributed import reduce_flag
 
 REPORT_NAME = "non_finite_loss.json"
@@ -62,5 +63,5 @@ def _losses_and_photos(losses: dict[str, float], batch: list[dict]) -> dict:
     # Losses as text, since JSON has no NaN.
     return {
         "losses": {name: str(loss) for name, loss in losses.items()},
-        "photos": [photo["file_name"] for photo in batch],
+        "photos": [photo[key] for photo in batch for key in ("file_name", PASTED_FROM) if key in photo],
     }

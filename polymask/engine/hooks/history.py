@@ -8,6 +8,7 @@ from pathlib import Path
 
 from detectron2.engine import HookBase
 
+from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
 
 HISTORY_NAME = "history.csv"
@@ -35,8 +36,8 @@ class History(HookBase):
         self._columns, rows = [], []
         if self._path.exists() and self.trainer.start_iter > 0:
             self._columns, rows = read_history(self._path)
-            rows = [row for row in rows if int(row["iteration"]) < self.trainer.start_iter]
-        self._rewrite(rows)
+            rows = [row for index, row in enumerate(rows) if row["iteration"] == str(index)]  # the last may be a half
+        self._rewrite(rows[: self.trainer.start_iter])
 
     def after_step(self) -> None:
         now = self.trainer.iter
@@ -45,8 +46,15 @@ class History(HookBase):
         if new:  # the first row, or a resumed training with other losses
             self._columns += new
             self._rewrite(read_history(self._path)[1])
-        with self._path.open("a", newline="") as file:
-            csv.writer(file).writerow([now if c == "iteration" else _text(values.get(c)) for c in self._columns])
+        try:
+            with self._path.open("a", newline="") as file:
+                csv.writer(file).writerow([now if c == "iteration" else _text(values.get(c)) for c in self._columns])
+        except OSError as error:  # which does not say of what file
+            raise UserError(
+                f"this file could not be written ({error.strerror or error})",
+                file=self._path,
+                remedy="Make room on the disk, and go on with --resume",
+            ) from error
 
     def _expected_columns(self) -> list[str]:
         components = list(self.trainer.losses)

@@ -99,8 +99,9 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
             return (open, (str(tmp_path / "victim"), "w"))
 
     torch.save({"model": {}, "extra": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="holds more than weights") as caught:
         Checkpointer(new_model(), classes=["a", "b"]).load(str(tmp_path / "evil.pth"))
+    assert "weights_only" not in str(caught.value)
     assert not (tmp_path / "victim").exists()
 
 
@@ -235,6 +236,37 @@ def test_a_broken_last_state_names_another(tmp_path):
     (tmp_path / "model_0000002.pth").write_bytes(b"PK half")
     with pytest.raises(UserError, match="model_0000002.pth: this is no checkpoint.*write model_0000001.pth into"):
         checkpointer.resume_or_load("", resume=True)
+
+
+@pytest.mark.parametrize("last", ["model_0000001.pth", ""])
+def test_a_broken_last_state_that_is_the_only_one(tmp_path, last):
+    checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
+    checkpointer.save("model_0000001")
+    (tmp_path / (last or "model_0000001.pth")).write_bytes(b"PK half")
+    (tmp_path / "last_checkpoint").write_text(last)
+    remedy = "begin anew in another OUTPUT_DIR" if last else "write model_0000001.pth into"
+    with pytest.raises(UserError, match=remedy):
+        checkpointer.resume_or_load("", resume=True)
+
+
+def test_no_state_of_another_model_is_recommended(tmp_path):
+    checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
+    checkpointer.save("model_0000001")
+    checkpointer.save("model_0000002")
+    other = Checkpointer(new_model(3), str(tmp_path), classes=["a", "b"])
+    with pytest.raises(UserError, match="does not fit the model") as caught:
+        other.resume_or_load("", resume=True)
+    assert "model_0000001" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"\xff\xd8\xff\xe0 JFIF", "holds more than weights"), (b"", "empty")])
+def test_a_file_that_is_none_has_words_of_our_own(tmp_path, content, words):
+    """PyTorch's recommend to load it in a way that runs what is in it."""
+    path = tmp_path / "other.pth"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=words) as caught:
+        Checkpointer(new_model(), classes=["a", "b"]).load(str(path))
+    assert "weights_only" not in str(caught.value)
 
 
 def test_new_heads_are_not_for_a_resume(tmp_path):

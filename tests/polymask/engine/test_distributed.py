@@ -1,4 +1,6 @@
 import json
+import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -8,15 +10,20 @@ import sys
 import time
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from detectron2.utils import comm
+from detectron2.utils.events import EventStorage
 
 import train_net
 from dataset_tools.errors import UserError
 from polymask.engine.distributed import cpu_cores, launch, reduce_flag, synchronise_buffers, weighted_mean, wrap
+from polymask.engine.hooks.finite_loss import FiniteLoss
 from polymask.engine.hooks.history import HISTORY_NAME, read_history
+from polymask.engine.hooks.interruption import Interruption
+from polymask.engine.update import UpdateTrainer
 
 from ..conftest import TINY
 
@@ -35,6 +42,27 @@ def batch():
 
 def network():
     return torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+
+
+class Drawing(torch.nn.Module):
+    """Notes what it draws at random in a forward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, _batch):
+        self.drawn = float(torch.rand(()))
+        return {"loss": self.weight.sum()}
+
+
+def drawn_in_an_iteration():
+    model = Drawing()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    trainer = UpdateTrainer(model, [[{}]], optimizer, device="cpu", autocast=False, parts=1, seed=5)
+    with EventStorage() as trainer.storage:
+        trainer.run_step()
+    return model.drawn
 
 
 def as_one_of_two(args):
@@ -59,6 +87,8 @@ def as_one_of_two(args):
         "mean with an empty share": weighted_mean({"a": 6.0} if rank else {}, 3 if rank else 0),
         "threads": torch.get_num_threads(),
         "session": os.getsid(0),
+        "start method": multiprocessing.get_start_method(),
+        "drawn": drawn_in_an_iteration(),
     }
     torch.save(seen, args.folder / f"{rank}.pt")
 
@@ -96,6 +126,17 @@ def test_all_processes_agree(seen):
         assert seen[rank]["flags"] == [False, True, True, True]
         assert seen[rank]["mean"] == {"a": 2.0, "b": 0.25}
         assert seen[rank]["mean with an empty share"] == {"a": 2.0}
+
+
+@two_processes
+def test_each_process_draws_its_own_random_numbers(seen):
+    assert seen[0]["drawn"] != seen[1]["drawn"]
+
+
+@two_processes
+def test_workers_are_started_as_by_any_other_process(seen):
+    """The processes themselves are spawned; workers that were, too, would load PyTorch anew for each evaluation."""
+    assert {seen[rank]["start method"] for rank in (0, 1)} == {multiprocessing.get_all_start_methods()[0]}
 
 
 @two_processes
@@ -164,6 +205,43 @@ def test_the_sudden_end_of_a_process_has_words(tmp_path):
     with pytest.raises(UserError, match="SIGKILL") as error:
         launch(fail_in_one, Namespace(**NOT_GIVEN | {"num_gpus": 2}, rank=0, fail=be_killed, folder=tmp_path))
     assert error.value.exit_code == 137
+
+
+def hear_bad_news_in_one(args):
+    """What two hooks make of a loss, and of a signal, of the second process alone; saved as ``<rank>.json``."""
+    rank = comm.get_rank()
+    loss = math.nan if rank == 1 else 1.0
+    trainer = SimpleNamespace(
+        iter=4,
+        max_iter=9,
+        cfg=SimpleNamespace(OUTPUT_DIR=str(args.folder)),
+        losses={"loss_mask": loss},
+        batch=[{"file_name": f"{rank}.jpg"}],
+        has_finite_gradients=lambda: True,
+    )
+    checkpoints = SimpleNamespace(save=lambda: (args.folder / f"{rank} saved").touch())
+    guard, interruption = FiniteLoss(), Interruption(checkpoints)
+    guard.trainer = interruption.trainer = trainer
+    with pytest.raises(UserError) as refused:
+        guard.after_backward()
+    interruption.before_train()
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        interruption.after_step()
+    (args.folder / f"{rank}.json").write_text(json.dumps([str(refused.value), ended.value.code]))
+
+
+@two_processes
+def test_bad_news_of_one_process_ends_all(tmp_path):
+    """One that went on alone would wait for the others for ever."""
+    launch(hear_bad_news_in_one, Namespace(**NOT_GIVEN | {"num_gpus": 2}, folder=tmp_path))
+    for rank in (0, 1):
+        words, code = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert "loss_mask became NaN or infinite in iteration 4" in words and code == 128 + signal.SIGTERM
+        assert (tmp_path / f"{rank} saved").exists()
+    report = json.loads((tmp_path / "non_finite_loss.json").read_text())
+    assert [process["photos"] for process in report["processes"]] == [["0.jpg"], ["1.jpg"]]
 
 
 def begin(command, dataset, output, *overrides):

@@ -78,13 +78,23 @@ def test_broken_detections_are_an_error_in_words(folder):
         write_report(run)
 
 
+def configured(run, val=("street_val",), test=("street_test",)):
+    return SimpleNamespace(OUTPUT_DIR=str(run), DATASETS=SimpleNamespace(VAL=val, TEST=test))
+
+
 def test_after_a_training_an_error_is_a_line_in_the_log(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="polymask"):
-        report_on(SimpleNamespace(OUTPUT_DIR=str(tmp_path)))
+        report_on(configured(tmp_path))
     assert "There is no report" in caplog.text and "not the folder of a run" in caplog.text
+
+
+def test_after_a_training_without_an_evaluation_nothing_is_asked_for(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="polymask"):
+        report_on(configured(tmp_path, val=(), test=()))
+    assert [record.levelname for record in caplog.records] == ["INFO"] and "Nothing was evaluated" in caplog.text
 
 
 def test_after_a_training_the_report_is_there(folder):
     run = folder()
-    report_on(SimpleNamespace(OUTPUT_DIR=str(run)))
+    report_on(configured(run))
     assert (run / "report.html").is_file()

@@ -32,20 +32,21 @@ def test_a_loss_without_a_number_ends_the_training_before_the_step(train, tmp_pa
     assert (run / "last_checkpoint").read_text() == "model_0000001.pth"
 
 
-def test_a_gradient_without_a_number_ends_the_training_before_the_step(train, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["roi_heads.mask_head.predictor.bias", "backbone.bottom_up.stem.conv1.weight"])
+def test_a_gradient_without_a_number_ends_the_training_before_the_step(train, tmp_path, monkeypatch, name):
     """The losses are numbers: what a backward pass may overflow in is nothing to be seen in them."""
     run_step, weights = Trainer.run_step, []
 
     def spoil(self):
+        parameter = self.model.get_parameter(name)
         if self.iter == 1:
-            bias = self.model.roi_heads.mask_head.predictor.bias
-            weights.append(bias.detach().clone())
-            bias.register_hook(lambda gradient: gradient * float("inf"))
+            weights.append(parameter.detach().clone())
+            parameter.register_hook(lambda gradient: gradient * float("inf"))
         try:
             run_step(self)
         finally:
             if self.iter == 1:
-                weights.append(self.model.roi_heads.mask_head.predictor.bias.detach().clone())
+                weights.append(parameter.detach().clone())
 
     monkeypatch.setattr(Trainer, "run_step", spoil)
     run = tmp_path / "run"

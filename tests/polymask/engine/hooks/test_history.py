@@ -1,5 +1,9 @@
 import csv
 
+import pytest
+from detectron2.engine import HookBase
+
+from dataset_tools.errors import UserError
 from polymask.engine.hooks.history import HISTORY_NAME, History
 from polymask.engine.hooks.validation import MASK_AP
 
@@ -51,6 +55,29 @@ def test_what_comes_after_the_checkpoint_is_cut_off_and_written_again(scripted, 
         file.write("6,0.0142")  # killed in the middle of a row
     scripted(steps, History(tmp_path, validated=True), start=4)
     assert (tmp_path / HISTORY_NAME).read_bytes() == (whole / HISTORY_NAME).read_bytes()
+
+
+@pytest.mark.parametrize("half", ["1", "5", "\0\0"])
+def test_a_half_row_is_no_row(scripted, tmp_path, half):
+    """Of iteration 12, say, cut off where a page of the disk ended: of which iteration it is cannot be seen."""
+    steps = script(8)
+    scripted(steps, History(tmp_path, validated=True), max_iter=6)
+    with (tmp_path / HISTORY_NAME).open("a") as file:
+        file.write(half)
+    scripted(steps, History(tmp_path, validated=True), start=6)
+    assert [row["iteration"] for row in rows(tmp_path)] == [str(i) for i in range(8)]
+    assert [float(row["total_loss"]) for row in rows(tmp_path)] == [step["total_loss"] for step in steps]
+
+
+def test_a_full_disk_names_the_file(scripted, tmp_path):
+    class FillTheDisk(HookBase):
+        def after_step(self):
+            if self.trainer.iter == 1:
+                (tmp_path / HISTORY_NAME).unlink()
+                (tmp_path / HISTORY_NAME).symlink_to("/dev/full")
+
+    with pytest.raises(UserError, match="history.csv: this file could not be written .*No space left"):
+        scripted(script(3), FillTheDisk(), History(tmp_path, validated=False))
 
 
 def test_a_new_training_begins_a_new_file(scripted, tmp_path):
