@@ -3,6 +3,7 @@ import copy
 import io
 import warnings
 
+import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,8 +54,9 @@ def tide_of(results):
         truth.add_ground_truth(one["image_id"], one["category_id"], one["bbox"], mask)
     for one in copy.deepcopy(results.detections):
         found.add_detection(one["image_id"], one["category_id"], one["score"], one["bbox"], one["segmentation"])
-    tide = tidecv.TIDE()
-    with contextlib.redirect_stdout(io.StringIO()):
+    # It sets up Matplotlib for its own plots, and other tests draw, too.
+    with matplotlib.rc_context(), contextlib.redirect_stdout(io.StringIO()):
+        tide = tidecv.TIDE()
         run = tide.evaluate(truth, found, mode=tidecv.TIDE.MASK)
         fixed = run.fix_main_errors()
     return {name: fixed[error] for name, error in zip(KINDS, THEIR_ERRORS, strict=True)}
