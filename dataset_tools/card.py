@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import msgspec
 
-from dataset_tools.errors import UserError
+from dataset_tools.errors import EXIT_DATA, UserError
 
 CARD_NAME = "dataset.json"
 CARD_VERSION = 1
 SPLITS = ("train", "val", "test")
 MASK_FORMATS = ("polygon", "bitmask")
 
-# Keys that tell a card from other files of its name: that of LabelMe for a photo dataset.jpg, a COCO file, anybody's.
+# Keys of which two tell a card from other files of its name: LabelMe's for a photo dataset.jpg, a COCO file, anybody's.
 _OWN_KEYS = frozenset(("image_root", "mask_format", "splits", "card_version"))
-
-# What a card begins with that is cut off, or has a comma too many.
-_BEGINNING = re.compile(rb'\s*\{\s*"(name|classes|image_root|mask_format|splits|made_by|card_version)"')
 
 
 class SplitSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,11 +56,11 @@ def is_dataset_folder(folder: Path) -> bool:
         return False
     content = path.read_bytes()
     try:
-        return not _OWN_KEYS.isdisjoint(msgspec.json.decode(content, type=dict[str, msgspec.Raw]))
+        return len(_OWN_KEYS & msgspec.json.decode(content, type=dict[str, msgspec.Raw]).keys()) > 1
     except msgspec.ValidationError:  # JSON, but no object
         return False
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return bool(_BEGINNING.match(content)) or all((folder / f"{split}.json").is_file() for split in SPLITS)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # cut off, or with a comma too many
+        return all((folder / f"{split}.json").is_file() for split in SPLITS)
 
 
 def read_card(folder: Path) -> Card:
@@ -83,14 +79,17 @@ def read_card(folder: Path) -> Card:
     try:
         card = msgspec.json.decode(path.read_bytes(), type=Card)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"the card cannot be read: {error}", file=path, remedy="Convert the photos again") from error
+        remedy = "Convert the photos again"
+        reason = f"the card cannot be read: {error}"
+        raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA) from error
     _check(card, path)
     return card
 
 
 def _check(card: Card, path: Path) -> None:
     def fail(place: str, reason: str) -> None:
-        raise UserError(reason, file=path, place=place, remedy="Correct the card, or convert the photos again")
+        remedy = "Correct the card, or convert the photos again"
+        raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA)
 
     if card.card_version != CARD_VERSION:
         fail("card_version", f"version {card.card_version} is not the version {CARD_VERSION} that this polymask reads")

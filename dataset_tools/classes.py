@@ -208,7 +208,8 @@ def class_list(names: Sequence[str]) -> str:
                 remedy="Give it another name: convert or adopt with --rename",
                 exit_code=EXIT_DATA,
             )
-    return "".join(f"{name}\n" for name in names)
+    text = "".join(f"{name}\n" for name in names)
+    return f"\ufeff{text}" if text.startswith("\ufeff") else text  # one at the beginning is no part of what is read
 
 
 def parse_renames(texts: Sequence[str]) -> dict[str, str]:

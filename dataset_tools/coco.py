@@ -126,11 +126,12 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
             mask is no mask of the photo or of another format than the card says.
     """
     path = folder / card.splits[split].annotations
-    content = read_coco(path)
-
     def fail(reason: str, place: str | None = None, remedy: str = "Convert the photos again") -> NoReturn:
         raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA)
 
+    if not path.is_file():
+        fail(f"there is no such file, which {CARD_NAME} names")
+    content = read_coco(path)
     if content.categories != categories_of(card.classes):
         found = ", ".join(f"{category.id} {category.name}" for category in content.categories)
         classes = ", ".join(card.classes)
@@ -143,9 +144,11 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
         place = f"annotations[{index}]"
         if annotation.image_id not in sizes or not 1 <= annotation.category_id <= len(card.classes):
             fail(f"image {annotation.image_id} or category {annotation.category_id} does not exist", place)
+        place += ".segmentation"
+        if not annotation.segmentation:
+            fail("there is no outline in it", place)
         if not isinstance(annotation.segmentation, Rle):
             continue
-        place += ".segmentation"
         if problem := _problem(annotation.segmentation, sizes[annotation.image_id]):
             fail(problem, place)
         if card.mask_format == "polygon":  # Detectron2 believes it, and fails in the middle of training

@@ -12,13 +12,13 @@ from dataset_tools import doubts, parallel
 from dataset_tools.card import CARD_NAME, SPLITS, Card, is_dataset_folder
 from dataset_tools.classes import LabelRules
 from dataset_tools.csv_boxes import CsvBoxes, is_table
-from dataset_tools.errors import UserError
+from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Finding, Rule, refusal
 from dataset_tools.labelme_folder import LabelmeFolder, is_text
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.splits import DEFAULT_FRACTIONS, check_fractions, group_names, split
 from dataset_tools.survey import Entry, Source, Survey, Wishes
-from dataset_tools.write import IMAGE_MODES, Dataset, relative, write
+from dataset_tools.write import IMAGE_MODES, Dataset, foreign_files, relative, write
 
 # A name becomes a part of dataset names in YAML files and on command lines, and of file names in a run's folder.
 _USABLE_NAME = re.compile(r"\w[\w.-]*")
@@ -134,13 +134,13 @@ def make_dataset(source: Source, options: DatasetOptions) -> Converted:
         _check_photos_are_kept(survey.entries, source.photo_root, options.output)
         findings += doubts.photos_named_twice(source.photo_root, survey.entries)
         usable, skipped = _without_errors(survey.entries, findings, options, source.root)
-        labels = list(doubts.labels_of(usable))
-        if not labels:
-            findings.append(Finding(Rule.NO_INSTANCES))
-            remedy = "Annotate at least one object, or see above what was left out"
-            raise BadData("no instance is left; nothing was written", findings, file=source.root, remedy=remedy)
-        classes = options.labels.classes_of(source.classes) or labels
         splits = _assign_splits(usable, options, source.root)
+        if not doubts.labels_of(splits["train"]):
+            findings.append(Finding(Rule.NO_INSTANCES, message="train"))
+            remedy = "Annotate at least one object, or see above what was left out"
+            reason = "no instance is left in train; nothing was written"
+            raise BadData(reason, findings, file=source.root, remedy=remedy)
+        classes = options.labels.classes_of(source.classes) or list(doubts.labels_of(usable))
         findings += doubts.about_classes(usable, survey.labels, options.labels)
         findings += doubts.about_splits(splits, classes)
         dataset = Dataset(_name(options), classes, splits, options.images, options.skip_bad, _made_by(options))
@@ -186,6 +186,9 @@ def _check_output(sources: Sequence[Path], output: Path, overwrite: bool) -> Non
         raise UserError("this exists already", file=output, remedy=f"{other}, or pass --overwrite to replace a dataset")
     if output.is_symlink() or not is_dataset_folder(output):
         raise UserError(f"this is no dataset folder with its {CARD_NAME}, so it is kept", file=output, remedy=other)
+    if foreign := foreign_files(output):
+        remedy = f"Move it elsewhere, or choose another --output ({len(foreign)} such files)"
+        raise UserError("this is no part of the dataset that would be replaced", file=foreign[0], remedy=remedy)
 
 
 def _check_photos_are_kept(entries: Sequence[Entry], root: Path, output: Path) -> None:
@@ -227,7 +230,8 @@ def _assign_splits(usable: Sequence[Entry], options: DatasetOptions, root: Path)
     splits = {name: [entry for entry in usable if split_of[entry.file] == name] for name in SPLITS}
     if not splits["train"]:
         remedy = "Put annotated photos into it"
-        raise UserError("'train' has no annotation file that can be used", file=root, remedy=remedy)
+        reason = "'train' has no annotation file that can be used"
+        raise UserError(reason, file=root, remedy=remedy, exit_code=EXIT_DATA)
     return splits
 
 

@@ -124,7 +124,7 @@ class CsvBoxes:
         for sheet, drawn, (instances, found) in zip(sheets, shapes, build(sheets, shapes, options)):
             labels = frozenset(shape.label for shape in drawn)
             photo = Photo(sheet.file, sheet.size)
-            split = self._splits.of(sheet.file)
+            split = self._splits.of_photo(sheet.file)
             item = AnnotatedPhoto(sheet.file, photo, sheet.frame, instances, split, labels)
             read[sheet.file] = item, read[sheet.file][1] + found
         return [read[key] for key in keys]
@@ -138,14 +138,21 @@ class CsvBoxes:
         raise LookupError(f"no photo is embedded for {file}")
 
     def negatives(self, used: Set[str], failed: Set[str]) -> list[str]:
-        """The photos that no line names, if they are to be taken as ones with nothing in them."""
-        return self._unnamed(used) if self._takes_negatives else []
+        """The photos that no line names, if they are to be taken as ones with nothing in them, and surely are none of
+        those that a line with errors is about."""
+        return self._unnamed(used) if self._takes_negatives and not self._lost else []
 
     def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
         """What there is to say about lines of no photo, and about photos that no line names."""
         yield from self._about_lines
+        doubt = ", unless it is one with errors" if self._lost else ""
         for photo in self._unnamed(used):
-            yield Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=f"no line of {self._name} names it")
+            yield Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=f"no line of {self._name} names it{doubt}")
+
+    @property
+    def _lost(self) -> bool:
+        """Whether a line speaks of a photo that it does not lead to, which may be any."""
+        return bool(self._unusable or self._about_lines)
 
     def _unnamed(self, used: Set[str]) -> list[str]:
         return [photo for photo in self._finder.all if photo not in self._rows and photo not in used]
@@ -201,7 +208,7 @@ class CsvBoxes:
         size, problem = size_of(self.photo_root, key, claims)
         if problem:
             return None, [*findings, problem]
-        if self._splits and self._splits.of(key) is None:
+        if self._splits and self._splits.of_photo(key) is None:
             return None, [*findings, Finding(Rule.OUTSIDE_SPLITS, key)]
         if key not in self._rows:
             findings.append(Finding(Rule.TAKEN_AS_NEGATIVE, key))

@@ -134,12 +134,24 @@ def _objects(file: str, drawn: Sequence[_Drawn], options: ShapeOptions, findings
     for group in groups.values():  # in the order of their first parts
         visible = [item for item in group if item.encoded]
         if len(visible) > 1:
-            first = _are_first(file, visible, options, findings)
-            visible = list(compress(visible, first)) if options.drop_duplicates else visible
+            visible = _distinct_parts(file, visible, options, findings)
         if visible:
             yield _joined(file, visible, options, findings)
         else:
             findings.append(_without_pixels(file, group))
+
+
+def _distinct_parts(
+    file: str, parts: Sequence[_Drawn], options: ShapeOptions, findings: list[Finding]
+) -> Sequence[_Drawn]:
+    """The parts of an instance that cover a pixel, each once if so wished; a finding for each of the others."""
+    areas, _ = geometry.measure([part.encoded for part in parts])
+    if not any(areas):
+        return parts  # they will have one finding together
+    findings += [_without_pixels(file, [part]) for part, area in zip(parts, areas) if not area]
+    seen = [part for part, area in zip(parts, areas) if area]
+    first = _are_first(file, seen, options, findings)
+    return list(compress(seen, first)) if options.drop_duplicates else seen
 
 
 def _joined(file: str, group: list[_Drawn], options: ShapeOptions, findings: list[Finding]) -> _Object:

@@ -95,8 +95,9 @@ class LabelmeFolder:
         photos: dict[str, Photo | None] = {}
         for key in keys:
             try:
-                self._refuse(key)
-                if not images.is_photo_name(key):
+                is_negative = images.is_photo_name(key)
+                self._refuse(key, self._splits.of_photo(key) if is_negative else self._splits.of(key))
+                if not is_negative:
                     record = self._decode(key)
                     photos[key], found = self._finder.find(key, record)
                     read[key], shapes[key] = (None, found), record.shapes
@@ -113,17 +114,18 @@ class LabelmeFolder:
             read[key] = item, found + further
         return [read[key] if key in read else self._read_negative(key, max_size) for key in keys]
 
-    def _refuse(self, key: str) -> None:
+    def _refuse(self, key: str, split: str | None) -> None:
         if not is_text(key):
             raise _Unreadable(Finding(Rule.BAD_FILE_NAME, key))
-        if self._splits and self._splits.of(key) is None:
+        if self._splits and split is None:
             raise _Unreadable(Finding(Rule.OUTSIDE_SPLITS, key))
 
     def _read_negative(self, photo: str, max_size: int | None) -> Read:
         size, problem = size_of(self.photo_root, photo)
         if problem:
             return None, [problem]
-        item = AnnotatedPhoto(photo, Photo(photo, size), images.fitted(size, max_size), [], self._splits.of(photo))
+        split = self._splits.of_photo(photo)
+        item = AnnotatedPhoto(photo, Photo(photo, size), images.fitted(size, max_size), [], split)
         return item, [Finding(Rule.TAKEN_AS_NEGATIVE, photo)]
 
     def embedded(self, file: str) -> images.Standalone:
@@ -132,28 +134,30 @@ class LabelmeFolder:
         return images.standalone(record.picture, (record.image_width, record.image_height))
 
     def negatives(self, used: Set[str], failed: Set[str]) -> list[str]:
-        """The photos that are to be taken as ones with nothing in them: none where a failed file may annotate them."""
-        return self._without_file(used) if self._takes_negatives and not self._lost(failed) else []
+        """The photos that are to be taken as ones with nothing in them: none where a failed file may annotate any."""
+        alone, lost = self._without_file(used, failed)
+        return alone if self._takes_negatives and not lost else []
 
     def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
         """What there is to say about photos that no file has led to."""
         for folder in self._datasets:
             yield Finding(Rule.DATASET_INSIDE, f"{folder}/{CARD_NAME}")
-        lost = self._lost(failed)
-        for photo in self._without_file(used):
+        alone, lost = self._without_file(used, failed)
+        for photo in alone:
             message = f"unless it is that of '{lost[0]}', which has errors" if lost else ""
             yield Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=message)
 
-    def _without_file(self, used: Set[str]) -> list[str]:
-        """The photos that no file has led to, and none is named after, sorted."""
+    def _without_file(self, used: Set[str], failed: Set[str]) -> tuple[list[str], list[str]]:
+        """The photos that no file has led to and none is named after; and the failed files that name none. Sorted."""
         names = {os.path.splitext(file)[0] for file in self._files}
-        alone = (photo for photo in self._photos - used if os.path.splitext(photo)[0] not in names)
-        return sorted(photo for photo in alone if photo not in names)
-
-    def _lost(self, failed: Set[str]) -> list[str]:
-        """The failed files without a photo of their name: any may be theirs."""
-        names = self._photos | {os.path.splitext(photo)[0] for photo in self._photos}
-        return sorted(file for file in failed & set(self._files) if os.path.splitext(file)[0] not in names)
+        unused = [photo for photo in self._photos - used if not {photo, os.path.splitext(photo)[0]} & names]
+        # In folders apart a file and its photo share the last part of their names only.
+        stems = {_stem(photo) for photo in unused}
+        beside = self._photos | {os.path.splitext(photo)[0] for photo in self._photos}
+        apart = [file for file in failed & set(self._files) if os.path.splitext(file)[0] not in beside]
+        named = {_stem(file) for file in apart} & stems
+        lost = [file for file in apart if _stem(file) not in named]
+        return sorted(photo for photo in unused if _stem(photo) not in named), sorted(lost)
 
     def _decode(self, file: str) -> AnnotationFile:
         try:
@@ -238,6 +242,10 @@ def list_folder(root: Path, exclude: Path | None = None) -> Listing:
             elif images.is_photo_name(name):
                 photos.add(prefix + name)
     return Listing(sorted(files), photos, sorted(datasets))
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
 
 
 def _raise(error: OSError) -> None:

@@ -85,7 +85,7 @@ def _made_in(folder: Path) -> set[str]:
     """The files that earlier masks in a folder consist of, by their table; none without such a table."""
     try:
         table = msgspec.json.decode((folder / TABLE_NAME).read_bytes(), type=dict[str, _Row])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return set()
     return {TABLE_NAME, *(f"{kind}/{name}" for name in table for kind in _folders("both"))}
 

@@ -11,10 +11,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
 from tqdm import tqdm
+
+from dataset_tools.errors import UserError
 
 # Bytes. Half of what a process keeps for the next items, see below.
 _KEPT_MEMORY = 1 << 22
@@ -27,6 +31,8 @@ Result = TypeVar("Result")
 # each time, this share of what is left for every process.
 _MOST, _FEWEST = 32, 8
 _SHARE = 1 / 4
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # Fewer items are no work for a process of its own: to start it takes longer.
 _WORTH_A_PROCESS = 24
@@ -73,9 +79,31 @@ def _results(work: Callable, state: Any, chunks: Sequence[Sequence], jobs: int) 
         return
     pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(work, state))
     try:
-        yield from pool.map(_run, chunks)
+        with _signals_held():
+            results = pool.map(_run, chunks)
+        yield from results
+    except BrokenProcessPool as error:
+        remedy = "Look at the memory, the usual reason: pass a smaller --jobs"
+        raise UserError("one of the processes was ended by the system", remedy=remedy) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the end: what their handlers raise in the middle of a fork, Python drops."""
+    if threading.current_thread() is not threading.main_thread():  # no other may set a handler
+        yield
+        return
+    received: list[int] = []
+    previous = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        for number in received[:1]:
+            signal.raise_signal(number)
 
 
 _task: tuple[Callable, Any]

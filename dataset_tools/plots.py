@@ -50,7 +50,7 @@ def _made_in(folder: Path) -> set[str]:
     """The files that earlier statistics in a folder consist of; none without their table."""
     try:
         msgspec.json.decode((folder / TABLE_NAME).read_bytes(), type=Stats)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return set()
     return {TABLE_NAME, *(f"{name}.png" for name in _PLOTS)}
 

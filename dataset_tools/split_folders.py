@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dataset_tools.card import SPLITS
@@ -13,46 +13,67 @@ _SPLIT_NAMES = {split: split for split in SPLITS} | {"valid": "val", "validation
 
 
 class SplitFolders:
-    """Folders train, val and test: at the top, or one below it where all files are in such ones (labels/train/a.json).
+    """Folders train, val and test: at the top (train/a.json), or else one below it (labels/train/a.json).
 
-    True if there are any.
+    At the top one of them is enough to say that the rest is outside. Below, where train may be the name of a class or
+    of a place, a second one has to confirm it. True if there are any.
 
     Args:
         files: what is annotated, relative to ``root`` with POSIX slashes.
         root: for the error.
 
     Raises:
-        UserError: there is none for train, or two are the same split.
+        UserError: there is none for train, or two of one folder are the same split.
     """
 
     def __init__(self, files: Sequence[str], root: Path):
         self._depth = 0
-        self._names = {name for name in map(self._name, files) if name.lower() in _SPLIT_NAMES}
-        if not self._names and files:
-            self._depth = 1
-            names = set(map(self._name, files))
-            self._names = names if all(name.lower() in _SPLIT_NAMES for name in names) else set()
-        _demand_a_split(sorted(self._names), root)
+        self._is_split = _are_splits({_folder(file, 0) for file in files}, root)
+        if not self._is_split:
+            below = {(_folder(file, 0), _folder(file, 1)) for file in files}
+            found = {_split_of(name) for _, name in below} - {None}
+            if "train" in found and len(found) > 1:
+                self._depth, self._is_split = 1, True
+                for parent in {parent for parent, _ in below}:
+                    _demand_one_each({name for above, name in below if above == parent}, root)
 
     def __bool__(self) -> bool:
-        return bool(self._names)
+        return self._is_split
 
     def of(self, file: str) -> str | None:
-        """The split of a file or photo; None outside of these folders."""
-        name = self._name(file)
-        return _SPLIT_NAMES[name.lower()] if name in self._names else None
+        """The split of an annotated file; None outside of these folders."""
+        return _split_of(_folder(file, self._depth)) if self._is_split else None
 
-    def _name(self, file: str) -> str:
-        """The folder that would decide the split; empty where the file is not so deep."""
-        folders = file.split("/")[:-1]
-        return folders[self._depth] if len(folders) > self._depth else ""
+    def of_photo(self, photo: str) -> str | None:
+        """The split of a photo that no file speaks of, and which may lie in another folder than the files do."""
+        if not self._is_split:
+            return None
+        found = (_split_of(_folder(photo, depth)) for depth in (self._depth, 1 - self._depth))
+        return next((split for split in found if split), None)
 
 
-def _demand_a_split(names: Sequence[str], root: Path) -> None:
-    present = [_SPLIT_NAMES[name.lower()] for name in names]
-    remedy = "Name the folders train, val and test, or otherwise"
-    if present and "train" not in present:
-        raise UserError(f"there is a folder '{names[0]}' but no folder 'train'", file=root, remedy=remedy)
-    if len(set(present)) < len(present):
-        several = ", ".join(f"'{name}'" for name in names)
+def _folder(file: str, depth: int) -> str:
+    """The folder at a depth on the way to a file; empty where the file is not so deep."""
+    folders = file.split("/")[:-1]
+    return folders[depth] if len(folders) > depth else ""
+
+
+def _split_of(name: str) -> str | None:
+    return _SPLIT_NAMES.get(name.lower())
+
+
+def _are_splits(names: Collection[str], root: Path) -> bool:
+    present = sorted(name for name in names if _split_of(name))
+    if present and "train" not in map(_split_of, present):
+        reason = f"there is a folder '{present[0]}' but no folder 'train'"
+        raise UserError(reason, file=root, remedy="Name the folders train, val and test, or otherwise")
+    _demand_one_each(present, root)
+    return bool(present)
+
+
+def _demand_one_each(names: Collection[str], root: Path) -> None:
+    present = sorted(name for name in names if _split_of(name))
+    if len(set(map(_split_of, present))) < len(present):
+        several = ", ".join(f"'{name}'" for name in present)
+        remedy = "Name the folders train, val and test, or otherwise"
         raise UserError(f"two of the folders {several} are the same split", file=root, remedy=remedy)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dataset_tools import images, parallel
 from dataset_tools.coco import Outline
 from dataset_tools.errors import UserError
-from dataset_tools.findings import Finding
+from dataset_tools.findings import Finding, Rule
 from dataset_tools.lookalikes import look
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read
 from dataset_tools.shapes import ShapeOptions
@@ -53,7 +53,7 @@ class Source(Protocol):
 
         Args:
             used: the photos that something has led to.
-            failed: the files with errors that led to no photo.
+            failed: the files that led to no photo, though there is something drawn on one in them.
         """
         ...
 
@@ -168,7 +168,7 @@ class Survey:
 
     def _read(self, wishes: Wishes) -> None:
         self._read_keys(self.source.keys, wishes)
-        failed = {finding.file for finding in self.findings if finding.is_error}
+        failed = {item.file for item in self.findings if item.is_error or item.rule is Rule.OUTSIDE_SPLITS}
         failed -= {entry.file for entry in self.entries}
         self._read_keys(self.source.negatives(self._used(), failed), wishes)
         self.findings += self.source.unread(self._used(), failed)

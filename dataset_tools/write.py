@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_tools import images, parallel
-from dataset_tools.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card
+from dataset_tools.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card, read_card
 from dataset_tools.coco import Image, annotation_json, categories_of, write_coco
 from dataset_tools.doubts import Splits, labels_of
+from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding, refusal
 from dataset_tools.survey import Entry, Source, Survey
@@ -83,6 +84,25 @@ def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> tuple[Ca
 def relative(target: Path, folder: Path) -> str:
     """The way from a folder to a target as the system walks it, links resolved, with POSIX slashes."""
     return Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix()
+
+
+def foreign_files(folder: Path) -> list[Path]:
+    """The files in a dataset folder that are no part of it: all but the card, its COCO files and the photos."""
+    try:
+        card = read_card(folder)
+    except UserError:  # a damaged one
+        files = {f"{split}.json" for split in SPLITS}
+    else:
+        files = {summary.annotations for summary in card.splits.values()}
+    own = {folder / name for name in (CARD_NAME, *files)}
+    photos = folder / _IMAGES
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        # Systems keep hidden files of their own in folders.
+        if not (path.is_dir() or path.name.startswith(".") or path in own)
+        and not (photos in path.parents and images.is_photo_name(path.name))
+    )
 
 
 def _placed(entries: Sequence[Entry], image_mode: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dataset_tools.card import SPLITS, Card, SplitSummary, encode_card, is_dataset_folder, read_card
-from dataset_tools.errors import UserError
+from dataset_tools.errors import EXIT_DATA, UserError
 
 CARD = Card(
     name="streets",
@@ -50,7 +50,7 @@ def test_wrong_cards(tmp_path, change, word):
     (tmp_path / "dataset.json").write_text(json.dumps(json.loads(encode_card(CARD)) | change))
     with pytest.raises(UserError, match=word) as caught:
         read_card(tmp_path)
-    assert caught.value.exit_code == 2 and caught.value.remedy
+    assert caught.value.exit_code == EXIT_DATA and caught.value.remedy
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"made_by": ' + b"[" * 100_000])
@@ -88,6 +88,8 @@ def test_a_card_that_is_cut_off_is_one_all_the_same(tmp_path, length):
         b'{"version": "6.3.1", "flags": {}, "sha',
         b'{"images": [], "annotations": [], "categories": []}',
         b'{"name": "something", "licence": "of somebody else"}',
+        b'{"name": "something", "version": 1, }',
+        b'{"description": "a data set of mine", "splits": {"a": [1, 2]}}',
     ],
 )
 def test_other_files_of_this_name_are_no_cards(tmp_path, content):

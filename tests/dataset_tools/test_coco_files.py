@@ -434,6 +434,7 @@ def change(key, value, index=0):
         (change("area", 200.5), set()),
         (change("area", 20.5), {Rule.MEASURES_DIFFER}),
         (change("bbox", None), {Rule.NOT_TRAINABLE}),
+        (change("segmentation", []), {Rule.BOX_FOR_MASK, Rule.NOT_TRAINABLE}),
         (change("category_id", 9), {Rule.CATEGORY_UNKNOWN, Rule.NOT_TRAINABLE}),
         (change("image_id", 9), {Rule.IMAGE_UNKNOWN, Rule.NOT_TRAINABLE}),
         (lambda content: content["categories"].reverse(), {Rule.NOT_TRAINABLE}),

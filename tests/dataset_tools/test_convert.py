@@ -301,7 +301,7 @@ def test_sub_folders_decide_the_split(folder, square, codes):
 
 
 @pytest.mark.parametrize("image_path", ["{}.jpg", "../../images/{}/{}.jpg"])
-def test_folders_below_the_top_decide_the_split_if_all_files_are_in_such(folder, square, codes, image_path):
+def test_folders_below_the_top_decide_the_split(folder, square, codes, image_path):
     splits = {"0": "train", "1": "train", "2": "Val", "3": "test"}
     for name, split in splits.items():
         folder.photo(f"images/{split}/{name}.jpg", seed=int(name))
@@ -316,9 +316,57 @@ def test_folders_below_the_top_decide_the_split_if_all_files_are_in_such(folder,
         "val": ["images/Val/2.jpg", "images/Val/empty.jpg"],
         "test": ["images/test/3.jpg"],
     }
-    folder.pair("more/0", [square()], seed=10)
-    assert "LM006" not in codes(folder.convert(overwrite=True).findings), "then they decide nothing"
-    assert sum(len(folder.split(split)["images"]) for split in ("train", "val", "test")) == 5
+    (folder.root / "labels.json").write_text('{"no": "annotation"}')
+    folder.pair("labels/0", [square()], seed=10)
+    outside = [f.file for f in folder.convert(overwrite=True).findings if f.rule is Rule.OUTSIDE_SPLITS]
+    assert outside == ["labels.json", "labels/0.json"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["street/test/a", "street/test/b"],  # a place of this name
+        ["photos/train/a", "photos/bus/b"],  # a folder for each class
+    ],
+)
+def test_folders_below_the_top_that_are_no_splits(folder, square, codes, names):
+    for index, name in enumerate(names):
+        folder.pair(name, [square()], seed=index)
+    assert "LM006" not in codes(folder.convert().findings)
+
+
+def test_the_same_split_under_two_folders(folder, square):
+    for index, name in enumerate(["a/Train/0", "a/val/1", "b/train/2", "b/Val/3"]):
+        folder.pair(name, [square()], seed=index)
+    folder.convert()
+    assert [len(folder.split(split)["images"]) for split in SPLITS] == [2, 2, 0]
+    folder.pair("a/valid/4", [square()], seed=4)
+    with pytest.raises(UserError, match="'val', 'valid' are the same split"):
+        folder.convert(overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "photos"), [("labels/train", "images/Train"), ("train", "images/train"), ("labels/val", "images/valid")]
+)
+def test_the_split_of_a_photo_without_a_file_in_a_folder_of_photos(folder, square, labels, photos):
+    root = labels.partition("/")[0] if "/" in labels else ""
+    for index, name in enumerate(["train", "val", "test"]):
+        folder.photo(f"{root or 'a'}x/{name}/{index}.jpg", seed=index)
+        folder.json(f"{root}/{name}/{index}.json" if root else f"{name}/{index}.json", [square()], f"{index}.jpg")
+    folder.photo(f"{photos}/empty.jpg", seed=9)
+    folder.convert(negatives=True)
+    split = labels.rpartition("/")[2]
+    assert f"{photos}/empty.jpg" in [image["file_name"] for image in folder.split(split)["images"]]
+
+
+def test_a_train_split_without_an_instance_is_an_error(folder, square, codes):
+    folder.pair("train/a", [])
+    folder.pair("val/b", [square()], seed=1)
+    with pytest.raises(BadData, match="no instance is left in train") as caught:
+        folder.convert()
+    assert "LM065" in codes(caught.value.findings)
+    checked = check(LabelmeFolder(folder.root), Wishes(ShapeOptions()))
+    assert [(f.rule.code, f.message) for f in checked.findings if f.is_error] == [("LM065", "train")]
 
 
 def test_a_folder_without_an_instance_is_an_error_for_check_and_convert(folder, shape, codes):
@@ -430,6 +478,19 @@ def test_overwrite_keeps_a_labelme_folder_with_a_photo_named_dataset(many, squar
     before = contents(many.dataset)
     with pytest.raises(UserError, match="no dataset folder"):
         many.convert(overwrite=True)
+    assert contents(many.dataset) == before
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "corrected/0.json", "images/0.json"])
+def test_overwrite_keeps_what_is_no_part_of_a_dataset(many, name):
+    many.convert(images="copy")
+    (many.dataset / ".DS_Store").touch()
+    many.convert(images="copy", overwrite=True)
+    (many.dataset / name).parent.mkdir(exist_ok=True)
+    (many.dataset / name).write_text("precious")
+    before = contents(many.dataset)
+    with pytest.raises(UserError, match="no part of the dataset"):
+        many.convert(images="copy", overwrite=True)
     assert contents(many.dataset) == before
 
 

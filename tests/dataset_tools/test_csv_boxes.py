@@ -137,6 +137,15 @@ def test_photos_that_no_line_names(look):
     assert (items["a.jpg"], told(findings)) == ([], [(Rule.TAKEN_AS_NEGATIVE, "a.jpg", "")])
 
 
+@pytest.mark.parametrize("line", ["car,1,1,9,9,b_1.jpg,64,48", "car,1,1,9,9"])
+def test_a_photo_that_a_line_with_errors_may_be_about_is_no_negative(look, line):
+    items, findings = look(LINES[1], line, negatives=True)
+    assert list(items) == ["a.jpg"]
+    assert [f.message for f in findings if f.file == "b.jpg"] == [
+        "no line of boxes.csv names it, unless it is one with errors"
+    ]
+
+
 def test_folders_decide_the_split(table, folder):
     photos = ["train/1.jpg", "train/2.jpg", "valid/3.jpg", "test/4.jpg", "5.jpg", "test/empty.jpg"]
     for index, name in enumerate(photos):

@@ -292,6 +292,15 @@ def test_annotated_photos_under_other_names_are_no_negatives(folder, square, cod
     assert converted.card.splits["train"].instances == 41
 
 
+def test_the_photo_of_a_file_outside_the_splits_is_no_negative(folder, square):
+    folder.pair("train/a", [square()])
+    folder.photo("train/b.jpg", seed=1)
+    folder.photo("train/empty.jpg", seed=2)
+    folder.json("extra/b.json", [square()], "../train/b.jpg")
+    folder.convert(negatives=True)
+    assert [image["file_name"] for image in folder.split()["images"]] == ["train/a.jpg", "train/empty.jpg"]
+
+
 def test_a_photo_that_a_broken_file_may_annotate_is_no_negative(folder, square, codes):
     folder.pair("a", [square()])
     folder.photo("b.jpg", seed=1)
@@ -302,7 +311,11 @@ def test_a_photo_that_a_broken_file_may_annotate_is_no_negative(folder, square, 
     left_out = [(f.file, f.message) for f in converted.findings if f.rule.code == "LM020"]
     doubt = "unless it is that of 'other.json', which has errors"
     assert left_out == [("b.jpg", doubt), ("empty.jpg", doubt)]
-    (folder.root / "other.json").rename(folder.root / "b.json")  # whose photo it is, is clear now
+    (folder.root / "files").mkdir()
+    (folder.root / "other.json").rename(folder.root / "files/b.json")  # whose photo it is, is clear now
+    folder.convert(fractions=TRAIN_ONLY, negatives=True, skip_bad=True, overwrite=True)
+    assert [image["file_name"] for image in folder.split()["images"]] == ["a.jpg", "empty.jpg"]
+    (folder.root / "files/b.json").rename(folder.root / "b.json")
     folder.convert(fractions=TRAIN_ONLY, negatives=True, skip_bad=True, overwrite=True)
     assert [image["file_name"] for image in folder.split()["images"]] == ["a.jpg", "empty.jpg"]
 

@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
+from dataset_tools.errors import UserError
 from dataset_tools.parallel import in_order
 
 
@@ -42,8 +42,22 @@ def test_every_process_gets_little_at_the_end():
 
 
 def test_a_process_that_is_killed_is_no_reason_to_wait():
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(UserError, match="ended by the system.*--jobs"):
         list(in_order(_dies, None, range(100), 2, "", ""))
+
+
+def test_a_signal_that_comes_while_processes_are_begun_is_heard():
+    """Python drops what a signal's handler raises in the middle of a fork."""
+    code = (
+        "import os, signal, sys\n"
+        "from dataset_tools.errors import run_command\n"
+        "from dataset_tools.parallel import in_order\n"
+        "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "work = lambda state, numbers: numbers\n"
+        "sys.exit(run_command(lambda: print(len(list(in_order(work, None, range(100), 2, '', ''))))))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "interrupted\n")
 
 
 def test_no_process_outlives_the_first():
