@@ -205,7 +205,7 @@ def _plots(runs: Sequence[RunRecord], names: Sequence[str]) -> list[Plot]:
             if key in run.curves
         ]
         if lines:
-            plots.append(plotted(title, lines, x="iteration", y=y))
+            plots.append(plotted(title, lines, x="iteration", y=y, whole_x=True))
     return plots
 
 

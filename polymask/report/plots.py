@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -92,6 +93,7 @@ def plotted(
     y: str,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
+    whole_x: bool = False,
     note: str = "",
 ) -> Plot:
     """A picture of lines.
@@ -102,18 +104,19 @@ def plotted(
         x, y: what the axes show.
         x_range: of the axis; None for what the lines have.
         y_range: likewise; None for from 0 up to the highest value.
+        whole_x: x counts something: its marks are whole numbers.
         note: below it.
     """
     every = np.concatenate([np.asarray(line.points, dtype=float) for line in lines])
     if x_range is None:
         x_range = (every[:, 0].min(), every[:, 0].max())
-    x_range = _with_an_extent(x_range)
+    x_range = _with_an_extent(x_range, below=1.0)
     y_range = _with_an_extent(y_range or (0.0, 1.05 * every[:, 1].max()))
     return Plot(
         title,
         x,
         y,
-        [Tick(_across(value, x_range), label) for value, label in _ticks(x_range)],
+        [Tick(_across(value, x_range), label) for value, label in _ticks(x_range, whole_x)],
         [Tick(_down(value, y_range), label) for value, label in _ticks(y_range)],
         [_drawn(line, x_range, y_range) for line in lines],
         note,
@@ -122,24 +125,25 @@ def plotted(
 
 def training_plots(curves: Mapping[str, Curve]) -> list[Plot]:
     """Losses, AP on VAL and learning rate over the iterations, as far as there are any."""
+    over_iterations = partial(plotted, x="iteration", whole_x=True)
     totals = {"total_loss": "training", "validation/total_loss": "VAL"}
     lines = [_loss(curves, name, label, i) for i, (name, label) in enumerate(totals.items(), 1) if name in curves]
-    plots = [plotted("Loss", lines, x="iteration", y="loss")] if lines else []
+    plots = [over_iterations("Loss", lines, y="loss")] if lines else []
     parts = [name for name in curves if name.startswith("loss")]
     lines = [_loss(curves, name, name, i) for i, name in enumerate(parts, 1)]
     on_val = [(i, f"validation/{name}") for i, name in enumerate(parts, 1) if f"validation/{name}" in curves]
     lines += [_loss(curves, name, "", i) for i, name in on_val]
     if lines:
         note = "Solid: training. Dashed: VAL." if on_val else ""
-        plots.append(plotted("Parts of the loss", lines, x="iteration", y="loss", note=note))
+        plots.append(over_iterations("Parts of the loss", lines, y="loss", note=note))
     tasks = {"segm": "masks", "bbox": "boxes"}
     aps = [(name, curves[f"validation/{task}/AP"]) for task, name in tasks.items() if f"validation/{task}/AP" in curves]
     if aps:
         lines = [Line(name, curve, i, marked=True) for i, (name, curve) in enumerate(aps, 1)]
-        plots.append(plotted("AP on VAL", lines, x="iteration", y="AP"))
+        plots.append(over_iterations("AP on VAL", lines, y="AP"))
     if "lr" in curves:
         lines = [Line("learning rate", thinned(curves["lr"]), 1)]
-        plots.append(plotted("Learning rate", lines, x="iteration", y="learning rate"))
+        plots.append(over_iterations("Learning rate", lines, y="learning rate"))
     return plots
 
 
@@ -186,14 +190,14 @@ def _loss(curves: Mapping[str, Curve], name: str, label: str, colour: int) -> Li
     return Line(label, curves[name] if on_val else smoothed(curves[name]), colour, dashed=on_val, marked=on_val)
 
 
-def _with_an_extent(limits: tuple[float, float]) -> tuple[float, float]:
-    """An axis of one value reaches on to the next whole number; so does one too short to be divided by."""
+def _with_an_extent(limits: tuple[float, float], below: float = 0.0) -> tuple[float, float]:
+    """An axis of one value, or too short to be divided by, reaches 1 further up and ``below`` further down."""
     low, high = limits
-    return (low, high) if high - low > LEAST_EXTENT else (low, low + 1.0)
+    return (low, high) if high - low > LEAST_EXTENT else (low - below, low + 1.0)
 
 
-def _ticks(limits: tuple[float, float]) -> list[tuple[float, str]]:
-    locator = MaxNLocator(_MOST_TICKS)
+def _ticks(limits: tuple[float, float], whole: bool = False) -> list[tuple[float, str]]:
+    locator = MaxNLocator(_MOST_TICKS, integer=whole)
     values = [value for value in locator.tick_values(*limits) if limits[0] <= value <= limits[1]]
     return [(value, _label(value)) for value in values]
 

@@ -44,7 +44,7 @@ def draw_loss_curve(history: Path, target: Path) -> None:
     curves = read_curves(history)
     if not curves:
         return
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
     for name, (iterations, values) in curves.items():
         total = name.endswith("total_loss")
@@ -59,7 +59,7 @@ def draw_loss_curve(history: Path, target: Path) -> None:
             axes.plot(iterations, values, "o--", label=name, color="tab:red")
     axes.set(xlabel="iteration", ylabel="loss", ylim=(0, None))
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")  # beside the axes: a cascade has ten losses, which would cover the curves
     figure.savefig(target, dpi=120)
 
 

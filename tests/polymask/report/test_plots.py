@@ -74,6 +74,12 @@ def test_thinning_keeps_both_ends():
     assert thinned(points)[0] == points[0] and thinned(points)[-1] == points[-1] and len(thinned(points)) == MOST_POINTS
 
 
+def test_one_evaluation_is_in_the_middle_of_whole_iterations():
+    (plot,) = training_plots({"validation/segm/AP": ((199, 40.0),)})
+    assert [tick.label for tick in plot.x_ticks] == ["198", "199", "200"]
+    assert [x for x, _ in plot.lines[0].dots] == [plot.x_ticks[1].at]
+
+
 def test_the_plots_of_a_training():
     curves = {
         "lr": ((0, 0.1), (1, 0.2)),

@@ -23,7 +23,7 @@ def test_losses_come_with_their_iterations(tmp_path):
 def test_the_curve_is_a_picture(tmp_path):
     (tmp_path / "history.csv").write_text(HISTORY)
     draw_loss_curve(tmp_path / "history.csv", tmp_path / "curve.png")
-    assert Image.open(tmp_path / "curve.png").size == (960, 600)
+    assert Image.open(tmp_path / "curve.png").size == (1200, 600)
 
 
 @pytest.mark.parametrize("history", ["", "iteration,lr\n0,0.1\n"])
