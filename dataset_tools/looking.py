@@ -35,12 +35,13 @@ def usable(survey: Survey) -> list[Entry]:
     return entries
 
 
-def of_split(entries: Sequence[Entry], split: str | None, root: Path) -> list[Entry]:
-    """The photos of one split; all of them for None.
+def of_split(survey: Survey, entries: Sequence[Entry], split: str | None) -> list[Entry]:
+    """The photos of one split; all of them for None. What was found about those of other splits is forgotten.
 
     Raises:
         UserError: nothing is split, or the split is empty.
     """
+    root = survey.source.root
     if split is None:
         return list(entries)
     if not is_split(entries):
@@ -48,6 +49,8 @@ def of_split(entries: Sequence[Entry], split: str | None, root: Path) -> list[En
     chosen = [entry for entry in entries if entry.split == split]
     if not chosen:
         raise UserError(f"the split '{split}' has no photos", file=root, remedy="Choose another --split")
+    others = {entry.file for entry in entries if entry.split != split}
+    survey.findings = [finding for finding in survey.findings if finding.file not in others]
     return chosen
 
 

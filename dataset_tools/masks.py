@@ -52,7 +52,7 @@ def masks(source: Source, wishes: Wishes, output: Path, kind: str = "both", spli
     """
     looking.check_output(output, source, _made_in, "masks")
     with Survey(source, wishes) as survey:
-        entries = looking.of_split(looking.usable(survey), split, source.root)
+        entries = looking.of_split(survey, looking.usable(survey), split)
         names = _names(entries)
         with replaced_folder(output) as part:
             for folder in {(part / each / names[entry.file]).parent for entry in entries for each in _folders(kind)}:

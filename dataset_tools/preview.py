@@ -85,7 +85,7 @@ def preview(source: Source, wishes: Wishes, options: PreviewOptions) -> Drawn:
     with Survey(source, wishes) as survey:
         usable = looking.usable(survey)
         split = options.split or (_DEFAULT_SPLIT if looking.is_split(usable) else None)
-        entries = looking.of_split(usable, split, source.root)
+        entries = looking.of_split(survey, usable, split)
         style = Style.of(looking.class_names(survey, wishes.shapes.labels))
         names = _names(entries)
         chosen = _evenly(entries, options.most)

@@ -109,7 +109,7 @@ def count(source: Source, wishes: Wishes, split: str | None = None) -> Counted:
         UserError: there is no such split.
     """
     with Survey(source, wishes) as survey:
-        entries = looking.of_split(looking.usable(survey), split, source.root)
+        entries = looking.of_split(survey, looking.usable(survey), split)
         classes = looking.class_names(survey, wishes.shapes.labels)
         pages = (Page(entry.split, entry.size, _extents(survey, entry)) for entry in entries)
         return replace(tally(pages, classes), findings=survey.findings)

@@ -117,7 +117,7 @@ def _run_photos(options: DemoOptions) -> int:
             for (photo, pixels), found in zip(readable, detect([pixels for _, pixels in readable]), strict=True):
                 if not all([kind.save(photo, pixels, found) for kind in results]):
                     return EXIT_DATA if failed else 0
-                log.info("%s: %d instances", photo.path, len(found))
+                log.info("%s: %d instance%s", photo.path, len(found), "" if len(found) == 1 else "s")
             bar.update(len(batch))
     if failed:
         log.error("%d of %d photos could not be read.", failed, len(photos))

@@ -100,7 +100,8 @@ def device_in_words(device: str) -> str:
     """``cpu`` or ``cuda`` with the name of the thing, as far as the system tells."""
     if device.startswith("cuda"):
         return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
-    return f"CPU ({_processor()}), {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU ({_processor()}), {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _processor() -> str:

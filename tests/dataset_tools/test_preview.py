@@ -53,6 +53,14 @@ def test_turned_photo_is_drawn_turned(folder, square, tmp_path):
     assert Image.open(tmp_path / "out" / "1_a.png").size == (360, 480)
 
 
+def test_nothing_is_said_about_photos_of_other_splits(dataset, tmp_path):
+    """``train/b`` has no shapes; a photo without a file is of no split that one could tell."""
+    dataset.photo("val/d.jpg", seed=4)
+    for split, files in (("train", ["train/b.json", "val/d.jpg"]), ("val", ["val/d.jpg"])):
+        drawn = draw(dataset.root, tmp_path / f"{split}.png", split=split)
+        assert [finding.file for finding in drawn.findings] == files
+
+
 def test_a_sheet_alone(dataset, tmp_path):
     draw(dataset.dataset, tmp_path / "grid.png")
     draw(dataset.dataset, tmp_path / "grid.png", split="val")  # replaces its own sheet

@@ -44,8 +44,10 @@ def test_the_command_line_can_be_typed_again(monkeypatch):
     assert command_line() == """python train_net.py DATASETS.TEST '('"'"'a_val'"'"',)'"""
 
 
-def test_the_cpu_in_words():
-    assert device_in_words("cpu").startswith("CPU (") and device_in_words("cpu").endswith("threads")
+@pytest.mark.parametrize(("threads", "words"), [(1, "), 1 thread"), (2, "), 2 threads")])
+def test_the_cpu_in_words(monkeypatch, threads, words):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert device_in_words("cpu").startswith("CPU (") and device_in_words("cpu").endswith(words)
 
 
 def test_an_evaluation_leaves_the_training_as_it_was():
