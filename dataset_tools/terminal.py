@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -95,9 +96,15 @@ def summarise(converted: Converted, folder: Path) -> str:
         *_table(card),
         "",
         "Train on it:",
-        f"    python train_net.py --config-file configs/mask_rcnn_R_18_FPN.yaml DATASETS.ROOT {folder}",
+        f"    {_python()} train_net.py --config-file configs/mask_rcnn_R_18_FPN.yaml DATASETS.ROOT {folder}",
     ]
     return visible("\n".join(lines))
+
+
+def _python() -> str:
+    """This interpreter as one may type it here: ``python`` alone is another one where no environment is active."""
+    interpreter, here = Path(sys.executable), Path.cwd()
+    return str(interpreter.relative_to(here)) if interpreter.is_relative_to(here) else "python"
 
 
 def summarise_files(written: Written, output: Path) -> str:

@@ -1,5 +1,9 @@
 """What is said on the terminal: nothing is cut in silence, and nothing can steer it."""
 
+import sys
+
+import pytest
+
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.sources import open_source
@@ -39,6 +43,16 @@ def test_summary(folder, square):
     assert ["images", "2", "1", "0"] in lines and ["instances", "4", "2", "0"] in lines
     assert ["bus", "2", "0", "0"] in lines and ["car", "2", "2", "0"] in lines
     assert text.endswith(f"DATASETS.ROOT {folder.dataset}")
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "typed"), [(".venv/bin/python", ".venv/bin/python"), ("/usr/bin/python3", "python")]
+)
+def test_the_next_command_runs_in_the_same_environment(folder, square, monkeypatch, interpreter, typed):
+    folder.pair("train/a", [square("car")])
+    monkeypatch.chdir(folder.root)
+    monkeypatch.setattr(sys, "executable", str(folder.root / interpreter))
+    assert f"    {typed} train_net.py --config-file" in summarise(folder.convert(), folder.dataset)
 
 
 def test_a_class_with_the_end_of_a_line_in_it_stays_on_its_line(folder, square):
