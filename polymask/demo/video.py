@@ -11,14 +11,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from detectron2.utils.env import seed_all_rng
 from detectron2.utils.video_visualizer import VideoVisualizer
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.demo.drawing import instances_of
 from polymask.demo.results import show
 from polymask.detections import Detection
-from polymask.pictures import metadata_of
+from polymask.pictures import DRAWN_WIDTH, metadata_of
 
 log = logging.getLogger(__name__)
 
@@ -168,17 +167,24 @@ class VideoWindow:
 
 
 class FrameDrawer:
-    """Draws detections onto the frames of one video: an object keeps its colour from frame to frame.
+    """Draws detections onto the frames of one video, by Detectron2's VideoVisualizer.
 
-    By Detectron2's VideoVisualizer, which follows an object by its box and gives each a random colour.
+    Its own colours are random, and may be too dark to read: it gets those of the classes, as on photos.
     """
 
     def __init__(self, classes: Sequence[str]):
-        seed_all_rng(0)  # so that it is the same each time
-        self._visualizer = VideoVisualizer(metadata_of(classes))
+        metadata = metadata_of(classes)
+        self._colours = [tuple(channel / 255 for channel in colour) for colour in metadata.thing_colors]
+        self._visualizer = VideoVisualizer(metadata)
 
     def draw(self, frame: np.ndarray, found: Sequence[Detection]) -> np.ndarray:
-        """The frame, (H, W, 3) uint8 in BGR, with masks, class names and scores; of the same size."""
-        instances = instances_of(found, frame.shape[:2])
-        drawn = self._visualizer.draw_instance_predictions(frame[:, :, ::-1], instances)
+        """The frame, (H, W, 3) uint8 in BGR, with masks, class names and scores; enlarged to ``DRAWN_WIDTH`` at least.
+
+        The Visualizer's letters have one size: on a small frame they would cover each other and the objects.
+        """
+        scale = max(1.0, DRAWN_WIDTH / frame.shape[1])
+        enlarged = cv2.resize(frame, None, fx=scale, fy=scale)
+        instances = instances_of(found, enlarged.shape[:2], scale)
+        instances.COLOR = [self._colours[detection.category] for detection in found]
+        drawn = self._visualizer.draw_instance_predictions(enlarged[:, :, ::-1], instances)
         return np.ascontiguousarray(drawn.get_image()[:, :, ::-1])

@@ -7,6 +7,7 @@ import pytest
 from dataset_tools.errors import UserError
 from polymask.demo.video import FrameDrawer, VideoFile, open_video, video_target
 from polymask.detections import Detection, place
+from polymask.pictures import COLOURS, DRAWN_WIDTH
 from polymask.predictor import read_photo
 
 RATE = 12.5
@@ -40,8 +41,11 @@ def test_a_video(run_demo, frames, tmp_path, extra):
     assert run_demo("--video-input", source, "--output", tmp_path / "out", *extra) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["street.mp4"]
     written, rate = read_video(tmp_path / "out/street.mp4")
-    assert rate == RATE and len(written) == len(frames) and written[0].shape == frames[0].shape
+    height, width = frames[0].shape[:2]
+    size = (DRAWN_WIDTH, round(height * DRAWN_WIDTH / width))
+    assert rate == RATE and len(written) == len(frames) and written[0].shape[1::-1] == size
     for frame, drawn in zip(frames, written, strict=True):
+        frame = cv2.resize(frame, size)
         changed = (np.abs(frame.astype(int) - drawn).max(axis=2) > 60).mean()
         assert 0.02 < changed < 0.5, "an object or two is drawn"
 
@@ -91,22 +95,23 @@ def test_a_video_that_is_interrupted_keeps_its_frames(frames, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_an_object_keeps_its_colour_and_the_same_is_drawn_each_time():
-    frame = np.full((120, 160, 3), 110, dtype=np.uint8)
+@pytest.mark.parametrize(("size", "drawn"), [((120, 160), (720, 960)), ((60, 1000), (60, 1000))])
+def test_small_frames_are_enlarged_and_each_class_has_its_colour(size, drawn):
+    frame = np.full((*size, 3), 110, dtype=np.uint8)
+    drawer, scale = FrameDrawer(["bar", "disc"]), drawn[1] / size[1]
 
-    def at(x):
-        mask = place(np.ones((40, 40), dtype=bool), x, 40)
-        return Detection(0, 0.9, (x, 40, x + 40, 80), mask)
+    def shown(category, x):
+        """The mean colour below the words, of an object that moves."""
+        mask = place(np.ones((40, 40), dtype=bool), x, 10)
+        picture = drawer.draw(frame, [Detection(category, 0.9, (x, 10, x + 40, 50), mask)])
+        assert picture.shape == (*drawn, 3)
+        top, bottom, left, right = (round(scale * side) for side in (42, 48, x + 5, x + 35))
+        return picture[top:bottom, left:right].mean(axis=(0, 1))
 
-    def colours():
-        drawer = FrameDrawer(["bar"])
-        drawn = [drawer.draw(frame, [at(x), at(110)] if x % 10 else [at(110), at(x)]) for x in range(10, 40, 5)]
-        return [picture[70:78, x + 10 : x + 30].mean(axis=(0, 1)) for picture, x in zip(drawn, range(10, 40, 5))]
-
-    first = colours()
-    assert np.abs(np.array(first) - first[0]).max() < 2
-    assert np.abs(first[0] - 110).max() > 20
-    assert np.array_equal(first, colours())
+    for category, colour in enumerate(COLOURS[:2]):
+        for x in (10, 55, 100):
+            assert np.abs(shown(category, x) - (110 + np.array(colour[::-1])) / 2).max() < 2
+    assert drawer.draw(frame, []).shape == (*drawn, 3)
 
 
 @pytest.mark.parametrize("flag", [["--save", "coco"], ["--save", "pictures", "labelme"]])
