@@ -125,6 +125,7 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
         raise UserError("its _BASE_ leads back to it", file=config_file, remedy="Name another file") from error
     except (KeyError, ValueError, AssertionError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
         raise _config_error(cfg, error, file=config_file) from error
+    _check_pairs(overrides)
     try:
         cfg.merge_from_list(_with_consequences(_with_floats(overrides, cfg)))
     except (KeyError, ValueError, AssertionError) as error:
@@ -260,6 +261,15 @@ def epochs_to_iterations(epochs: float, images: int, images_per_batch: int) -> i
     return math.ceil(Fraction(str(epochs)) * images / images_per_batch)
 
 
+def _check_pairs(overrides: list[str]) -> None:
+    option = next((word for word in overrides[::2] if word.startswith("--")), None)
+    if option:
+        remedy = "Put it before the first KEY VALUE"
+        raise UserError(f"{option} stands behind a configuration key", file="command line", remedy=remedy)
+    if len(overrides) % 2:
+        raise UserError(f"{overrides[-1]} has no value", file="command line", remedy="Give each KEY its VALUE")
+
+
 class _Layered(CfgNode):
     """Files of which each counts before its ``_BASE_``, also before what that says of the same thing by another key."""
 
@@ -314,6 +324,9 @@ def _with_consequences(overrides: list[str]) -> list[str]:
 
 
 def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:
+    if isinstance(error, OSError):
+        text = f"{error.filename} cannot be read: {error.strerror}"
+        return UserError(text, file=file, remedy="Correct its _BASE_")
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)  # KeyError's own has quotes around it
     unknown = re.fullmatch(r"Non-existent (?:config )?key: (.*)", text)  # of a file, or of the command line
     if unknown:

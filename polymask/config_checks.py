@@ -6,9 +6,8 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from detectron2 import modeling
 from detectron2.config import CfgNode
-from fvcore.common.registry import Registry
+from detectron2.modeling import BACKBONE_REGISTRY
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.modeling.backbone import build_resnet18_fpn_backbone
@@ -32,21 +31,23 @@ UNSUPPORTED = {
 
 # What Detectron2's get_norm knows.
 NORMS = ("", "BN", "SyncBN", "FrozenBN", "GN", "LN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N")
+POOLERS = ("ROIAlign", "ROIAlignV2", "ROIPool")
+BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
 # Keys with a few possible words: those of a model, and those of a training.
-MODEL_WORDS: dict[str, Sequence[str] | Registry] = {
-    "MODEL.META_ARCHITECTURE": modeling.META_ARCH_REGISTRY,
-    "MODEL.BACKBONE.NAME": modeling.BACKBONE_REGISTRY,
-    "MODEL.ANCHOR_GENERATOR.NAME": modeling.ANCHOR_GENERATOR_REGISTRY,
-    "MODEL.PROPOSAL_GENERATOR.NAME": modeling.PROPOSAL_GENERATOR_REGISTRY,
-    "MODEL.RPN.HEAD_NAME": modeling.RPN_HEAD_REGISTRY,
-    "MODEL.ROI_HEADS.NAME": modeling.ROI_HEADS_REGISTRY,
-    "MODEL.ROI_BOX_HEAD.NAME": modeling.ROI_BOX_HEAD_REGISTRY,
-    "MODEL.ROI_MASK_HEAD.NAME": modeling.ROI_MASK_HEAD_REGISTRY,
+MODEL_WORDS = {
+    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN",),
+    "MODEL.PROPOSAL_GENERATOR.NAME": ("RPN",),
+    "MODEL.ROI_HEADS.NAME": ("StandardROIHeads", "CascadeROIHeads", "Res5ROIHeads"),
     "MODEL.RESNETS.NORM": NORMS,
     "MODEL.FPN.NORM": NORMS,
+    "MODEL.FPN.FUSE_TYPE": ("sum", "avg"),
+    "MODEL.RPN.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
     "MODEL.ROI_BOX_HEAD.NORM": NORMS,
+    "MODEL.ROI_BOX_HEAD.POOLER_TYPE": POOLERS,
+    "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
     "MODEL.ROI_MASK_HEAD.NORM": NORMS,
-    "INPUT.FORMAT": ("RGB", "BGR"),
+    "MODEL.ROI_MASK_HEAD.POOLER_TYPE": POOLERS,
+    "INPUT.FORMAT": ("RGB", "BGR", "L"),
 }
 TRAINING_WORDS = {
     "SOLVER.OPTIMIZER": ("SGD", "AdamW"),
@@ -54,11 +55,27 @@ TRAINING_WORDS = {
     "SOLVER.WARMUP_METHOD": ("linear", "constant"),
     "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": ("value", "norm"),
 }
+_FROM_1 = (lambda x: x >= 1, "Use 1 or a larger number")
 # Keys with a range, and what to do about a number outside.
+MODEL_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "INPUT.MIN_SIZE_TEST": (lambda x: x >= 0, "Use a number of pixels, or 0 to leave photos as they are"),
+    "INPUT.MAX_SIZE_TEST": _FROM_1,
+    "MODEL.RPN.PRE_NMS_TOPK_TEST": _FROM_1,
+    "MODEL.RPN.POST_NMS_TOPK_TEST": _FROM_1,
+    "TEST.DETECTIONS_PER_IMAGE": _FROM_1,
+    "DATALOADER.NUM_WORKERS": (lambda x: x >= 0, "Use a number of processes, or 0 for none beside this one"),
+}
 TRAINING_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
     "SOLVER.MOMENTUM": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1, such as 0.9"),
     "SOLVER.WEIGHT_DECAY": (lambda x: 0 <= x < math.inf, "Use a number from 0 up, such as 0.0001"),
+    "SOLVER.WEIGHT_DECAY_BIAS": (lambda x: x is None or 0 <= x < math.inf, "Use a number from 0 up, or None"),
     "SOLVER.WEIGHT_DECAY_NORM": (lambda x: 0 <= x < math.inf, "Use a number from 0 up"),
+    "SOLVER.BIAS_LR_FACTOR": (lambda x: 0 <= x < math.inf, "Use a number from 0 up, such as 1.0"),
+    "INPUT.MAX_SIZE_TRAIN": _FROM_1,
+    "MODEL.RPN.PRE_NMS_TOPK_TRAIN": _FROM_1,
+    "MODEL.RPN.POST_NMS_TOPK_TRAIN": _FROM_1,
+    "MODEL.RPN.BATCH_SIZE_PER_IMAGE": _FROM_1,
+    "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": _FROM_1,
     "SOLVER.GAMMA": (lambda x: 0 < x <= 1, "Use the share of the rate that a step leaves, such as 0.1"),
     "SOLVER.WARMUP_FACTOR": (lambda x: 0 <= x <= 1, "Use the share of the rate to begin with, from 0 to 1"),
     "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": (lambda x: x > 0, "Use a number above 0: nothing is left of a gradient at 0"),
@@ -68,28 +85,20 @@ TRAINING_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
         "Use the images a batch that SOLVER.BASE_LR is meant for, or 0: then it is not scaled",
     ),
     "TEST.EARLY_STOPPING_PATIENCE": (lambda x: x >= 0, "Use 0 for none, or a number above it"),
+    "TEST.EVAL_EPOCHS": (lambda x: x >= 0, "Use 0 for no evaluation in between, or a number above it"),
     "TEST.EVAL_PERIOD": (lambda x: x >= 0, "Use 0 for none, or a number above it"),
 }
 
 
 def check_supported(cfg: CfgNode) -> None:
-    """For trainings and evaluations.
+    """For trainings, evaluations and every other use of a model.
 
     Raises:
         UserError: a key asks for something of Detectron2 that polymask leaves out, or that there is not.
     """
-    for reason, remedy in _wrong_words(cfg, MODEL_WORDS):
+    wrong = (*_wrong_words(cfg, MODEL_WORDS), *_wrong_numbers(cfg, MODEL_NUMBERS), *_wrong_model(cfg))
+    for reason, remedy in wrong:
         raise UserError(reason, remedy=remedy)
-    ours = build_resnet18_fpn_backbone.__name__
-    if cfg.MODEL.BACKBONE.NAME == ours and cfg.MODEL.RESNETS.DEPTH != 18:
-        raise UserError(
-            f"MODEL.RESNETS.DEPTH is {cfg.MODEL.RESNETS.DEPTH}, and MODEL.BACKBONE.NAME is {ours}",
-            remedy="Set MODEL.RESNETS.DEPTH 18, or begin with configs/mask_rcnn_R_50_FPN_coco.yaml",
-        )
-    for key, only in UNSUPPORTED.items():
-        value = _get(cfg, key)
-        if value != only:
-            raise UserError(f"{key} is {value}, which polymask does not do", remedy=f"Leave it at {only}")
 
 
 def check_training_keys(cfg: CfgNode, processes: int) -> None:
@@ -104,7 +113,7 @@ def check_training_keys(cfg: CfgNode, processes: int) -> None:
     """
     wrong = (
         *_wrong_words(cfg, TRAINING_WORDS),
-        *_wrong_numbers(cfg),
+        *_wrong_numbers(cfg, TRAINING_NUMBERS),
         *_wrong_solver(cfg),
         *_wrong_batch(cfg, processes),
         *_contradictions(cfg),
@@ -169,17 +178,41 @@ def check_validation_data(cfg: CfgNode, records: Sequence[dict]) -> None:
     log.warning("%s: no best checkpoint is kept.", reason[0].upper() + reason[1:])
 
 
-def _wrong_words(cfg: CfgNode, table: Mapping[str, Sequence[str] | Registry]) -> Iterator[tuple[str, str]]:
-    for key, allowed in table.items():
-        words = [name for name, _ in allowed] if isinstance(allowed, Registry) else allowed
+def _wrong_model(cfg: CfgNode) -> Iterator[tuple[str, str]]:
+    for key, only in UNSUPPORTED.items():
+        value = _get(cfg, key)
+        if value != only:
+            yield f"{key} is {value}, which polymask does not do", f"Leave it at {only}"
+    backbones = [name for name, _ in BACKBONE_REGISTRY]  # a user's own are there, too
+    yield from _wrong_words(cfg, {"MODEL.BACKBONE.NAME": backbones})
+    ours = build_resnet18_fpn_backbone.__name__
+    if cfg.MODEL.BACKBONE.NAME == ours and cfg.MODEL.RESNETS.DEPTH != 18:
+        yield (
+            f"MODEL.RESNETS.DEPTH is {cfg.MODEL.RESNETS.DEPTH}, and MODEL.BACKBONE.NAME is {ours}",
+            "Set MODEL.RESNETS.DEPTH 18, or begin with configs/mask_rcnn_R_50_FPN_coco.yaml",
+        )
+    channels = len(cfg.INPUT.FORMAT)
+    for key in ("PIXEL_MEAN", "PIXEL_STD"):
+        values = cfg.MODEL[key]
+        if len(values) != channels or not all(map(is_number, values)) or (key == "PIXEL_STD" and min(values) <= 0):
+            yield (
+                f"MODEL.{key} is {list(values)}, and INPUT.FORMAT {cfg.INPUT.FORMAT} has {channels} channels",
+                "Give a number for each channel, above 0 for MODEL.PIXEL_STD",
+            )
+
+
+def _wrong_words(cfg: CfgNode, table: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    for key, words in table.items():
         value = _get(cfg, key)
         if value not in words:
             listed = [word or "''" for word in words]
             yield f"{key} is {value!r}", f"Use {', '.join(listed[:-1])}{' or ' if listed[1:] else ''}{listed[-1]}"
 
 
-def _wrong_numbers(cfg: CfgNode) -> Iterator[tuple[str, str]]:
-    for key, (is_right, remedy) in TRAINING_NUMBERS.items():
+def _wrong_numbers(
+    cfg: CfgNode, table: Mapping[str, tuple[Callable[[float], bool], str]]
+) -> Iterator[tuple[str, str]]:
+    for key, (is_right, remedy) in table.items():
         value = _get(cfg, key)
         if not is_right(value):
             yield f"{key} is {value}", remedy
@@ -196,7 +229,7 @@ def _wrong_solver(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             f"the warm-up has {solver.WARMUP_ITERS} of {solver.MAX_ITER} iterations",
             "Lower SOLVER.WARMUP_SHARE (or SOLVER.WARMUP_ITERS), or train longer",
         )
-    if len(solver.ADAM_BETAS) != 2 or not all(0 <= beta < 1 for beta in solver.ADAM_BETAS):
+    if len(solver.ADAM_BETAS) != 2 or not all(is_number(beta) and 0 <= beta < 1 for beta in solver.ADAM_BETAS):
         yield f"SOLVER.ADAM_BETAS is {tuple(solver.ADAM_BETAS)}", "Use two numbers from 0 to below 1, as (0.9, 0.999)"
 
 
@@ -222,7 +255,8 @@ def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             f"Empty SOLVER.STEPS and SOLVER.STEP_SHARES, or set SOLVER.LR_SCHEDULER_NAME {STEP_SCHEDULE}",
         )
     steps = [0, *solver.STEPS, solver.MAX_ITER]
-    if any(later <= earlier for earlier, later in zip(steps, steps[1:])):
+    whole = all(isinstance(step, int) for step in steps)
+    if not whole or any(later <= earlier for earlier, later in zip(steps, steps[1:])):
         yield (
             f"SOLVER.STEPS is {tuple(solver.STEPS)}, in a training of {solver.MAX_ITER} iterations",
             "Use increasing iterations inside the training (SOLVER.STEP_SHARES: shares between 0 and 1)",
@@ -252,6 +286,11 @@ def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             f"MODEL.NEW_HEADS is True, and MODEL.WEIGHTS '{cfg.MODEL.WEIGHTS}' has no heads",
             "Name a checkpoint of a whole model, or set MODEL.NEW_HEADS False: the heads start anew anyway",
         )
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of a list, whose types yacs does not look at, is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _get(cfg: CfgNode, key: str) -> object:

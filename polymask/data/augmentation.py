@@ -11,6 +11,7 @@ from detectron2.data.detection_utils import build_augmentation, gen_crop_transfo
 from detectron2.structures import BoxMode
 
 from dataset_tools.errors import UserError
+from polymask.config_checks import is_number
 
 # Detectron2's, for T.RandomFlip and T.RandomCrop.
 FLIPS = ("horizontal", "vertical", "none")
@@ -40,15 +41,15 @@ def check_augmentation_keys(cfg: CfgNode) -> None:
 
 
 def _wrong_sizes(sizes: Sequence[int], sampling: str) -> str | None:
+    fits = len(sizes) > 0 and all(isinstance(size, int) and size >= 0 for size in sizes)
+    wanted = "numbers of pixels, as (640, 800), or (0,) to resize none"
     if sampling == "range":
-        fits, wanted = len(sizes) == 2 and 0 < sizes[0] <= sizes[1], "two numbers of pixels, the smaller first"
-    else:
-        fits, wanted = len(sizes) > 0 and min(sizes) >= 0, "numbers of pixels, as (640, 800), or (0,) to resize none"
+        fits, wanted = fits and len(sizes) == 2 and 0 < sizes[0] <= sizes[1], "two numbers, the smaller first"
     return None if fits else f"For INPUT.MIN_SIZE_TRAIN_SAMPLING {sampling} use {wanted}"
 
 
 def _wrong_range(factors: Sequence[float]) -> str | None:
-    if len(factors) == 2 and all(isinstance(f, int | float) for f in factors) and 0 < factors[0] <= factors[1]:
+    if len(factors) == 2 and all(map(is_number, factors)) and 0 < factors[0] <= factors[1]:
         return None
     return "Use two factors above 0, the smaller first"
 
@@ -59,7 +60,7 @@ def _wrong_crop_size(kind: str, size: Sequence[float]) -> str | None:
         fits, wanted = all(isinstance(side, int) and side > 0 for side in size), "pixels, as [200, 200]"
         fits = fits and (kind == "absolute" or list(size) == sorted(size))  # from the smaller to the larger
     else:
-        fits, wanted = all(0 < side <= 1 for side in size), "shares, as [0.9, 0.9]"
+        fits, wanted = all(is_number(side) and 0 < side <= 1 for side in size), "shares, as [0.9, 0.9]"
     return None if fits and len(size) == 2 else f"For INPUT.CROP.TYPE {kind} use {wanted}"
 
 

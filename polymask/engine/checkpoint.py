@@ -6,20 +6,20 @@ import io
 import logging
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
 
-import polymask.modeling.backbone  # noqa: F401  (registers it)
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
+from polymask.config_checks import check_supported
 from polymask.engine.zoo import read_zoo_file
+from polymask.modeling.build import build_model
 from polymask.modeling.weights import BOTTOM_UP, TORCHVISION_PREFIX, from_torchvision, is_torchvision_resnet
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ CLASSES_KEY = "classes"
 # Says in a loaded checkpoint that it holds the backbone alone, so that the rest keeps its random start.
 BACKBONE_ONLY_KEY = "backbone_only"
 LAST_CHECKPOINT = "last_checkpoint"
+STATE_FILE = re.compile(r"model_\d{7,}\.pth")
 _OTHER_CONFIG = "Use the config.yaml of the run that it comes from, or other weights"
 # The layers with an output for each class; a cascade numbers its box predictors.
 CLASS_LAYERS = re.compile(r"^roi_heads\.(box_predictor\.(\d+\.)?(cls_score|bbox_pred)|mask_head\.predictor)\.")
@@ -69,6 +70,7 @@ class Checkpointer(DetectionCheckpointer):
         super().__init__(model, save_dir, **checkpointables)
         self.classes = list(classes)
         self.new_heads = new_heads
+        self._wanted: Iterable[str] = ()  # the checkpointables of the file that is being loaded
 
     def save(self, name: str, **extra: Any) -> None:
         """Saves the state to resume from as ``<name>.pth`` and makes it the last one.
@@ -106,9 +108,10 @@ class Checkpointer(DetectionCheckpointer):
         try:
             write_atomically(path, buffer.getbuffer(), to_disk=True)
         except OSError as error:
-            last = Path(self.get_checkpoint_file()).name if self.has_checkpoint() else "none so far"
+            states = states_in(Path(self.save_dir))
+            last = f"the last whole state is {states[-1]}" if states else "there is no whole state so far"
             raise UserError(
-                f"this file could not be saved ({error.strerror or error}); the last whole state is {last}",
+                f"this file could not be saved ({error.strerror or error}); {last}",
                 file=path,
                 remedy="Make room on the disk, and go on with --resume",
             ) from error
@@ -128,15 +131,43 @@ class Checkpointer(DetectionCheckpointer):
         try:
             return super().resume_or_load(path, resume=True)
         except BrokenCheckpoint as error:
-            last = Path(self.save_dir) / LAST_CHECKPOINT
-            state = last.with_name(last.read_text().strip() or LAST_CHECKPOINT)
-            others = sorted({path.name for path in last.parent.glob("model_[0-9]*.pth")} - {state.name})
+            folder = Path(self.save_dir)
+            others = [name for name in states_in(folder) if str(folder / name) != error.file]
             remedy = "There is no other state: begin anew in another OUTPUT_DIR"
             if others:
-                remedy = f"There is another state: write {others[-1]} into {last} to go on from it"
-            raise UserError(error.reason, file=state, remedy=remedy) from error
+                remedy = f"Write {others[-1]} into {folder / LAST_CHECKPOINT} to go on from that state"
+            raise UserError(error.reason, file=error.file, remedy=remedy) from error
 
-    def load(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def has_checkpoint(self) -> bool:
+        """Whether there is a state to resume from.
+
+        Raises:
+            UserError: there are states, and ``last_checkpoint`` is not there to say which; a training that began anew
+                would replace them.
+        """
+        if super().has_checkpoint():
+            return True
+        if self.save_dir and (states := states_in(Path(self.save_dir))):
+            raise UserError(
+                "this file is missing, which names the state to go on from",
+                file=Path(self.save_dir) / LAST_CHECKPOINT,
+                remedy=f"Write {states[-1]} into it, or set another OUTPUT_DIR",
+            )
+        return False
+
+    def get_checkpoint_file(self) -> str:
+        """The state that ``last_checkpoint`` names.
+
+        Raises:
+            BrokenCheckpoint: it names none of this folder.
+        """
+        last = Path(self.save_dir) / LAST_CHECKPOINT
+        name = last.read_bytes().decode(errors="replace").strip()
+        if not STATE_FILE.fullmatch(name):
+            raise BrokenCheckpoint(f"it names no state of this folder, but {name!r}", file=last, remedy="Correct it")
+        return str(last.with_name(name))
+
+    def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """See fvcore's ``Checkpointer.load``.
 
         Raises:
@@ -144,8 +175,9 @@ class Checkpointer(DetectionCheckpointer):
         """
         if path and not PathManager.isfile(_local_path(path)):
             raise BrokenCheckpoint("there is no such checkpoint", file=path, remedy="Correct MODEL.WEIGHTS")
+        self._wanted = self.checkpointables if checkpointables is None else checkpointables
         try:
-            return super().load(path, *args, **kwargs)
+            return super().load(path, checkpointables)
         except (RuntimeError, ValueError, TypeError, KeyError) as error:  # of the optimizer, mostly
             raise UserError(
                 f"the checkpoint does not fit: {_first_line(error)}", file=path, remedy=_OTHER_CONFIG
@@ -155,7 +187,7 @@ class Checkpointer(DetectionCheckpointer):
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         try:
-            return self._read(filename)
+            loaded = self._read(filename)
         except pickle.UnpicklingError as error:  # torch's message recommends to run what is in the file
             reason = "this is no checkpoint, or it holds more than weights, which could be anything and is not run"
             raise BrokenCheckpoint(reason, file=filename, remedy="Correct MODEL.WEIGHTS") from error
@@ -164,6 +196,10 @@ class Checkpointer(DetectionCheckpointer):
             raise BrokenCheckpoint(
                 f"this is no checkpoint: {reason}", file=filename, remedy="Correct MODEL.WEIGHTS"
             ) from error
+        if not loaded.keys() >= set(self._wanted):
+            reason = "it holds weights alone, and not the state of a training"
+            raise BrokenCheckpoint(reason, file=filename, remedy="Name it with MODEL.WEIGHTS, without --resume")
+        return loaded
 
     def _read(self, filename: str) -> dict[str, Any]:
         if filename.endswith(".pkl"):
@@ -226,15 +262,21 @@ class Checkpointer(DetectionCheckpointer):
         return Path(self._parsed_url_during_load.geturl()).as_posix() if self._parsed_url_during_load else ""
 
 
+def states_in(folder: Path) -> list[str]:
+    """The names of the states in an output folder, the last one at the end; none where there is no such folder."""
+    return sorted(path.name for path in folder.glob("model_*.pth") if STATE_FILE.fullmatch(path.name))
+
+
 def load_trained_model(cfg: CfgNode) -> torch.nn.Module:
     """The model of a finished training in evaluation mode, on ``MODEL.DEVICE``, with the weights ``MODEL.WEIGHTS``.
 
     Raises:
-        UserError: there are no such weights, they don't fit, or they are a backbone's alone.
+        UserError: there is no such model, there are no such weights, they don't fit, or they are a backbone's alone.
     """
     trained = "Add MODEL.WEIGHTS OUTPUT_DIR/model_final.pth"
     if not cfg.MODEL.WEIGHTS:
         raise UserError("MODEL.WEIGHTS is empty, and an untrained model would see nothing", remedy=trained)
+    check_supported(cfg)
     model = build_model(cfg)
     checkpoint = {BACKBONE_ONLY_KEY: True}
     if not cfg.MODEL.WEIGHTS.startswith(TORCHVISION_PREFIX):  # no download for a refusal
@@ -264,4 +306,5 @@ def _local_path(path: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """The first sentence of PyTorch's several."""
+    return re.split(r"(?<=\w)\.\s|\n", str(error))[0] if str(error) else type(error).__name__

@@ -35,8 +35,7 @@ from polymask.config import (
 from polymask.config_checks import check_supported, check_training_data, check_training_keys, check_validation_data
 from polymask.data.augmentation import check_augmentation_keys
 from polymask.data.seeding import seed_everything
-from polymask.engine.checkpoint import LAST_CHECKPOINT
-from polymask.engine.hooks.checkpoints import STATE_FILE
+from polymask.engine.checkpoint import LAST_CHECKPOINT, states_in
 from polymask.engine.hooks.history import HISTORY_NAME
 
 log = logging.getLogger(__name__)
@@ -90,6 +89,8 @@ def _messages_kept() -> Iterator[list[logging.LogRecord]]:
 def _resolved(args: argparse.Namespace) -> CfgNode:
     cfg = load_config(args.config_file, args.opts)
     resolve_device(cfg)
+    if not cfg.OUTPUT_DIR:
+        raise UserError("OUTPUT_DIR is empty", file=args.config_file, remedy="Add OUTPUT_DIR OUTPUT_FOLDER")
     if not cfg.DATASETS.ROOT:
         raise UserError(
             "DATASETS.ROOT is empty",
@@ -203,8 +204,7 @@ def _training_records(cfg: CfgNode) -> list[dict]:
 
 def _check_output_folder(folder: Path, resume: bool) -> None:
     history = folder / HISTORY_NAME  # empty where a run ended before its first iteration, with wrong weights, say
-    has_states = folder.is_dir() and any(STATE_FILE.fullmatch(path.name) for path in folder.iterdir())
-    if not resume and (has_states or (history.exists() and history.stat().st_size)):
+    if not resume and (states_in(folder) or (history.exists() and history.stat().st_size)):
         raise UserError(
             "this folder holds another run, whose curves and checkpoints would be mixed with the new ones",
             file=folder,

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
-from detectron2.modeling import build_model
 from detectron2.solver import build_optimizer, get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
@@ -36,6 +35,7 @@ from polymask.engine.hooks.validation import Validation
 from polymask.engine.setup import CONFIG_NAME, write_config
 from polymask.engine.update import UpdateTrainer
 from polymask.evaluation.coco import Metrics, evaluate
+from polymask.modeling.build import build_model
 
 log = logging.getLogger(__name__)
 

@@ -277,6 +277,7 @@ def test_whole_numbers_below_zero_are_numbers_too():
         ("- SOLVER", "holds no keys with values"),
         ("_BASE_: own.yaml", "its _BASE_ leads back to it"),
         ("SOLVER: 3", "SOLVER is a section of keys"),
+        ("_BASE_: gone.yaml", "gone.yaml cannot be read: No such file"),
         ("SOLVER: {BASE_LR: fast}", "SOLVER.BASE_LR takes a value of the type float, and this is one of the type str"),
     ],
 )
@@ -295,6 +296,19 @@ def test_a_device_that_there_is_not():
 @pytest.mark.parametrize("overrides", [["SOLVER.MAX_ITER", "many"], ["SOLVER.MAX_ITER"], ["SOLVER", "3"]])
 def test_a_bad_value_on_the_command_line_is_an_error(overrides):
     with pytest.raises(UserError, match="command line"):
+        load_config(BASE, overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["SOLVER.MAX_ITER", "3", "--num-gpus", "2"], "--num-gpus stands behind"),
+        (["SOLVER.MAX_ITER", "3", "--resume"], "--resume stands behind"),
+        (["SOLVER.MAX_ITER", "3", "SEED"], "SEED has no value"),
+    ],
+)
+def test_words_that_are_no_pairs(overrides, words):
+    with pytest.raises(UserError, match=words):
         load_config(BASE, overrides)
 
 

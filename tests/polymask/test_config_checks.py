@@ -1,5 +1,7 @@
 import logging
+from pathlib import Path
 
+import detectron2
 import pytest
 
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
@@ -11,6 +13,7 @@ from polymask.config_checks import (
     check_training_keys,
     check_validation_data,
 )
+from polymask.modeling.build import build_model
 
 MINI = "configs/mini_scratch.yaml"
 COSINE = ("SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR")
@@ -49,6 +52,12 @@ def test_nothing_is_wrong_with_the_recipes(config):
         (["SOLVER.WEIGHT_DECAY", "-1"], "WEIGHT_DECAY is -1"),
         (["SOLVER.WARMUP_FACTOR", "-3.0"], "WARMUP_FACTOR is -3"),
         (["SOLVER.GAMMA", "0.0"], "GAMMA is 0"),
+        (["SOLVER.WEIGHT_DECAY_BIAS", "-0.1"], "WEIGHT_DECAY_BIAS is -0.1"),
+        (["SOLVER.BIAS_LR_FACTOR", "-1"], "BIAS_LR_FACTOR is -1"),
+        (["SOLVER.ADAM_BETAS", "('a', 'b')"], "ADAM_BETAS is"),
+        ([*STEPS, "SOLVER.STEPS", "('a',)"], "increasing"),
+        ([*STEPS, "SOLVER.STEPS", "(1.5,)"], "increasing"),
+        (["MODEL.RPN.BATCH_SIZE_PER_IMAGE", "0"], "BATCH_SIZE_PER_IMAGE is 0"),
         (["SOLVER.WARMUP_METHOD", "slow"], "linear or constant"),
         (["SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "full_model"], "value or norm"),
         (["SOLVER.CLIP_GRADIENTS.CLIP_VALUE", "0.0"], "nothing is left of a gradient"),
@@ -61,7 +70,7 @@ def test_nothing_is_wrong_with_the_recipes(config):
         ([*STEPS, "SOLVER.STEPS", "(800, 700)"], "increasing"),
         ([*STEPS, "SOLVER.STEP_SHARES", "(0.5, 1.5)"], "increasing"),
         (["TEST.EARLY_STOPPING_PATIENCE", "-1"], "EARLY_STOPPING_PATIENCE is -1"),
-        (["TEST.EARLY_STOPPING_PATIENCE", "3", "TEST.EVAL_EPOCHS", "-2.0"], "EVAL_PERIOD is -"),
+        (["TEST.EARLY_STOPPING_PATIENCE", "3", "TEST.EVAL_EPOCHS", "-2.0"], "EVAL_EPOCHS is -2"),
         (["TEST.EARLY_STOPPING_PATIENCE", "3", "TEST.EVAL_PERIOD", "0"], "nothing is evaluated"),
         (["TEST.EARLY_STOPPING_PATIENCE", "3", "DATASETS.VAL", "()"], "nothing is evaluated"),
         (["INPUT.COPY_PASTE.PROBABILITY", "0.5", "INPUT.MASK_FORMAT", "polygon"], "COPY_PASTE.*polygon"),
@@ -94,6 +103,30 @@ def test_what_polymask_leaves_out_is_refused(key):
         check_supported(load_config(MINI, [key, value]))
 
 
+def test_models_of_detectron2_s_zoo_and_of_grey_photos():
+    zoo = Path(detectron2.__file__).parent / "model_zoo/configs/COCO-InstanceSegmentation"
+    for kind in ("C4", "DC5", "FPN"):
+        check_supported(load_config(zoo / f"mask_rcnn_R_50_{kind}_1x.yaml", []))
+    grey = ["INPUT.FORMAT", "L", "MODEL.PIXEL_MEAN", "[110.0]", "MODEL.PIXEL_STD", "[58.0]"]
+    check_supported(load_config(MINI, grey))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["MODEL.RPN.IN_FEATURES", "['p9']"],
+        ["MODEL.ANCHOR_GENERATOR.SIZES", "[[8], [16]]"],
+        ["MODEL.RPN.IOU_THRESHOLDS", "[0.7, 0.3]"],
+        ["MODEL.ROI_BOX_CASCADE_HEAD.IOUS", "(0.5,)"],
+        ["MODEL.BACKBONE.NAME", "build_resnet_backbone"],
+    ],
+)
+def test_keys_that_make_no_model(overrides):
+    cfg = load_config(MINI, ["MODEL.ROI_HEADS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu", *overrides])
+    with pytest.raises(UserError, match="the keys of MODEL make no model: .* of Detectron2 stops at '.+'"):
+        build_model(cfg)
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -101,7 +134,14 @@ def test_what_polymask_leaves_out_is_refused(key):
         (["MODEL.ROI_HEADS.NAME", "Standard"], "StandardROIHeads"),
         (["MODEL.RESNETS.NORM", "XX"], "FrozenBN"),
         (["MODEL.RESNETS.DEPTH", "50"], "DEPTH is 50, and MODEL.BACKBONE.NAME is build_resnet18_fpn_backbone"),
-        (["INPUT.FORMAT", "XYZ"], "RGB or BGR"),
+        (["MODEL.META_ARCHITECTURE", "RetinaNet"], "Use GeneralizedRCNN"),
+        (["MODEL.ROI_BOX_HEAD.POOLER_TYPE", "Max"], "ROIAlignV2"),
+        (["MODEL.PIXEL_MEAN", "[110.0]"], "INPUT.FORMAT RGB has 3 channels"),
+        (["MODEL.PIXEL_STD", "[0.0, 0.0, 0.0]"], "above 0"),
+        (["INPUT.MIN_SIZE_TEST", "-3"], "MIN_SIZE_TEST is -3"),
+        (["TEST.DETECTIONS_PER_IMAGE", "0"], "DETECTIONS_PER_IMAGE is 0"),
+        (["DATALOADER.NUM_WORKERS", "-1"], "NUM_WORKERS is -1"),
+        (["INPUT.FORMAT", "XYZ"], "RGB, BGR or L"),
     ],
 )
 def test_models_that_there_are_not(overrides, words):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
 from dataset_tools.files import leftovers, to_the_disk
+from polymask.engine.checkpoint import STATE_FILE
 from polymask.engine.hooks.history import HISTORY_NAME
 
 FINAL_NAME = "model_final"
 # With its optimizer a checkpoint of the full model weighs 250 MB: an older one is deleted when a newer one is whole.
 CHECKPOINTS_TO_KEEP = 2
-STATE_FILE = re.compile(r"model_\d{7,}\.pth")
 
 
 class Checkpoints(HookBase):

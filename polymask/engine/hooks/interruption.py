@@ -39,7 +39,7 @@ class Interruption(HookBase):
             self._checkpoints.save()
             comm.synchronize()  # torchrun ends all processes with the first
             log.warning(
-                "Interrupted after iteration %d. Its state is saved: go on with --config-file %s/config.yaml --resume.",
+                "Interrupted after iteration %d. Its state is saved in %s: go on with the same command and --resume.",
                 self.trainer.iter,
                 self.trainer.cfg.OUTPUT_DIR,
             )

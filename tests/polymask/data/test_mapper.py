@@ -157,7 +157,7 @@ def test_validation_photos_are_those_of_an_evaluation(make_photo, configuration)
     ("key", "value"),
     [("RANDOM_FLIP", "both"), ("COLOR_JITTER", "1.0"), ("COLOR_JITTER", "-0.1"), ("SCALE_JITTER.RANGE", "(2.0, 0.1)"),
      ("SCALE_JITTER.RANGE", "(0.5,)"), ("SCALE_JITTER.RANGE", "('a', 'b')"), ("MIN_SIZE_TRAIN", "()"),
-     ("MIN_SIZE_TRAIN", "(-1,)"), ("MIN_SIZE_TRAIN_SAMPLING", "any"),
+     ("MIN_SIZE_TRAIN", "(-1,)"), ("MIN_SIZE_TRAIN", "('a',)"), ("MIN_SIZE_TRAIN_SAMPLING", "any"),
      ("SCALE_JITTER.RANGE", "(0.0, 1.0)"), ("SCALE_JITTER.SIZE", "0"), ("COPY_PASTE.PROBABILITY", "1.5")],
 )  # fmt: skip
 def test_values_that_no_augmentation_can_have(configuration, key, value):

@@ -234,19 +234,40 @@ def test_a_broken_last_state_names_another(tmp_path):
     checkpointer.save("model_0000001")
     checkpointer.save("model_0000002")
     (tmp_path / "model_0000002.pth").write_bytes(b"PK half")
-    with pytest.raises(UserError, match="model_0000002.pth: this is no checkpoint.*write model_0000001.pth into"):
+    with pytest.raises(UserError, match="model_0000002.pth: this is no checkpoint.*Write model_0000001.pth into"):
         checkpointer.resume_or_load("", resume=True)
 
 
-@pytest.mark.parametrize("last", ["model_0000001.pth", ""])
-def test_a_broken_last_state_that_is_the_only_one(tmp_path, last):
+def test_a_broken_last_state_that_is_the_only_one(tmp_path):
     checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
     checkpointer.save("model_0000001")
-    (tmp_path / (last or "model_0000001.pth")).write_bytes(b"PK half")
-    (tmp_path / "last_checkpoint").write_text(last)
-    remedy = "begin anew in another OUTPUT_DIR" if last else "write model_0000001.pth into"
-    with pytest.raises(UserError, match=remedy):
+    (tmp_path / "model_0000001.pth").write_bytes(b"PK half")
+    with pytest.raises(UserError, match="model_0000001.pth: this is no checkpoint.*begin anew in another OUTPUT_DIR"):
         checkpointer.resume_or_load("", resume=True)
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\0\0", b"\xff\xfe", b"output/run/model_0000001.pth", b"model_final.pth"]
+)
+def test_the_name_of_the_last_state_is_lost(tmp_path, content):
+    """A training that began anew in its place would replace the states that are there."""
+    checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
+    checkpointer.save("model_0000001")
+    if content is None:
+        (tmp_path / "last_checkpoint").unlink()
+    else:
+        (tmp_path / "last_checkpoint").write_bytes(content)
+    with pytest.raises(UserError, match="last_checkpoint: .*Write model_0000001.pth into"):
+        checkpointer.resume_or_load("", resume=True)
+
+
+def test_weights_alone_are_no_state(tmp_path):
+    checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"], trainer=State())
+    checkpointer.save("model_0000001")
+    checkpointer.save_weights("model_0000001")
+    with pytest.raises(UserError, match="holds weights alone"):
+        checkpointer.resume_or_load("", resume=True)
+    checkpointer.resume_or_load(str(tmp_path / "model_0000001.pth"), resume=False)
 
 
 def test_no_state_of_another_model_is_recommended(tmp_path):
