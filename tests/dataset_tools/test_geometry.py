@@ -64,6 +64,12 @@ coordinates = st.floats(-30, 120, allow_nan=False).map(lambda value: round(value
 points = st.tuples(coordinates, coordinates)
 
 
+def labelmes_mask(points, kind, margin=400):
+    """labelme's own mask, drawn in the middle of a larger canvas: see test_polygon_agrees_with_labelme."""
+    canvas = (SIZE[1] + 2 * margin, SIZE[0] + 2 * margin)
+    return shape_to_mask(canvas, (np.array(points) + margin).tolist(), kind)[margin:-margin, margin:-margin]
+
+
 @st.composite
 def simple_polygons(draw):
     """Polygons that do not cross themselves: vertices around a centre, at rising angles."""
@@ -89,9 +95,7 @@ def test_polygon_agrees_with_labelme(polygon):
     Of a vertex left of the photo or above it they may differ by more: Pillow cuts coordinates to whole numbers towards
     zero, -1.9 to -1 but 1.9 to 1. So labelme gets a canvas on which no coordinate is negative.
     """
-    margin = 150
-    canvas = (SIZE[1] + 2 * margin, SIZE[0] + 2 * margin)
-    expected = shape_to_mask(canvas, (polygon + margin).tolist(), "polygon")[margin:-margin, margin:-margin]
+    expected = labelmes_mask(polygon, "polygon")
     mask = pixels(geometry.clip(polygon, SIZE))
     distance = from_the_pixel(lambda points: distance_to_outline(points, polygon))
     assert_same_but_for_the_edge(mask, expected, distance, 0.5)
@@ -118,9 +122,9 @@ def test_circle_covers_the_pixels_nearer_to_its_centre_than_its_edge(centre, rad
     distance = np.linalg.norm(centres() - np.array(centre), axis=-1)
     mask = pixels(geometry.clip(outline, SIZE))
     assert_same_but_for_the_edge(mask, distance < radius, np.abs(distance - radius), 0.5)
-    labelmes = shape_to_mask(SIZE[::-1], [list(centre), list(edge)], "circle")
+    labelmes = labelmes_mask([centre, edge], "circle")
     distance = from_the_pixel(lambda points: np.abs(np.linalg.norm(points - np.array(centre), axis=-1) - radius))
-    assert_same_but_for_the_edge(mask, labelmes, distance, 1.0)
+    assert_same_but_for_the_edge(mask, labelmes, distance, 0.5 + geometry.CIRCLE_TOLERANCE)
 
 
 @given(st.floats(0.01, 5e5))
