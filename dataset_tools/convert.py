@@ -134,13 +134,13 @@ def make_dataset(source: Source, options: DatasetOptions) -> Converted:
         _check_photos_are_kept(survey.entries, source.photo_root, options.output)
         findings += doubts.photos_named_twice(source.photo_root, survey.entries)
         usable, skipped = _without_errors(survey.entries, findings, options, source.root)
-        splits = _assign_splits(usable, options, source.root)
-        if not doubts.labels_of(splits["train"]):
-            findings.append(Finding(Rule.NO_INSTANCES, message="train"))
+        labels = list(doubts.labels_of(usable))
+        if not labels:
+            findings.append(Finding(Rule.NO_INSTANCES))
             remedy = "Annotate at least one object, or see above what was left out"
-            reason = "no instance is left in train; nothing was written"
-            raise BadData(reason, findings, file=source.root, remedy=remedy)
-        classes = options.labels.classes_of(source.classes) or list(doubts.labels_of(usable))
+            raise BadData("no instance is left; nothing was written", findings, file=source.root, remedy=remedy)
+        splits = _assign_splits(usable, options, source.root)
+        classes = options.labels.classes_of(source.classes) or labels
         findings += doubts.about_classes(usable, survey.labels, options.labels)
         findings += doubts.about_splits(splits, classes)
         dataset = Dataset(_name(options), classes, splits, options.images, options.skip_bad, _made_by(options))

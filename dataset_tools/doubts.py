@@ -86,10 +86,8 @@ def about_classes(
 
 
 def about_splits(splits: Splits, classes: Sequence[str]) -> Iterator[Finding]:
-    """Splits without photos, classes that a split lacks, and a train split that lacks them all."""
+    """Splits without photos, and classes that a split lacks."""
     everywhere = {label for entries in splits.values() for label in labels_of(entries)}
-    if everywhere and splits["train"] and not labels_of(splits["train"]):
-        yield Finding(Rule.NO_INSTANCES, message="train")
     for split, entries in splits.items():
         if not entries:
             yield Finding(Rule.EMPTY_SPLIT, message=split)
