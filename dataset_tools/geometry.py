@@ -313,12 +313,15 @@ def _areas(encoded: list[dict]) -> list[int]:
 
 
 def nesting(encoded: Sequence[dict]) -> list[int]:
-    """How many masks lie around each of them, each wholly inside the next and smaller, where these are the most."""
+    """How many masks lie around each of them, each wholly inside the next and smaller, where these are the most.
+
+    None around one without a pixel.
+    """
     areas, boxes = measure(list(encoded))
     areas, corners = np.array(areas), np.array(boxes)
     corners[:, 2:] += corners[:, :2]
     depths = [0] * len(encoded)
-    for one in np.argsort(-areas, kind="stable"):  # those around it come first
+    for one in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]:  # those around it come first
         # A mask can be in one only whose box holds its own: most pairs need not be drawn.
         for other in np.flatnonzero((areas > areas[one]) & _holds(corners, corners[one])):
             if coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True)) == areas[one]:

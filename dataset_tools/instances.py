@@ -144,14 +144,15 @@ def _objects(file: str, drawn: Sequence[_Drawn], options: ShapeOptions, findings
 def _distinct_parts(
     file: str, parts: Sequence[_Drawn], options: ShapeOptions, findings: list[Finding]
 ) -> Sequence[_Drawn]:
-    """The parts of an instance that cover a pixel, each once if so wished; a finding for each of the others."""
+    """The parts of an instance, each once if so wished; a finding for each that is there again.
+
+    A part that covers no pixel repeats none and stays: what was clipped into such pieces is one shape at first, and
+    several when it is read again.
+    """
     areas, _ = geometry.measure([part.encoded for part in parts])
-    if not any(areas):
-        return parts  # they will have one finding together
-    findings += [_without_pixels(file, [part]) for part, area in zip(parts, areas) if not area]
     seen = [part for part, area in zip(parts, areas) if area]
-    first = _are_first(file, seen, options, findings)
-    return list(compress(seen, first)) if options.drop_duplicates else seen
+    repeated = {id(part) for part, first in zip(seen, _are_first(file, seen, options, findings)) if not first}
+    return [part for part in parts if id(part) not in repeated] if options.drop_duplicates else parts
 
 
 def _joined(file: str, group: list[_Drawn], options: ShapeOptions, findings: list[Finding]) -> _Object:

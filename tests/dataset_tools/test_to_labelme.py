@@ -359,11 +359,17 @@ def content_of(dataset: Path) -> dict:
     return content
 
 
+# A self-crossing outline of which the photo holds two pieces, one of them without a pixel.
+CLIPPED_IN_TWO = {
+    "label": "car", "points": [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [3.0, 0.0], [-1.0, 2.0]], "group_id": None,
+    "shape_type": "polygon", "flags": {}, "mask": None,
+}  # fmt: skip
 PHOTOS = {"train/a": "a.jpg", "train/sub/a": "a.jpg", "train/sub/odd": "../b.png", "val/c": "c.jpg", "test/d": "d.jpg"}
 
 
 @given(shapes=st.lists(st.lists(labelme_shapes(), max_size=6), min_size=len(PHOTOS), max_size=len(PHOTOS)))
 @example(shapes=[[] for _ in PHOTOS])
+@example(shapes=[*([] for _ in range(4)), [CLIPPED_IN_TWO]])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_there_and_back(shapes, folder, square, tmp_path):
     back, again = tmp_path / "back", tmp_path / "again"
