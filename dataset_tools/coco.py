@@ -126,6 +126,7 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
             mask is no mask of the photo or of another format than the card says.
     """
     path = folder / card.splits[split].annotations
+
     def fail(reason: str, place: str | None = None, remedy: str = "Convert the photos again") -> NoReturn:
         raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA)
 

@@ -95,9 +95,8 @@ class LabelmeFolder:
         photos: dict[str, Photo | None] = {}
         for key in keys:
             try:
-                is_negative = images.is_photo_name(key)
-                self._refuse(key, self._splits.of_photo(key) if is_negative else self._splits.of(key))
-                if not is_negative:
+                self._refuse(key)
+                if not images.is_photo_name(key):
                     record = self._decode(key)
                     photos[key], found = self._finder.find(key, record)
                     read[key], shapes[key] = (None, found), record.shapes
@@ -108,24 +107,26 @@ class LabelmeFolder:
         for sheet, (built, further) in zip(sheets, made):
             key, found = sheet.file, read[sheet.file][1]
             labels = frozenset([shape.label for shape in shapes[key]])
-            item = AnnotatedPhoto(key, photos[key], sheet.frame, built, self._splits.of(key), labels)
+            item = AnnotatedPhoto(key, photos[key], sheet.frame, built, self._split(key), labels)
             if not shapes[key]:
                 further = [*further, Finding(Rule.NO_SHAPES, key)]
             read[key] = item, found + further
         return [read[key] if key in read else self._read_negative(key, max_size) for key in keys]
 
-    def _refuse(self, key: str, split: str | None) -> None:
+    def _split(self, key: str) -> str | None:
+        return self._splits.of_photo(key) if images.is_photo_name(key) else self._splits.of(key)
+
+    def _refuse(self, key: str) -> None:
         if not is_text(key):
             raise _Unreadable(Finding(Rule.BAD_FILE_NAME, key))
-        if self._splits and split is None:
+        if self._splits and self._split(key) is None:
             raise _Unreadable(Finding(Rule.OUTSIDE_SPLITS, key))
 
     def _read_negative(self, photo: str, max_size: int | None) -> Read:
         size, problem = size_of(self.photo_root, photo)
         if problem:
             return None, [problem]
-        split = self._splits.of_photo(photo)
-        item = AnnotatedPhoto(photo, Photo(photo, size), images.fitted(size, max_size), [], split)
+        item = AnnotatedPhoto(photo, Photo(photo, size), images.fitted(size, max_size), [], self._split(photo))
         return item, [Finding(Rule.TAKEN_AS_NEGATIVE, photo)]
 
     def embedded(self, file: str) -> images.Standalone:

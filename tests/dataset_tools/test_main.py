@@ -110,10 +110,10 @@ def test_a_conversion_that_is_terminated_leaves_nothing(folder, square):
     for index in range(30):  # enough for two processes
         folder.pair(str(index), [square()], seed=index)
     code = (
-        "import sys, time\n"
+        "import os, sys, time\n"
         "from dataset_tools import write\n"
         "from dataset_tools.__main__ import main\n"
-        "write._write_photos = lambda state, copies: print('writing', flush=True) or time.sleep(1)\n"
+        "write._write_photos = lambda state, copies: os.write(1, b'writing\\n') and time.sleep(1)\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     command = ["convert", str(folder.root), "--output", str(folder.dataset), "--images", "copy", "--jobs", "2"]
