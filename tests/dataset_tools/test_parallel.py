@@ -65,7 +65,7 @@ def test_no_process_outlives_the_first():
     code = (
         "import os, time\n"
         "from dataset_tools.parallel import in_order\n"
-        "work = lambda state, numbers: print(os.getpid(), flush=True) or time.sleep(600)\n"
+        "work = lambda state, numbers: os.write(1, b'%d\\n' % os.getpid()) and time.sleep(600)\n"
         "list(in_order(work, None, range(100), 2, '', ''))\n"
     )
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
