@@ -10,16 +10,19 @@ from detectron2.config import CfgNode
 
 import polymask.modeling.backbone  # noqa: F401  (registers it)
 from dataset_tools.errors import UserError
+from polymask.modeling.roi_align import use_row_poolers
 
 
 def build_model(cfg: CfgNode) -> torch.nn.Module:
     """Detectron2's model of a resolved configuration, on ``MODEL.DEVICE``.
 
+    On a CPU its ROIAlign is replaced by a faster one (see ``polymask.modeling.roi_align``).
+
     Raises:
         UserError: the keys of MODEL do not go together. Detectron2 says so by an assertion, mostly without a word.
     """
     try:
-        return modeling.build_model(cfg)
+        return use_row_poolers(modeling.build_model(cfg))
     except (AssertionError, KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise UserError(
