@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import polymask.threads  # noqa: F401  isort: skip  (before anything that loads PyTorch)
+
 import argparse
 import logging
 import sys
@@ -47,7 +49,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch-size", type=int, default=1, metavar="N", help="photos at a time (default: %(default)s)"
     )
-    parser.add_argument("--half", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a CPU")
+    parser.add_argument("--half", action="store_true", help="half precision, where the GPU or the processor has it")
     parser.add_argument("--tile", type=int, metavar="PX", help="look at photos in overlapping tiles of PX x PX pixels")
     parser.add_argument("--overlap", type=float, metavar="SHARE", help="of neighbouring tiles (default: 0.2)")
     parser.add_argument(

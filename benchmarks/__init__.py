@@ -1,0 +1,1 @@
+import polymask.threads  # noqa: F401  isort: skip  (before anything that loads PyTorch)

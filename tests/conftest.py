@@ -1,0 +1,3 @@
+"""What all tests share."""
+
+import polymask.threads  # noqa: F401  isort: skip  (before anything that loads PyTorch)

@@ -1,0 +1,43 @@
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+
+def settings_after_import(**given):
+    code = f"import polymask.threads, os; print([os.environ.get(name) for name in {SETTINGS}])"
+    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS} | given
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
+    return ast.literal_eval(done.stdout)
+
+
+def test_threads_wait_passively():
+    assert settings_after_import() == ["PASSIVE", None, None]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_the_user_has_set_stays(name):
+    assert settings_after_import(**{name: "1"}) == ["1" if other == name else None for other in SETTINGS]
+
+
+def test_it_loads_nothing():
+    """Not even numpy: the setting is read when a library with OpenMP is loaded."""
+    code = "import sys; before = set(sys.modules); import polymask.threads; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ast.literal_eval(done.stdout) == ["polymask", "polymask.threads"]
+
+
+@pytest.mark.parametrize(
+    "file", ["train_net.py", "demo.py", "polymask/__main__.py", "benchmarks/__init__.py", "tests/conftest.py"]
+)
+def test_every_entry_point_begins_with_it(file):
+    statements = ast.parse((ROOT / file).read_text()).body
+    imports = [node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+    first = next(node for node in imports if getattr(node, "module", "") != "__future__")
+    assert [alias.name for alias in first.names] == ["polymask.threads"]
