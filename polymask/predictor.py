@@ -22,6 +22,7 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.config import load_config, resolve_device
 from polymask.detections import Detection, place
 from polymask.engine.checkpoint import load_trained_model
+from polymask.modeling.precision import autocast, compute_type
 
 # Detectron2 pastes each mask into one of the photo's size: so many of them at a time that they stay below this.
 BYTES_OF_MASKS = 2**28
@@ -33,7 +34,8 @@ class Predictor(DefaultPredictor):
     Args:
         cfg: a run's configuration, with ``DATASETS.CLASSES``, a resolved ``MODEL.DEVICE`` and the checkpoint in
             ``MODEL.WEIGHTS``.
-        half: compute with half the bits where PyTorch's autocast thinks it safe: float16 on a GPU, bfloat16 on a CPU.
+        half: compute in half precision where the hardware has it (see ``polymask.modeling.precision``) and PyTorch's
+            autocast holds it safe.
 
     Raises:
         UserError: the configuration or the checkpoint is not of a finished training.
@@ -46,7 +48,7 @@ class Predictor(DefaultPredictor):
                 "DATASETS.CLASSES is empty", remedy="Use the config.yaml that the training wrote into its OUTPUT_DIR"
             )
         self.cfg = cfg.clone()
-        self.half = half
+        self.compute_type = compute_type(cfg.MODEL.DEVICE, half, asked_by="--half")
         self.classes = tuple(cfg.DATASETS.CLASSES)
         self.model = load_trained_model(self.cfg)
         self.aug = _ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
@@ -103,8 +105,7 @@ class Predictor(DefaultPredictor):
         yield from groups.values()
 
     def _precision(self) -> torch.autocast:
-        device = self.model.device.type
-        return torch.autocast(device, torch.float16 if device == "cuda" else torch.bfloat16, enabled=self.half)
+        return autocast(self.model.device.type, self.compute_type)
 
 
 class _ResizeShortestEdge(T.ResizeShortestEdge):

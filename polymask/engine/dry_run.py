@@ -41,6 +41,7 @@ from polymask.engine.training_plan import (
     plan_table,
     rate_table,
 )
+from polymask.modeling.precision import NAMES
 from polymask.pictures import arrange, draw_training_item, metadata_of
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ class Rehearsal(Trainer):
         weights = {"model": self.evaluated_model.state_dict()}
         state = {name: part.state_dict() for name, part in self.checkpointer.checkpointables.items()}
         return Costs(
+            NAMES[self.compute_type],
             statistics.median(measured),
             len(measured),
             evaluation,

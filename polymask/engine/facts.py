@@ -29,6 +29,7 @@ class RunFacts(msgspec.Struct, frozen=True):
         versions: of what it last ran with, by name; polymask's is git's commit, with a ``+`` where files differ from
             it, and is missing where there is no git.
         device: that it last ran on, in words.
+        precision: in which it was trained last: float32, float16 or bfloat16; empty where that is not known.
         processes: as many trained together.
         iterations: that the training has come to.
         training_seconds: of the iterations and the evaluations among them, all times added up. What a training did
@@ -41,6 +42,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     command_lines: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     device: str = ""
+    precision: str = ""
     processes: int = 1
     iterations: int = 0
     training_seconds: float = 0.0

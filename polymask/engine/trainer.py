@@ -36,6 +36,7 @@ from polymask.engine.setup import CONFIG_NAME, write_config
 from polymask.engine.update import UpdateTrainer
 from polymask.evaluation.coco import Metrics, evaluate
 from polymask.modeling.build import build_model
+from polymask.modeling.precision import NAMES, compute_type
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,8 @@ LOG_PERIOD = 20
 class Trainer(DefaultTrainer):
     """Detectron2's ``DefaultTrainer`` for a resolved configuration (see ``polymask.config``).
 
-    Its differences: a training that is interrupted at any moment and resumed ends as if it had not been; autocast works
-    on the CPU too (``SOLVER.AMP.ENABLED``); gradients can be accumulated; a hook can end the training early, by
+    Its differences: a training that is interrupted at any moment and resumed ends as if it had not been; half
+    precision works on the CPU too, where the hardware has it (``SOLVER.AMP.ENABLED``); gradients can be accumulated; a hook can end the training early, by
     lowering ``max_iter``; VAL is evaluated during the training and TEST once at its end.
     """
 
@@ -57,12 +58,13 @@ class Trainer(DefaultTrainer):
         TrainerBase.__init__(self)
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
+        self.compute_type = compute_type(cfg.MODEL.DEVICE, cfg.SOLVER.AMP.ENABLED, asked_by="SOLVER.AMP.ENABLED True")
         self._trainer = UpdateTrainer(
             wrap(model),
             None,
             optimizer,
             device=cfg.MODEL.DEVICE,
-            autocast=cfg.SOLVER.AMP.ENABLED,
+            compute_type=self.compute_type,
             parts=cfg.SOLVER.ACCUMULATION_STEPS,
             seed=cfg.SEED,
         )
@@ -155,7 +157,13 @@ class Trainer(DefaultTrainer):
             built += [
                 LossCurve(cfg.OUTPUT_DIR),
                 ProgressBar(cfg.SOLVER.IMS_PER_BATCH),
-                RunFacts(cfg.OUTPUT_DIR, cfg.MODEL.DEVICE, cfg.SOLVER.CHECKPOINT_PERIOD, evaluated),
+                RunFacts(
+                    cfg.OUTPUT_DIR,
+                    device=cfg.MODEL.DEVICE,
+                    precision=NAMES[self.compute_type],
+                    period=cfg.SOLVER.CHECKPOINT_PERIOD,
+                    evaluated=evaluated,
+                ),
             ]
         return [hook for hook in (*built, Interruption(checkpoints)) if hook]
 

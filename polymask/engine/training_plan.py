@@ -29,12 +29,14 @@ class Costs:
     """What the first moments of a training have shown, in seconds and bytes.
 
     Attributes:
+        precision: in which an iteration computes, such as "float32".
         iteration: the median of ``iterations`` of them.
         evaluation, losses: of one photo: its predictions, and its losses. 0 where there is no VAL and no TEST.
         memory_gib: the most so far, of the GPU or of this process.
         state, weights: of a checkpoint to resume from, and of one for use.
     """
 
+    precision: str
     iteration: float
     iterations: int
     evaluation: float
@@ -93,6 +95,7 @@ def plan_table(
         "an iteration": _batch(cfg, processes),
         "iterations": f"{solver.MAX_ITER}, which are {epochs:.1f} epochs of {photos['TRAIN']} photos",
         "optimizer": _optimizer(cfg),
+        "precision": costs.precision,
         "evaluation on VAL": _evaluation(cfg, photos["VAL"]),
         "evaluation on TEST": f"{photos['TEST']} photos, after the last iteration" if photos["TEST"] else "none",
         "checkpoints": f"every {solver.CHECKPOINT_PERIOD} iterations and after the last, {_mb(costs.state)} each; "
@@ -138,8 +141,6 @@ def _optimizer(cfg: CfgNode) -> str:
         words.append(f"momentum {solver.MOMENTUM:g}")
     if solver.CLIP_GRADIENTS.ENABLED:
         words.append(f"gradients clipped at {solver.CLIP_GRADIENTS.CLIP_TYPE} {solver.CLIP_GRADIENTS.CLIP_VALUE:g}")
-    if solver.AMP.ENABLED:
-        words.append("half precision where it is safe")
     if solver.EMA_DECAY:
         words.append(f"moving average of the weights, decay {solver.EMA_DECAY:g}")
     return ", ".join(words)

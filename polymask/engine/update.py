@@ -12,9 +12,7 @@ from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
 
 from polymask.data.seeding import seed_everything
-
-# float16 on a GPU, as in Detectron2's AMPTrainer; on a CPU bfloat16, which has float32's range and needs no scaling.
-AUTOCAST_TYPE = {"cuda": torch.float16, "cpu": torch.bfloat16}
+from polymask.modeling.precision import autocast
 
 
 class UpdateTrainer(SimpleTrainer):
@@ -25,7 +23,8 @@ class UpdateTrainer(SimpleTrainer):
         data_loader: yields this process's photos of each update.
         optimizer: of the model.
         device: "cpu" or "cuda...".
-        autocast: whether the forward pass runs in half precision where PyTorch holds that safe.
+        compute_type: the type of the forward pass, where PyTorch's autocast holds it safe; see
+            ``polymask.modeling.precision``.
         parts: an update's photos are processed in so many parts, one after the other. The gradient is the mean of
             theirs, weighted by photos, as it is between processes: of a loss that Detectron2 averages over the regions
             of all photos at hand (those of boxes and masks), a photo with many regions counts less than in one part.
@@ -40,14 +39,15 @@ class UpdateTrainer(SimpleTrainer):
         optimizer: torch.optim.Optimizer,
         *,
         device: str,
-        autocast: bool,
+        compute_type: torch.dtype,
         parts: int,
         seed: int,
     ):
         super().__init__(model, data_loader, optimizer)
         self.device_type = torch.device(device).type
-        self.autocast = autocast
-        self.scaler = torch.amp.GradScaler(self.device_type, enabled=autocast and self.device_type == "cuda")
+        self.compute_type = compute_type
+        # float16 alone lacks float32's range: small gradients would become 0.
+        self.scaler = torch.amp.GradScaler(self.device_type, enabled=compute_type == torch.float16)
         self.parts = parts
         self.seed = seed
         self.batch: list[dict] = []  # the photos of the current iteration
@@ -87,7 +87,7 @@ class UpdateTrainer(SimpleTrainer):
         parts = list(_split(self.batch, self.parts))
         for number, part in enumerate(parts, start=1):
             with self._gradients_stay_here() if number < len(parts) else contextlib.nullcontext():
-                with torch.autocast(self.device_type, AUTOCAST_TYPE[self.device_type], enabled=self.autocast):
+                with autocast(self.device_type, self.compute_type):
                     losses = self.model(part)
                 losses = {name: loss * (len(part) / len(self.batch)) for name, loss in losses.items()}
                 self.scaler.scale(sum(losses.values())).backward()

@@ -147,6 +147,7 @@ def _facts(run: RunRecord) -> list[tuple[str, str | Markup]]:
         lines = [*facts.command_lines, *([facts.evaluation_command_line] if facts.evaluation_command_line else [])]
         rows += [("Command line", Markup("<code>{}</code>").format(line)) for line in lines]
         rows.append(("Device", facts.device + (f", {facts.processes} processes" if facts.processes > 1 else "")))
+        rows += [("Precision", facts.precision)] if facts.precision else []
         rows.append(("Versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())))
         if facts.iterations:
             rows.append(("Training", f"{facts.iterations} iterations in {duration(facts.training_seconds)}"))

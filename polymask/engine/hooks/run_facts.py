@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from polymask.engine.facts import RunFacts as Facts
 from polymask.engine.facts import command_line, device_in_words, read_facts, versions, write_facts
 from polymask.engine.hooks.progress_bar import peak_memory_gib
 
+log = logging.getLogger(__name__)
+
 
 class RunFacts(HookBase):
     """Keeps ``OUTPUT_DIR/run.json``: written at each checkpoint and at the end; a training that is resumed adds up.
@@ -22,13 +25,15 @@ class RunFacts(HookBase):
     Args:
         folder: the run's OUTPUT_DIR.
         device: ``MODEL.DEVICE``.
+        precision: in which the training computes, such as "float32".
         period: in updates, of the checkpoints.
         evaluated: whether an evaluation follows the training.
     """
 
-    def __init__(self, folder: Path | str, device: str, period: int, evaluated: bool):
+    def __init__(self, folder: Path | str, *, device: str, precision: str, period: int, evaluated: bool):
         self._folder = Path(folder)
         self._device = device
+        self._precision = precision
         self._period = period
         self._evaluated = evaluated
         self._start: Facts | None = None
@@ -38,11 +43,19 @@ class RunFacts(HookBase):
     def before_train(self) -> None:
         resumed = self.trainer.start_iter > 0
         earlier = (read_facts(self._folder) if resumed else None) or Facts()
+        if earlier.precision and earlier.precision != self._precision:
+            log.warning(
+                "This training ran in %s so far and goes on in %s: it will not end exactly as it would have without "
+                "the interruption.",
+                earlier.precision,
+                self._precision,
+            )
         self._start = msgspec.structs.replace(
             earlier,
             command_lines=(*earlier.command_lines, command_line()),
             versions=versions(),
             device=device_in_words(self._device),
+            precision=self._precision,
             processes=comm.get_world_size(),
             evaluation_seconds=None,
             evaluation_command_line=None,

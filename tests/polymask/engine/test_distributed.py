@@ -59,7 +59,7 @@ class Drawing(torch.nn.Module):
 def drawn_in_an_iteration():
     model = Drawing()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    trainer = UpdateTrainer(model, [[{}]], optimizer, device="cpu", autocast=False, parts=1, seed=5)
+    trainer = UpdateTrainer(model, [[{}]], optimizer, device="cpu", compute_type=torch.float32, parts=1, seed=5)
     with EventStorage() as trainer.storage:
         trainer.run_step()
     return model.drawn

@@ -19,7 +19,7 @@ from polymask.engine.facts import (
 
 
 def test_facts_are_read_as_they_were_written(tmp_path):
-    facts = RunFacts(("python train_net.py",), {"torch": "2"}, "CPU", 2, 10, 1.5, None, 0.25)
+    facts = RunFacts(("python train_net.py",), {"torch": "2"}, "CPU", "float32", 2, 10, 1.5, None, 0.25)
     write_facts(tmp_path, facts)
     assert read_facts(tmp_path) == facts
     assert read_facts(tmp_path / "elsewhere") is None
@@ -51,7 +51,7 @@ def test_the_cpu_in_words(monkeypatch, threads, words):
 
 
 def test_an_evaluation_leaves_the_training_as_it_was():
-    trained = RunFacts(("python train_net.py",), {"torch": "2"}, "GPU", 1, 10, 100.0, 5.0, 3.0)
+    trained = RunFacts(("python train_net.py",), {"torch": "2"}, "GPU", "float16", 1, 10, 100.0, 5.0, 3.0)
     evaluated = facts_of_an_evaluation(trained, 7.0, "cpu")
     assert (evaluated.training_seconds, evaluated.device, evaluated.evaluation_seconds) == (100.0, "GPU", 7.0)
     assert evaluated.evaluation_command_line == command_line()

@@ -18,6 +18,7 @@ from polymask.engine.training_plan import (
 )
 
 COSTS = Costs(
+    precision="float32",
     iteration=0.5, iterations=5, evaluation=0.2, losses=0.1, memory_gib=1.25, state=3_000_000, weights=1_000_000
 )
 STEPS = ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.GAMMA", "0.1")

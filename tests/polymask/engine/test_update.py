@@ -24,7 +24,7 @@ class Regression(torch.nn.Module):
         return {"loss_square": (output.float() ** 2).mean(), "loss_shift": (output.float() - 1).abs().mean()}
 
 
-def trained(iterations=1, batch=6, parts=1, first=0, hooks=(), autocast=False):
+def trained(iterations=1, batch=6, parts=1, first=0, hooks=(), compute_type=torch.float32):
     """The model and its trainer after some iterations over the same stream of photos."""
     generator = torch.Generator().manual_seed(0)
     stream = [
@@ -32,7 +32,7 @@ def trained(iterations=1, batch=6, parts=1, first=0, hooks=(), autocast=False):
     ]
     model = Regression()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    trainer = UpdateTrainer(model, stream[first:], optimizer, device="cpu", autocast=autocast, parts=parts, seed=5)
+    trainer = UpdateTrainer(model, stream[first:], optimizer, device="cpu", compute_type=compute_type, parts=parts, seed=5)
     trainer.register_hooks(list(hooks))
     with EventStorage(first) as trainer.storage:
         for trainer.iter in range(first, first + iterations):
@@ -70,7 +70,7 @@ def test_losses_are_known_after_the_backward_pass_and_before_the_step():
     model = Regression()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     batch = [{"features": torch.randn(4, generator=generator)} for _ in range(2)]
-    trainer = UpdateTrainer(model, [batch], optimizer, device="cpu", autocast=False, parts=1, seed=0)
+    trainer = UpdateTrainer(model, [batch], optimizer, device="cpu", compute_type=torch.float32, parts=1, seed=0)
     trainer_of, model_of, look = [trainer], [model], Look()
     trainer.register_hooks([look])
     with EventStorage(), pytest.raises(KeyboardInterrupt):
@@ -80,6 +80,6 @@ def test_losses_are_known_after_the_backward_pass_and_before_the_step():
     assert torch.equal(model.line.weight, torch.full((1, 4), 0.5)), "no step was made"
 
 
-def test_autocast_on_a_cpu_is_bfloat16():
+def test_the_forward_pass_has_the_type_that_was_asked_for():
     assert trained()[0].types == [torch.float32]
-    assert trained(autocast=True)[0].types == [torch.bfloat16]
+    assert trained(compute_type=torch.bfloat16)[0].types == [torch.bfloat16]

@@ -125,7 +125,7 @@ def make_run(folder=Path("output/street"), train_instances=None, **fields):
         },
         "changes": (Change("SEED", "17", "-1"),),
         "config_yaml": "SEED: 17\n",
-        "facts": RunFacts(("python train_net.py",), {"torch": "2"}, "CPU", 1, 200, 61.0, 2.0, 1.5),
+        "facts": RunFacts(("python train_net.py",), {"torch": "2"}, "CPU", "float32", 1, 200, 61.0, 2.0, 1.5),
     }
     return RunRecord(**values | fields)
 

@@ -8,8 +8,8 @@ from polymask.engine.hooks.run_facts import RunFacts
 STEPS = [{"total_loss": 1.0}] * 6
 
 
-def hook(folder, period=2, evaluated=True):
-    return RunFacts(folder, "cpu", period, evaluated)
+def hook(folder, period=2, evaluated=True, precision="float32"):
+    return RunFacts(folder, device="cpu", precision=precision, period=period, evaluated=evaluated)
 
 
 def test_a_training_leaves_its_facts(scripted, tmp_path):
@@ -29,12 +29,18 @@ def test_a_resumed_training_adds_up(scripted, tmp_path):
 
 
 def test_a_killed_training_counts_up_to_its_checkpoint(scripted, tmp_path):
-    class Kill(RunFacts):
-        def after_train(self):
-            """A process that is killed has no time for it."""
-
-    scripted(STEPS, Kill(tmp_path, "cpu", 2, True), max_iter=5)
+    killed = hook(tmp_path)
+    killed.after_train = lambda: None  # a process that is killed has no time for it
+    scripted(STEPS, killed, max_iter=5)
     assert read_facts(tmp_path).iterations == 4
+
+
+def test_another_precision_after_a_resume_is_said(scripted, tmp_path, caplog):
+    scripted(STEPS, hook(tmp_path, precision="bfloat16"), max_iter=2)
+    scripted(STEPS, hook(tmp_path, precision="bfloat16"), start=2, max_iter=4)
+    assert not caplog.records and read_facts(tmp_path).precision == "bfloat16"
+    scripted(STEPS, hook(tmp_path, precision="float32"), start=4)
+    assert "bfloat16" in caplog.text and "float32" in caplog.text and read_facts(tmp_path).precision == "float32"
 
 
 def test_a_new_training_begins_anew(scripted, tmp_path):
