@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -95,10 +96,26 @@ def summarise(converted: Converted, folder: Path) -> str:
         "",
         *_table(card),
         "",
-        "Train on it:",
-        f"    {_python()} train_net.py --config-file configs/mask_rcnn_R_18_FPN.yaml DATASETS.ROOT {folder}",
+        *_trainings(folder),
     ]
     return visible("\n".join(lines))
+
+
+def _trainings(folder: Path) -> list[str]:
+    """The commands that train on a dataset folder, the one for this machine first."""
+    configurations = [("Without a GPU", "mini_scratch"), ("With a GPU", "mask_rcnn_R_18_FPN")]
+    if _has_gpu():
+        configurations.reverse()
+    lines = ["Train on it (add --dry-run before DATASETS.ROOT to see how long it takes here)."]
+    for title, name in configurations:
+        command = f"{_python()} train_net.py --config-file configs/{name}.yaml DATASETS.ROOT {folder}"
+        lines += [f"{title}:", f"    {command}"]
+    return lines
+
+
+def _has_gpu() -> bool:
+    """Whether NVIDIA's driver is here. PyTorch knows better, but takes seconds to load."""
+    return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
 def _python() -> str:

@@ -27,7 +27,8 @@ def test_convert_and_preview(folder, square, tmp_path):
     done = run("convert", folder.root, "--output", folder.dataset, "--classes", "car,bus", "--split", 0.5, 0.25, 0.25)
     assert (done.returncode, done.stderr) == (0, "")
     assert "10 images, 20 instances" in done.stdout
-    assert f"train_net.py --config-file configs/mask_rcnn_R_18_FPN.yaml DATASETS.ROOT {folder.dataset}" in done.stdout
+    for name in ("mini_scratch", "mask_rcnn_R_18_FPN"):
+        assert f"train_net.py --config-file configs/{name}.yaml DATASETS.ROOT {folder.dataset}" in done.stdout
     drawn = run("preview", folder.dataset, "--output", tmp_path / "out", "--max", 1)
     assert (drawn.returncode, drawn.stderr) == (0, "")
     assert (tmp_path / "out" / "preview.png").is_file()

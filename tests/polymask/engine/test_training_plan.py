@@ -112,6 +112,12 @@ def test_estimate_adds_up():
     assert "0 seconds of evaluation" in without and "evaluated in" not in without
 
 
+@pytest.mark.parametrize(("iterations", "device", "named"), [(14400, "cpu", False), (14402, "cpu", True), (14402, "cuda", False)])
+def test_a_long_training_without_a_gpu_is_told_of_the_mini_network(iterations, device, named):
+    cfg = resolved("SOLVER.MAX_ITER", str(iterations), "MODEL.DEVICE", device)
+    assert ("configs/mini_scratch.yaml" in estimate(cfg, splits(), COSTS, 1)) == named
+
+
 @pytest.mark.parametrize(
     ("iterations", "words"),
     [(238, "119 seconds"), (240, "2.0 minutes"), (2400, "20 minutes"), (14400, "2.0 hours"), (345600, "2.0 days")],
