@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dataset_tools import fonts
+from dataset_tools import fonts, rle
 from dataset_tools.geometry import Mask
-from dataset_tools.looking import mask_of
+from dataset_tools.looking import code_of
 from dataset_tools.records import Instance
+from dataset_tools.rle import Rle
 
 Colour = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels
@@ -64,10 +65,10 @@ def draw(
     """
     canvases = [np.asarray(_scaled(photo, size)).copy() for size in sizes]
     for instance in instances:
-        mask = mask_of(instance, photo.size)
+        code = code_of(instance, photo.size)
         for pixels, size in zip(canvases, sizes):
             box = _box(instance, photo.size, size)
-            _paint(pixels, _sampled(mask, box, size), box, style.colours[instance.label])
+            _paint(pixels, _sampled(code, box, size), box, style.colours[instance.label])
     pictures = [Image.fromarray(pixels) for pixels in canvases]
     for picture in pictures:
         _draw_boxes(picture, instances, photo.size, style)
@@ -89,13 +90,14 @@ def _box(instance: Instance, old: tuple[int, int], new: tuple[int, int]) -> Rect
     return left, top, max(left, min(right, new[0] - 1)), max(top, min(bottom, new[1] - 1))
 
 
-def _sampled(mask: Mask, box: Rectangle, size: tuple[int, int]) -> Mask:
+def _sampled(code: Rle, box: Rectangle, size: tuple[int, int]) -> Mask:
     """A mask scaled to a (width, height), but only what is in a box there: each pixel has the value of the nearest."""
     left, top, right, bottom = box
-    height, width = mask.shape
+    height, width = code.size
     rows = ((np.arange(top, bottom + 1) + 0.5) * (height / size[1])).astype(int)
     columns = ((np.arange(left, right + 1) + 0.5) * (width / size[0])).astype(int)
-    return mask[np.ix_(rows, columns)]
+    window = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return rle.decode(code, window)[np.ix_(rows - rows[0], columns - columns[0])]
 
 
 def _paint(pixels: NDArray[np.uint8], mask: Mask, box: Rectangle, colour: Colour) -> None:

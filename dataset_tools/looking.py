@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset_tools import doubts, geometry, images, rle
+from dataset_tools import doubts, images, rle
 from dataset_tools.classes import LabelRules
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding, Rule
-from dataset_tools.geometry import Mask
 from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.records import Instance
 from dataset_tools.rle import Rle
@@ -114,13 +113,12 @@ def photo_of(source: Source, entry: Entry) -> Image.Image:
     return picture
 
 
-def mask_of(instance: Instance, size: tuple[int, int]) -> Mask:
-    """The pixels (height, width) of an instance in a photo of a (width, height)."""
+def code_of(instance: Instance, size: tuple[int, int]) -> Rle:
+    """The run-length code of an instance in a photo of a (width, height)."""
     segmentation = instance.segmentation
     if isinstance(segmentation, Rle):
-        return rle.decode(segmentation)
-    polygons = [np.reshape(polygon, (-1, 2)) for polygon in segmentation]
-    return geometry.filled(polygons, size)
+        return segmentation
+    return rle.rasterise([np.reshape(polygon, (-1, 2)) for polygon in segmentation], size)
 
 
 def check_output(output: Path, source: Source, made_in: Callable[[Path], Collection[str]], what: str) -> None:

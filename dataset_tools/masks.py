@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from dataset_tools import looking, parallel
+from dataset_tools import looking, parallel, rle
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import BadData, Finding
 from dataset_tools.looking import BadPhoto, WithInstances
@@ -132,7 +132,7 @@ def _write_some(task: _Task, items: WithInstances) -> list[list[dict] | Finding]
         index = index_of(instances, entry.size)
         name = task.names[entry.file]
         if photo is not None:
-            black = np.where((index > 0)[..., None], np.asarray(photo), 0).astype(np.uint8)
+            black = np.asarray(photo) * (index > 0)[..., None]
             Image.fromarray(black).save(task.folder / "black" / name)
         if task.kind != "black":
             Image.fromarray(index).save(task.folder / "index" / name)
@@ -149,5 +149,7 @@ def index_of(instances: Sequence[Instance], size: tuple[int, int]) -> np.ndarray
     """The index picture (height, width) of the instances in a photo of a (width, height); 8 bits, or 16 for many."""
     index = np.zeros(size[::-1], dtype=np.uint8 if len(instances) <= _LEVELS else np.uint16)
     for number, instance in enumerate(instances, start=1):
-        index[looking.mask_of(instance, size)] = number
+        code = looking.code_of(instance, size)
+        left, top, right, bottom = window = rle.bounds(code)
+        index[top:bottom, left:right][rle.decode(code, window)] = number
     return index
