@@ -92,17 +92,18 @@ def draw(
     """
     description = f"score {instance.score:.2f}" if instance.score is not None else ""
     if isinstance(instance.segmentation, Rle):
-        mask = _decoded(instance.segmentation, size)
+        code = _checked(instance.segmentation, size)
         as_mask = shapes != "polygon"
     else:
         polygons = [_pairs(polygon) for polygon in instance.segmentation]
         polygons = [polygon for polygon in polygons if len(polygon) >= 3]  # others cover nothing; Detectron2 drops them
         if shapes != "mask":
             return DrawnInstance([WrittenShape(instance.label, polygon, None, description) for polygon in polygons])
-        mask, as_mask = _filled(polygons, size), True
-    if not mask.any():
+        code, as_mask = _filled(polygons, size), True
+    left, top, right, bottom = window = rle.bounds(code)
+    if left == right:
         return DrawnInstance([])
-    corner, mask = _cropped(mask)
+    corner, mask = (left, top), rle.decode(code, window)
     if as_mask:
         return DrawnInstance([_mask_shape(instance.label, description, corner, mask)])
     polygons = outlines(mask, tolerance)
@@ -117,28 +118,24 @@ def _pairs(polygon: list[float]) -> list[tuple[float, float]]:
     return list(zip(polygon[::2], polygon[1::2]))
 
 
-def _decoded(encoded: Rle, size: tuple[int, int]) -> Mask:
+def _checked(encoded: Rle, size: tuple[int, int]) -> Rle:
+    """A code of a photo of this size."""
     width, height = size
     if tuple(encoded.size) != (height, width):
         raise BadSegmentation(f"the mask is {encoded.size[1]} x {encoded.size[0]} pixels, the photo {width} x {height}")
     try:
-        return rle.decode(encoded)
+        rle.checked_runs(encoded.size, encoded.counts)
     except rle.BadRle as error:
         raise BadSegmentation(f"the mask cannot be decoded: {error}") from error
+    return encoded
 
 
-def _filled(polygons: Sequence[list[tuple[float, float]]], size: tuple[int, int]) -> Mask:
+def _filled(polygons: Sequence[list[tuple[float, float]]], size: tuple[int, int]) -> Rle:
     """The pixels of polygons, as Detectron2 trains and evaluates with them."""
     arrays = [np.array(polygon, dtype=np.float64) for polygon in polygons]
     if not all(map(geometry.is_sane, arrays)):
         raise BadSegmentation("a coordinate is beyond any photo")
-    return geometry.filled(arrays, size)
-
-
-def _cropped(mask: Mask) -> tuple[tuple[int, int], Mask]:
-    """The smallest part of a mask that holds all of its pixels, and the (x, y) of its first pixel."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (int(columns[0]), int(rows[0])), mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return rle.rasterise(arrays, size)
 
 
 def _mask_shape(label: str, description: str, corner: tuple[int, int], mask: Mask) -> WrittenShape:

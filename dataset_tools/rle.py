@@ -64,8 +64,8 @@ def encode(mask: Mask, size: tuple[int, int] | None = None, left: int = 0, top: 
     column, row = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), rows + 1)
     edges = (column + left) * height + (row + top)
     if rows == height:  # at the bottom of a column and at the top of the next, a run goes on
-        goes_on = edges[1:] == edges[:-1]
-        edges = edges[~(np.append(goes_on, False) | np.append(False, goes_on))]
+        edges, times = np.unique(edges, return_counts=True)
+        edges = edges[times == 1]
     runs = _lengths(np.append(edges, height * width))
     return Rle((height, width), _write(runs[:-1] if runs[-1] == 0 else runs))
 

@@ -12,8 +12,8 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-# Left, top, right and bottom in whole pixels; right and bottom are the first that are outside.
-Window = tuple[int, int, int, int]
+from dataset_tools import rle
+from dataset_tools.rle import Rle, Window
 
 
 class PlacedMask(msgspec.Struct, frozen=True, gc=False):
@@ -59,23 +59,9 @@ class PlacedMask(msgspec.Struct, frozen=True, gc=False):
         """The same mask, so many px to the right and down."""
         return msgspec.structs.replace(self, left=self.left + x, top=self.top + y) if self.width else self
 
-    def rle(self, size: tuple[int, int]) -> dict:
-        """pycocotools' run-length code of the whole photo, of a size (height, width), as ``encode`` would give it.
-
-        The photo is never held as a mask: the runs of the part are moved to where they are in the photo.
-        """
-        height, width = size
-        columns = np.pad(self.pixels().T.astype(np.int8), ((0, 0), (1, 1)))
-        steps = np.diff(columns, axis=1) if self.width else np.zeros((0, 1), dtype=np.int8)
-        starts, ends = (
-            (self.left + column) * height + self.top + row for column, row in (np.nonzero(steps == s) for s in (1, -1))
-        )
-        goes_on = ends[:-1] == starts[1:]  # at the bottom of a column and at the top of the next
-        starts, ends = starts[np.append(True, ~goes_on)[: len(starts)]], ends[np.append(~goes_on, True)[: len(ends)]]
-        edges = np.stack([starts, ends], axis=1).ravel()
-        runs = np.diff(edges, prepend=0, append=height * width)
-        runs = runs[:-1] if runs[-1] == 0 else runs
-        return pycocotools.mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+    def rle(self, size: tuple[int, int]) -> Rle:
+        """The run-length code of the whole photo, of a size (height, width), which is never held as a mask."""
+        return rle.encode(self.pixels(), size, self.left, self.top)
 
     @property
     def _encoded(self) -> dict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,18 +13,15 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data.detection_utils import read_image
 from detectron2.engine import DefaultPredictor
-from detectron2.modeling import detector_postprocess
 from detectron2.structures import Instances
 from PIL import Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.config import load_config, resolve_device
-from polymask.detections import Detection, place
+from polymask.detections import Detection
 from polymask.engine.checkpoint import load_trained_model
 from polymask.modeling.precision import autocast, compute_type
-
-# Detectron2 pastes each mask into one of the photo's size: so many of them at a time that they stay below this.
-BYTES_OF_MASKS = 2**28
+from polymask.pasting import detections_of
 
 
 class Predictor(DefaultPredictor):
@@ -85,7 +81,7 @@ class Predictor(DefaultPredictor):
                 with torch.no_grad(), self._precision():
                     raw = self.model.inference(inputs, do_postprocess=False)
                 for number, instances in zip(numbers, raw, strict=True):
-                    found[number] = list(_detections(instances, photos[number].shape[:2]))
+                    found[number] = detections_of(instances, photos[number].shape[:2])
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"{len(photos)} photos at a time do not fit into the GPU's memory",
@@ -97,12 +93,21 @@ class Predictor(DefaultPredictor):
         """The model's inputs for photos that have one size after resizing, and their places in the batch."""
         groups: dict[tuple[int, ...], tuple[list[int], list[dict]]] = defaultdict(lambda: ([], []))
         for number, photo in enumerate(photos):
-            ordered = photo[:, :, ::-1] if self.input_format == "RGB" else photo
-            resized = self.aug.get_transform(ordered).apply_image(ordered)
-            numbers, inputs = groups[resized.shape]
+            model_input = self.input_for(photo)
+            numbers, inputs = groups[model_input["image"].shape]
             numbers.append(number)
-            inputs.append({"image": torch.as_tensor(resized.astype("float32").transpose(2, 0, 1))})
+            inputs.append(model_input)
         yield from groups.values()
+
+    def input_for(self, photo: np.ndarray) -> dict[str, torch.Tensor]:
+        """The model's input for a photo, (H, W, 3) uint8, BGR: the one that ``__call__`` gives it.
+
+        Pillow resizes channel by channel, and takes long to read pixels whose channels are in reverse: so these are put
+        in order when they are few.
+        """
+        resized = self.aug.get_transform(photo).apply_image(photo)
+        ordered = resized[:, :, ::-1] if self.input_format == "RGB" else resized
+        return {"image": torch.as_tensor(ordered.astype("float32").transpose(2, 0, 1))}
 
     def _precision(self) -> torch.autocast:
         return autocast(self.model.device.type, self.compute_type)
@@ -119,23 +124,6 @@ class _ResizeShortestEdge(T.ResizeShortestEdge):
         if isinstance(transform, T.ResizeTransform):
             transform.new_h, transform.new_w = max(1, transform.new_h), max(1, transform.new_w)
         return transform
-
-
-def _detections(raw: Instances, size: tuple[int, int]) -> Iterator[Detection]:
-    """A model's output for a photo of a size (height, width), before the masks are pasted."""
-    height, width = size
-    raw.pred_masks = raw.pred_masks.float()  # under autocast they have half the bits
-    at_a_time = max(1, BYTES_OF_MASKS // (height * width))
-    for start in range(0, len(raw), at_a_time):
-        some = detector_postprocess(raw[start : start + at_a_time], height, width).to("cpu")
-        boxes = some.pred_boxes.tensor.tolist()
-        for category, score, box, mask in zip(
-            some.pred_classes.tolist(), some.scores.tolist(), boxes, some.pred_masks.numpy(), strict=True
-        ):
-            # Outside its box a mask is below one half: Detectron2 interpolates towards 0 there.
-            left, top = (max(0, math.floor(value) - 1) for value in box[:2])
-            right, bottom = (math.ceil(value) + 1 for value in box[2:])
-            yield Detection(category, score, tuple(box), place(mask[top:bottom, left:right], left, top))
 
 
 def read_photo(path: Path) -> np.ndarray:

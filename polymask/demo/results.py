@@ -16,8 +16,7 @@ import numpy as np
 from dataset_tools.coco import Annotation, Image, categories_of, write_coco
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
-from dataset_tools.labelme_shapes import DrawnInstance, LabelledInstance, draw
-from dataset_tools.rle import Rle
+from dataset_tools.labelme_shapes import LabelledInstance, draw
 from dataset_tools.to_labelme import annotation_names, encode_annotations, way_to_photo
 from polymask.demo.drawing import draw_detections
 from polymask.demo.photos import Photo
@@ -142,7 +141,7 @@ class CocoResults:
                 id=len(self.annotations) + 1,
                 image_id=number,
                 category_id=detection.category + 1,
-                segmentation=Rle((height, width), detection.mask.rle((height, width))["counts"].decode()),
+                segmentation=detection.mask.rle((height, width)),
                 area=detection.mask.area,
                 bbox=(left, top, right - left, bottom - top),
                 score=detection.score,
@@ -165,10 +164,11 @@ class LabelmeFiles:
         self.classes = classes
 
     def save(self, photo: Photo, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
-        height, width = pixels.shape[:2]
+        height, width = size = pixels.shape[:2]
         file = self.files[photo.place]
         file.parent.mkdir(parents=True, exist_ok=True)
-        shapes = [_drawn(detection, self.classes) for detection in found]
+        instances = [LabelledInstance(self.classes[d.category], d.mask.rle(size), d.score) for d in found]
+        shapes = [draw(instance, (width, height), "polygon") for instance in instances]
         write_atomically(file, encode_annotations(photo.path, file, (width, height), shapes))
         return True
 
@@ -178,22 +178,6 @@ class LabelmeFiles:
 
 def _labelme_files(output: Path, photos: Sequence[Photo]) -> list[Path]:
     return [output / LABELME_NAME / name for name in annotation_names([photo.place for photo in photos])]
-
-
-def _drawn(detection: Detection, classes: Sequence[str]) -> DrawnInstance:
-    """A detection's polygons, made of the part of the photo that its mask covers, and moved to where that is."""
-    mask = detection.mask
-    if not mask.width:
-        return DrawnInstance([])
-    part = Rle((mask.height, mask.width), mask.counts.decode())
-    drawn = draw(
-        LabelledInstance(classes[detection.category], part, detection.score), (mask.width, mask.height), "polygon"
-    )
-    moved = [
-        msgspec.structs.replace(shape, points=[(x + mask.left, y + mask.top) for x, y in shape.points])
-        for shape in drawn.shapes
-    ]
-    return DrawnInstance(moved, drawn.overlap)
 
 
 class Window:

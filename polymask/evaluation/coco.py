@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.evaluation import COCOEvaluator, inference_on_dataset
+from detectron2.modeling import GeneralizedRCNN
+from detectron2.structures import Instances
 from detectron2.utils import comm
 
 from dataset_tools.files import write_atomically
 from polymask.data.loader import build_evaluation_loader
 from polymask.evaluation.judge import Judged, count
 from polymask.evaluation.objects import TASKS, read_detections, read_truth
+from polymask.pasting import detections_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,20 @@ class MaskAPEvaluator(COCOEvaluator):
 
     def __init__(self, dataset_name: str, output_dir: Path | str):
         super().__init__(dataset_name, tasks=TASKS, output_dir=str(output_dir))
+
+    def process(self, inputs: Sequence[dict], outputs: Sequence[Instances | dict]) -> None:
+        """Takes what a model has found on some photos.
+
+        Args:
+            inputs: the model's; of each photo ``image_id``, ``height`` and ``width``.
+            outputs: the model's, of each photo ``{"instances": ...}`` with masks of the photo's size; or ``Instances``
+                before post-processing, whose masks are pasted inside their boxes.
+        """
+        for photo, output in zip(inputs, outputs, strict=True):
+            if isinstance(output, Instances):
+                self._predictions.append({"image_id": photo["image_id"], "instances": _results(output, photo)})
+            else:
+                super().process([photo], [output])
 
     def _eval_predictions(self, predictions: list[dict], img_ids: list[int] | None = None) -> None:
         # Detectron2's own names pycocotools in a function of its module. Here all photos are evaluated, always.
@@ -64,17 +82,48 @@ class MaskAPEvaluator(COCOEvaluator):
         return results
 
 
+class _BeforePostprocessing(torch.nn.Module):
+    """A model whose output are ``Instances`` as the network gives them: masks are not pasted, boxes not scaled."""
+
+    def __init__(self, model: GeneralizedRCNN):
+        super().__init__()
+        self.model = model
+        self.training = model.training  # which ``inference_on_dataset`` restores, for the model too
+
+    def forward(self, inputs: list[dict]) -> list[Instances]:
+        return self.model.inference(inputs, do_postprocess=False)
+
+
+def _results(raw: Instances, photo: dict) -> list[dict]:
+    """A photo's detections as Detectron2's evaluator keeps them: COCO's results with the classes' indices."""
+    size = photo["height"], photo["width"]
+    found = detections_of(raw, size)
+    boxes = np.array([detection.box for detection in found], dtype=np.float32).reshape(-1, 4)
+    boxes[:, 2:] -= boxes[:, :2]  # in float32, as Detectron2 does it
+    return [
+        {
+            "image_id": photo["image_id"],
+            "category_id": detection.category,
+            "bbox": box,
+            "score": detection.score,
+            "segmentation": {"size": list(size), "counts": detection.mask.rle(size).counts},
+        }
+        for detection, box in zip(found, boxes.tolist(), strict=True)
+    ]
+
+
 def evaluate(cfg: CfgNode, model: torch.nn.Module, dataset_names: Iterable[str]) -> dict[str, Metrics]:
     """Runs the model over datasets and measures it; all processes share the photos, and get the same metrics.
 
     The detections are left in ``OUTPUT_DIR/inference/<dataset name>/coco_instances_results.json``, in the order of the
     dataset however many processes there are.
     """
+    measured = _BeforePostprocessing(model) if isinstance(model, GeneralizedRCNN) else model
     results = {}
     for name in dataset_names:
         log.info("Evaluating on %s ...", name)
         evaluator = MaskAPEvaluator(name, detections_file(cfg.OUTPUT_DIR, name).parent)
-        metrics = inference_on_dataset(model, build_evaluation_loader(cfg, name), evaluator)
+        metrics = inference_on_dataset(measured, build_evaluation_loader(cfg, name), evaluator)
         results[name] = comm.all_gather(metrics)[0]  # the main process alone has measured
     return results
 

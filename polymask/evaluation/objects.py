@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from dataset_tools.coco import Annotation, CocoFile, Image, read_coco
 from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.rle import Rle
-from polymask.evaluation.codes import unsound
+from dataset_tools.rle import BadRle, Rle, checked_runs
 
 TASKS = ("bbox", "segm")
 
@@ -177,7 +176,7 @@ def _found(found: list[Detection], truth: Truth, file: Path | None, may_be_damag
     if not (np.abs(box) <= _LARGEST_COORDINATE).all() or (box[:, 2:] < 0).any():
         raise UserError("a box is no box", file=file, remedy=_EVALUATE_AGAIN, exit_code=EXIT_DATA)
     if may_be_damaged:
-        _check_codes(found, photo, truth, file)
+        _check_codes(found, file)
     masks = [found[position].segmentation.counts for position in order.tolist()]
     photo = photo[order]
     starts = np.searchsorted(photo, np.arange(len(truth.photos) + 1))
@@ -215,17 +214,19 @@ def _check(
     )
 
 
-def _check_codes(found: list[Detection], photo: NDArray[np.int64], truth: Truth, file: Path | None) -> None:
-    pixels = np.array([image.height * image.width for image in truth.photos], dtype=np.int64)
-    bad = unsound([detection.segmentation.counts for detection in found], pixels[photo])
-    if bad is not None:
-        raise UserError(
-            "the code of the mask is damaged",
-            file=file,
-            place=f"[{bad}]",
-            remedy=_EVALUATE_AGAIN,
-            exit_code=EXIT_DATA,
-        )
+def _check_codes(found: list[Detection], file: Path | None) -> None:
+    """Refuses masks that pycocotools would fill up with whatever is in memory, or crash on."""
+    for position, detection in enumerate(found):
+        try:
+            checked_runs(detection.segmentation.size, detection.segmentation.counts)
+        except BadRle as error:
+            raise UserError(
+                f"the code of the mask is damaged: {error}",
+                file=file,
+                place=f"[{position}]",
+                remedy=_EVALUATE_AGAIN,
+                exit_code=EXIT_DATA,
+            ) from error
 
 
 def codes(masks: Iterable[bytes | str], image: Image) -> list[dict]:

@@ -10,7 +10,6 @@ from dataset_tools import labelme
 from dataset_tools.classes import class_list
 from dataset_tools.files import replaced_folder
 from dataset_tools.labelme_shapes import LabelledInstance, annotation_file, draw
-from dataset_tools.rle import Rle
 from dataset_tools.to_labelme import CLASSES_NAME
 from polymask.detections import Detection
 from polymask.suggest.looking import Seen
@@ -56,6 +55,4 @@ def write_suggestions(
 
 
 def _labelled(found: Detection, size: tuple[int, int], classes: Sequence[str]) -> LabelledInstance:
-    height_and_width = size[1], size[0]
-    mask = Rle(height_and_width, found.mask.rle(height_and_width)["counts"].decode())
-    return LabelledInstance(classes[found.category], mask, found.score)
+    return LabelledInstance(classes[found.category], found.mask.rle(size[::-1]), found.score)

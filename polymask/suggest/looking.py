@@ -61,12 +61,9 @@ class Observer:
         Args:
             photo: (H, W, 3) uint8, BGR.
         """
-        predictor = self.predictor
-        ordered = photo[:, :, ::-1] if predictor.input_format == "RGB" else photo
-        resized = predictor.aug.get_transform(ordered).apply_image(ordered)
-        batch = [{"image": torch.as_tensor(resized.astype("float32").transpose(2, 0, 1))}]
+        model = self.predictor.model
         with torch.no_grad():
-            predictor.model.backbone(predictor.model.preprocess_image(batch).tensor)
+            model.backbone(model.preprocess_image([self.predictor.input_for(photo)]).tensor)
         return self._pooled()
 
     def _pooled(self) -> np.ndarray:

@@ -46,6 +46,19 @@ def test_a_picture_a_photo_and_a_sheet(dataset, tmp_path, kind):
     assert np.array_equal(negative, original.repeat(5, axis=0).repeat(5, axis=1))
 
 
+def test_masks_are_drawn_pixel_by_pixel(folder, mask_shape, tmp_path):
+    """Inside its box, on a photo that is enlarged five times; the label is above the box."""
+    mask = np.random.default_rng(0).random((20, 24)) < 0.5
+    mask[0, 0] = mask[-1, -1] = True
+    folder.pair("a", [mask_shape("dot", mask, corner=(31, 22))])
+    draw(folder.root, tmp_path / "out")
+    picture = np.asarray(Image.open(tmp_path / "out" / "1_a.png")).astype(int)
+    photo = np.asarray(Image.open(folder.root / "a.jpg")).astype(int).repeat(5, axis=0).repeat(5, axis=1)
+    inside = slice(5 * 22 + 1, 5 * 42 - 1), slice(5 * 31 + 1, 5 * 55 - 1)
+    changed = np.abs(picture - photo)[inside].max(axis=-1) > 0
+    assert np.array_equal(changed, mask.repeat(5, axis=0).repeat(5, axis=1)[1:-1, 1:-1])
+
+
 def test_turned_photo_is_drawn_turned(folder, square, tmp_path):
     folder.photo("a.jpg", size=(480, 360), orientation=6)
     folder.json("a.json", [square()], size=(360, 480))

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pycocotools.mask
 import pytest
+import torch
 import yaml
 from PIL import Image
 
-import polymask.predictor
 from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.detections import shared_area
 from polymask.predictor import Predictor, predictor_config, read_photo
@@ -74,11 +74,14 @@ def test_detect_is_predict(predictor, tiny_dataset):
             assert np.array_equal(detection.mask.pixels_in((0, 0, width, height)), mask)
 
 
-def test_masks_are_pasted_in_parts(predictor, tiny_dataset, monkeypatch):
-    photos = photos_of(tiny_dataset)[:2]
-    expected = predictor.detect(photos)
-    monkeypatch.setattr(polymask.predictor, "BYTES_OF_MASKS", 1)
-    assert predictor.detect(photos) == expected
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_the_model_gets_what_detectron2_gives_it(predictor, tiny_dataset, monkeypatch, order):
+    photo = cv2.resize(photos_of(tiny_dataset)[0], (301, 203))
+    seen = []
+    monkeypatch.setattr(predictor, "input_format", order)
+    monkeypatch.setattr(predictor, "model", lambda inputs: seen.extend(inputs) or [{}])
+    predictor(photo)
+    assert torch.equal(predictor.input_for(photo)["image"], seen[0]["image"])
 
 
 def test_a_batch_is_its_photos_one_by_one(predictor, tiny_dataset):

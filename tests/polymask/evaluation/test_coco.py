@@ -6,6 +6,7 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog
 from detectron2.evaluation import COCOEvaluator
+from detectron2.modeling import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
 from PIL import Image
@@ -174,6 +175,41 @@ def test_metrics_are_those_of_detectron2(tmp_path, forgetful):
         assert ours[task] == pytest.approx(theirs[task], abs=1e-9, nan_ok=True)
     files = [tmp_path / name / "coco_instances_results.json" for name in ("ours", "theirs")]
     assert json.loads(files[0].read_text()) == json.loads(files[1].read_text())
+
+
+class Network(Guesses):
+    """The same guesses as a network gives them, before post-processing, on a photo of 77 x 61 px."""
+
+    def guess(self, image_id):
+        found = super().guess(image_id)
+        raw = Instances((61, 77), scores=found.scores, pred_classes=found.pred_classes)
+        raw.pred_boxes = found.pred_boxes.clone()
+        raw.pred_boxes.scale(77 / 100, 61 / 80)
+        generator = torch.Generator().manual_seed(image_id)
+        raw.pred_masks = torch.sigmoid(3 + 3 * torch.randn(len(found), 1, 28, 28, generator=generator))
+        return raw
+
+
+def test_masks_pasted_inside_their_boxes_give_the_file_of_detectron2(tmp_path, forgetful):
+    """Whose post-processing and evaluator hold each mask in the size of the photo."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    write_photos(photos, "dspasted")
+    register(photos)
+    inputs = [{"image_id": image_id, "height": 80, "width": 100} for image_id in (2, 3, 4)]
+    ours = MaskAPEvaluator("dspasted_val", tmp_path / "ours")
+    ours.reset()
+    ours.process(inputs, [found["instances"] for found in Network()(inputs)])
+    theirs = COCOEvaluator("dspasted_val", tasks=("bbox", "segm"), output_dir=str(tmp_path / "theirs"))
+    theirs.reset()
+    theirs.process(
+        inputs, [{"instances": detector_postprocess(found["instances"], 80, 100)} for found in Network()(inputs)]
+    )
+    metrics, expected = ours.evaluate(), theirs.evaluate()
+    assert 0 < expected["segm"]["AP"] < 100
+    assert metrics["segm"]["AP"] == pytest.approx(expected["segm"]["AP"], abs=1e-9)
+    found = [json.loads((tmp_path / name / "coco_instances_results.json").read_text()) for name in ("ours", "theirs")]
+    assert len(found[0]) == 48 and found[0] == found[1]
 
 
 @pytest.mark.skipif(cpu_cores() < 2 or torch.cuda.is_available(), reason="needs two cores and no GPU")

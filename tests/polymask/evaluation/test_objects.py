@@ -4,11 +4,8 @@ import json
 import numpy as np
 import pycocotools.mask
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dataset_tools.errors import UserError
-from polymask.evaluation.codes import unsound
 from polymask.evaluation.objects import read_detections, read_truth
 from tests.polymask.evaluation.generated import SIZE, Results, coco_content, detection, make_results
 
@@ -73,27 +70,6 @@ def test_a_damaged_file_is_refused_in_words(tmp_path):
         file.write_text(json.dumps(spoilt))
         with pytest.raises(UserError, match=said):
             read_detections(file, truth, may_be_damaged=True)
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 2**30), min_size=1, max_size=6), st.integers(0, 5), st.integers(0, 200))
-def test_codes_of_pycocotools_are_sound_and_cut_ones_are_not(seeds, which, cut):
-    masks = [np.random.default_rng(seed).random((17, 23)) < (seed % 5) / 4 for seed in seeds]
-    encoded = [pycocotools.mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode() for mask in masks]
-    pixels = [17 * 23] * len(masks)
-    assert unsound(encoded, pixels) is None
-    assert unsound(encoded, [*pixels[:-1], 17 * 23 + 1]) == len(masks) - 1
-    which %= len(masks)
-    cut_code = encoded[which][: cut % len(encoded[which])]
-    assert unsound([*encoded[:which], cut_code, *encoded[which + 1 :]], pixels) == which
-
-
-def test_long_runs_are_read_as_pycocotools_writes_them():
-    """Runs of a large photo take several characters, and differences of both signs."""
-    mask = np.zeros((4000, 5000), dtype=np.uint8)
-    mask[100:3900, 7:4000] = mask[::3, 4500:4900] = 1
-    code = pycocotools.mask.encode(np.asfortranarray(mask))["counts"].decode()
-    assert unsound([code], [mask.size]) is None
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 1.5])
