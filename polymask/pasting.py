@@ -9,14 +9,14 @@ computed. What is computed for each is Detectron2's to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from detectron2.modeling import detector_postprocess
 from detectron2.structures import Instances
 from torch.nn import functional as F
 
-from polymask.detections import Detection, PlacedMask, Window, place
+from polymask.detections import Detection, PlacedMask, place
 
 _THRESHOLD = 0.5  # ``detector_postprocess``'s
 
@@ -33,37 +33,39 @@ def detections_of(raw: Instances, size: tuple[int, int]) -> list[Detection]:
     raw.mask_values = raw.pred_masks.float()  # under autocast they have half the bits
     raw.remove("pred_masks")
     found = detector_postprocess(raw, *size)
-    masks = paste_masks(found.mask_values, found.pred_boxes.tensor, size)
+    masks = paste_masks(found.mask_values, found.pred_boxes.tensor)
     found.remove("mask_values")
     found = found.to("cpu")
     rows = zip(found.pred_classes.tolist(), found.scores.tolist(), found.pred_boxes.tensor.tolist(), masks, strict=True)
     return [Detection(category, score, tuple(box), mask) for category, score, box, mask in rows]
 
 
-def paste_masks(masks: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]) -> Iterator[PlacedMask]:
+def paste_masks(masks: torch.Tensor, boxes: torch.Tensor) -> Iterator[PlacedMask]:
     """The masks as Detectron2's ``paste_masks_in_image`` would give them.
 
     Args:
         masks: (N, 1, M, M) float32, 0 to 1, of which each is stretched over its box.
         boxes: (N, 4) float32, XYXY in px of the photo, with area and inside it; on the same device.
-        size: (height, width) of the photo.
     """
-    corners = torch.cat([boxes[:, :2].floor(), boxes[:, 2:].ceil()], dim=1).int().tolist()
-    for mask, box, window in zip(masks, boxes, corners, strict=True):
-        pixels = _interpolated(mask[None], box, window) >= _THRESHOLD
-        yield place(pixels.cpu().numpy(), window[0], window[1])
+    first, last = boxes[:, :2].floor().long(), boxes[:, 2:].ceil().long()
+    across, down = (_relative_centres(boxes[:, axis::2], first[:, axis], last[:, axis]) for axis in (0, 1))
+    for mask, x, y, (left, top) in zip(masks, across, down, first.tolist(), strict=True):
+        grid = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], dim=2)
+        pixels = F.grid_sample(mask[None], grid[None], align_corners=False)[0, 0] >= _THRESHOLD
+        yield place(pixels.cpu().numpy(), left, top)
 
 
-def _interpolated(mask: torch.Tensor, box: torch.Tensor, window: Window) -> torch.Tensor:
-    """A mask, (1, 1, M, M), stretched over a box, at the centres of the pixels of a window: (bottom - top, right - left).
+def _relative_centres(sides: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> Sequence[torch.Tensor]:
+    """Of each box, where its pixels' centres are along an axis: -1 on the lower side of the box, 1 on the upper one.
 
-    The operations are those of ``detectron2.layers.mask_ops._do_paste_mask``, in its order.
+    The operations are those of ``detectron2.layers.mask_ops._do_paste_mask`` in their order, for all boxes at once.
+
+    Args:
+        sides: (N, 2) lower and upper sides in px.
+        first, last: (N,) the first pixel of each, and the one behind its last.
     """
-    left, top, right, bottom = window
-    x0, y0, x1, y1 = box
-    x = torch.arange(left, right, device=mask.device, dtype=torch.float32) + 0.5
-    y = torch.arange(top, bottom, device=mask.device, dtype=torch.float32) + 0.5
-    x = (x - x0) / (x1 - x0) * 2 - 1
-    y = (y - y0) / (y1 - y0) * 2 - 1
-    grid = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], dim=2)
-    return F.grid_sample(mask, grid[None], align_corners=False)[0, 0]
+    counts = last - first
+    low, high = sides.repeat_interleave(counts, dim=0).T
+    offset = (first - counts.cumsum(0) + counts).repeat_interleave(counts)
+    centres = torch.arange(len(offset), device=sides.device) + offset + 0.5
+    return ((centres - low) / (high - low) * 2 - 1).split(counts.tolist())

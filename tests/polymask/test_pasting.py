@@ -51,7 +51,7 @@ def boxes_in(draw, size):
 def test_no_pixel_differs(device, boxes, seed):
     size, masks = (37, 53), network_masks(len(boxes), seed).to(device)
     expected = paste_masks_in_image(masks[:, 0], boxes.to(device), size).cpu().numpy()
-    assert np.array_equal(whole(paste_masks(masks, boxes.to(device), size), size), expected)
+    assert np.array_equal(whole(paste_masks(masks, boxes.to(device)), size), expected)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -62,12 +62,12 @@ def test_no_pixel_differs_on_a_large_photo(device):
     boxes = torch.cat([corners.amin(dim=1), corners.amax(dim=1)], dim=1).to(device)
     masks = network_masks(10, seed=1).to(device)
     expected = paste_masks_in_image(masks[:, 0], boxes, size).cpu().numpy()
-    assert np.array_equal(whole(paste_masks(masks, boxes, size), size), expected)
+    assert np.array_equal(whole(paste_masks(masks, boxes), size), expected)
 
 
 def test_a_pixel_whose_centre_is_on_the_edge_of_the_box_belongs_to_a_mask_that_is_sure():
     """There a mask of ones is interpolated to one half, and to a quarter at the corners."""
-    (found,) = paste_masks(torch.ones(1, 1, 28, 28), torch.tensor([[2.5, 3.5, 7.5, 6.5]]), (10, 12))
+    (found,) = paste_masks(torch.ones(1, 1, 28, 28), torch.tensor([[2.5, 3.5, 7.5, 6.5]]))
     assert found.window == (2, 3, 8, 7) and found.area == 6 * 4 - 4
 
 
