@@ -1,4 +1,4 @@
-"""COCO's run-length code of masks, written and read inside a window of the photo: the whole photo is never held.
+"""COCO's run-length code of masks, written and read inside a window of the photo, without holding all of it.
 
 The code lists the lengths of runs of pixels, column by column from the top left, outside and inside the object by turns.
 An *edge* is the index of a pixel, counted so, at which a run begins. Each number of the text takes five bits in each
@@ -27,8 +27,8 @@ _BITS = 5
 _MORE = 0x20
 _SIGN = 0x10
 
-# Characters of a number. A run of the largest photo that is read needs 28 bits and the sign, and pycocotools 2.0.11 has
-# no more than 32 for a character's place.
+# Characters of a number. A run of the largest photo that is read needs 28 bits and the sign, and a seventh character
+# would overflow the 32 bits in which pycocotools 2.0.11 puts them together.
 _LONGEST_NUMBER = 6
 _PLACES = np.arange(_LONGEST_NUMBER)
 _CODE = re.compile(rf"(?:[P-o]{{0,{_LONGEST_NUMBER - 1}}}[0-O])*+")
