@@ -59,6 +59,9 @@ _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # A JPEG that is saved again at this quality shows no trace of it at the usual magnification.
 _JPEG_QUALITY = 95
 
+# By which a JPEG can be decoded at a fraction of its size: the inverse DCT of fewer coefficients, in libjpeg.
+_REDUCTIONS = (8, 4, 2)
+
 # Formats whose files can stay as they are, and the suffix that says so.
 _KEPT_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}
 
@@ -92,6 +95,20 @@ class Standalone:
     content: bytes
     suffix: str
     size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """A photo as it is shown: (H, W, C) uint8, of which each pixel stands for ``scale`` x ``scale`` of the file's."""
+
+    array: np.ndarray
+    scale: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the photo in full."""
+        height, width = self.array.shape[:2]
+        return width * self.scale, height * self.scale
 
 
 def read_header(source: Path | str | bytes) -> Header:
@@ -155,6 +172,44 @@ def load_photo(source: Path | bytes) -> Image.Image:
     with _opened(source) as (image, stream):
         orientation = _header(image, stream).orientation
         return turned(image.convert("RGB"), orientation)
+
+
+def read_pixels(path: Path | str, mode: str, needed: tuple[int, int] | None = None) -> Pixels:
+    """A photo as an array, upright: what everything that shows photos to a model reads them with.
+
+    In full they are the pixels of Detectron2's ``read_image``, for every file that it reads. A photo that is needed
+    much smaller is decoded at a half, a quarter or an eighth, if it is a JPEG whose sides can be divided by that: the
+    pixels then lie as those of the full photo do, and a resize needs to know of nothing else.
+
+    Args:
+        path: of the file.
+        mode: "RGB", "BGR" or "L".
+        needed: the least (width, height) that will do, as it is shown. None: in full.
+
+    Raises:
+        OSError: there is no such file, or it is no photo.
+        SyntaxError, ValueError: it is a broken one; Pillow's readers have many words.
+    """
+    with open(path, "rb") as stream:
+        image = Image.open(stream)
+        orientation, scale = _orientation(image, stream), 1
+        if needed and image.format in ("JPEG", "MPO"):
+            scale = _reduction(image.size, needed[::-1] if orientation in _SWAPPING else needed)
+        if scale > 1:
+            image.draft(None, (image.width // scale, image.height // scale))
+        image, wanted = turned(image, orientation), "L" if mode == "L" else "RGB"
+        array = np.asarray(image if image.mode == wanted else image.convert(wanted))  # which would copy it
+    if mode == "L":
+        return Pixels(array[:, :, None], scale)
+    return Pixels(array[:, :, ::-1] if mode == "BGR" else array, scale)
+
+
+def _reduction(size: tuple[int, int], needed: tuple[int, int]) -> int:
+    """The largest reduction that leaves the size that is needed, and whole pixels."""
+    for scale in _REDUCTIONS:
+        if all(side % scale == 0 and side // scale >= least for side, least in zip(size, needed, strict=True)):
+            return scale
+    return 1
 
 
 def standalone(content: bytes | None, expected: tuple[int | None, int | None] = (None, None)) -> Standalone:

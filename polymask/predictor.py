@@ -11,12 +11,12 @@ import detectron2.data.transforms as T
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data.detection_utils import read_image
 from detectron2.engine import DefaultPredictor
 from detectron2.structures import Instances
 from PIL import Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.images import read_pixels
 from polymask.config import load_config, resolve_device
 from polymask.detections import Detection
 from polymask.engine.checkpoint import load_trained_model
@@ -135,7 +135,7 @@ def read_photo(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of photos that it reads all the same
-            return read_image(str(path), format="BGR")
+            return read_pixels(path, "BGR").array
     except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
         raise UserError(
             f"this photo cannot be read ({error or type(error).__name__})",
