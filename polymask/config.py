@@ -31,6 +31,8 @@ ITERATIONS_OF = {
 CONSEQUENCES = ITERATIONS_OF | {"SOLVER.BASE_LR": ("SOLVER.REFERENCE_IMS_PER_BATCH", "0")}
 
 AUTO = "auto"
+# DATALOADER.NUM_WORKERS: as many as suit the machine (polymask.data.loader.number_of_workers).
+FOLLOW_CORES = -1
 
 
 def add_polymask_config(cfg: CfgNode) -> None:
@@ -55,6 +57,11 @@ def add_polymask_config(cfg: CfgNode) -> None:
     cfg.INPUT.MASK_FORMAT = AUTO
     # Whether the layers that depend on the classes start anew: for MODEL.WEIGHTS of other classes, such as COCO's.
     cfg.MODEL.NEW_HEADS = False
+
+    # Where a training keeps its resized photos: memory, disk or off; `auto`: where all of them fit.
+    cfg.INPUT.CACHE = AUTO
+    # Processes that load photos. It belongs to the machine, and so stays open in a run's config.yaml.
+    cfg.DATALOADER.NUM_WORKERS = FOLLOW_CORES
 
     # Large-scale jitter (Ghiasi et al. 2021, https://arxiv.org/abs/2012.07177), in the place of MIN_SIZE_TRAIN: each
     # photo is resized by a random factor of RANGE relative to a square of SIZE px, then cropped or padded to it.

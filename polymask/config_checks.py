@@ -10,6 +10,8 @@ from detectron2.config import CfgNode
 from detectron2.modeling import BACKBONE_REGISTRY
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from polymask.config import FOLLOW_CORES
+from polymask.data.cache import MODES as CACHE_MODES
 from polymask.modeling.backbone import build_resnet18_fpn_backbone
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ MODEL_WORDS = {
     "INPUT.FORMAT": ("RGB", "BGR", "L"),
 }
 TRAINING_WORDS = {
+    "INPUT.CACHE": CACHE_MODES,
     "SOLVER.OPTIMIZER": ("SGD", "AdamW"),
     "SOLVER.LR_SCHEDULER_NAME": (STEP_SCHEDULE, COSINE_SCHEDULE),
     "SOLVER.WARMUP_METHOD": ("linear", "constant"),
@@ -63,7 +66,10 @@ MODEL_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
     "MODEL.RPN.PRE_NMS_TOPK_TEST": _FROM_1,
     "MODEL.RPN.POST_NMS_TOPK_TEST": _FROM_1,
     "TEST.DETECTIONS_PER_IMAGE": _FROM_1,
-    "DATALOADER.NUM_WORKERS": (lambda x: x >= 0, "Use a number of processes, or 0 for none beside this one"),
+    "DATALOADER.NUM_WORKERS": (
+        lambda x: x >= FOLLOW_CORES,
+        f"Use a number of processes, 0 for none beside this one, or {FOLLOW_CORES} for what suits the machine",
+    ),
 }
 TRAINING_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
     "SOLVER.MOMENTUM": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1, such as 0.9"),
@@ -209,9 +215,7 @@ def _wrong_words(cfg: CfgNode, table: Mapping[str, Sequence[str]]) -> Iterator[t
             yield f"{key} is {value!r}", f"Use {', '.join(listed[:-1])}{' or ' if listed[1:] else ''}{listed[-1]}"
 
 
-def _wrong_numbers(
-    cfg: CfgNode, table: Mapping[str, tuple[Callable[[float], bool], str]]
-) -> Iterator[tuple[str, str]]:
+def _wrong_numbers(cfg: CfgNode, table: Mapping[str, tuple[Callable[[float], bool], str]]) -> Iterator[tuple[str, str]]:
     for key, (is_right, remedy) in table.items():
         value = _get(cfg, key)
         if not is_right(value):

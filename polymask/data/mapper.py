@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,12 +10,15 @@ import detectron2.data.transforms as T
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetMapper, detection_utils
-from detectron2.data.detection_utils import SizeMismatchError
+from detectron2.data.detection_utils import SizeMismatchError, check_image_size
 from detectron2.structures import BoxMode, Instances
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.images import read_pixels
+from polymask.data.annotations import instances_of
 from polymask.data.augmentation import build_train_augmentations
+from polymask.data.cache import PhotoReader, build_photo_reader
+from polymask.data.photos import blank, read_resized
 
 
 class TrainMapper:
@@ -24,28 +26,41 @@ class TrainMapper:
 
     Args:
         augmentations: of image and annotations together.
-        image_format: "RGB" or "BGR".
+        image_format: "RGB", "BGR" or "L".
         mask_format: "polygon" or "bitmask".
         tighten: whether the augmentations may cut objects, whose boxes then are computed anew from the masks. Else a
             box is what was annotated, as in Detectron2.
+        photos: reads a photo at the size to which the first augmentation resizes it. None: it is read in full.
     """
 
-    def __init__(self, augmentations: Sequence[T.Augmentation], image_format: str, mask_format: str, tighten: bool):
+    def __init__(
+        self,
+        augmentations: Sequence[T.Augmentation],
+        image_format: str,
+        mask_format: str,
+        tighten: bool,
+        photos: PhotoReader | None = None,
+    ):
         self.augmentations = T.AugmentationList(augmentations)
         self.image_format = image_format
         self.mask_format = mask_format
         self.tighten = tighten
+        # What follows a crop depends on pixels that a photo of reduced size does not have.
+        first = augmentations[0]
+        self._photos = photos if isinstance(first, T.ResizeShortestEdge | T.ResizeScale) else None
 
     @classmethod
-    def for_training(cls, cfg: CfgNode) -> TrainMapper:
+    def for_training(cls, cfg: CfgNode, records: Sequence[dict] | None = None) -> TrainMapper:
+        """The training's, whose photos are decoded no larger than needed; those of the records are kept (``cache``)."""
         cuts = cfg.INPUT.CROP.ENABLED or cfg.INPUT.SCALE_JITTER.ENABLED
-        return cls(build_train_augmentations(cfg), cfg.INPUT.FORMAT, cfg.INPUT.MASK_FORMAT, tighten=cuts)
+        augmentations = build_train_augmentations(cfg)
+        photos = read_resized if records is None else build_photo_reader(cfg, records, augmentations[0])
+        return cls(augmentations, cfg.INPUT.FORMAT, cfg.INPUT.MASK_FORMAT, tighten=cuts, photos=photos)
 
     @classmethod
     def for_validation(cls, cfg: CfgNode) -> TrainMapper:
         """Photos as in an evaluation, with their annotations."""
-        resize = T.ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
-        return cls([resize], cfg.INPUT.FORMAT, cfg.INPUT.MASK_FORMAT, tighten=False)
+        return cls([_test_resize(cfg)], cfg.INPUT.FORMAT, cfg.INPUT.MASK_FORMAT, tighten=False)
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
         """The record with ``image`` ((3, H, W) uint8, in ``image_format``) and ``instances`` in pixels of it.
@@ -56,39 +71,76 @@ class TrainMapper:
             UserError: the photo cannot be read, or is not the one that was converted.
         """
         item = {key: value for key, value in record.items() if key != "annotations"}
-        with _reading(record):
-            image = detection_utils.read_image(record["file_name"], format=self.image_format)
-            detection_utils.check_image_size(item, image)
-        annotations = copy.deepcopy([a for a in record["annotations"] if not a.get("iscrowd", 0)])
+        annotations = [a for a in record["annotations"] if not a.get("iscrowd", 0)]
         boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations]
-        augmented = T.AugInput(image, boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4))
-        transforms = self.augmentations(augmented)
-        item["image"] = torch.from_numpy(np.ascontiguousarray(augmented.image.transpose(2, 0, 1)))
-        item["instances"] = self._instances(annotations, transforms, augmented.image.shape[:2])
+        image, transforms = self._augmented(item, np.array(boxes, dtype=np.float64).reshape(-1, 4))
+        item["image"] = _as_tensor(image)
+        item["instances"] = self._instances(annotations, transforms, image.shape[:2])
         return item
 
+    def _augmented(self, item: dict[str, Any], boxes: np.ndarray) -> tuple[np.ndarray, T.TransformList]:
+        if self._photos is None:
+            with _reading(item):
+                image = _whole_photo(item, self.image_format)
+            augmented = T.AugInput(image, boxes=boxes)
+            transforms = self.augmentations(augmented)
+            return augmented.image, transforms
+        resize, *others = self.augmentations.augs
+        first = resize.get_transform(blank((item["height"], item["width"])))
+        with _reading(item):
+            image = self._resized_photo(item, first)
+        augmented = T.AugInput(image, boxes=first.apply_box(boxes))
+        following = T.AugmentationList(others)(augmented)
+        return augmented.image, T.TransformList([first, *following.transforms])
+
+    def _resized_photo(self, item: dict[str, Any], resize: T.Transform) -> np.ndarray:
+        is_resized = isinstance(resize, T.ResizeTransform)  # INPUT.MIN_SIZE_TRAIN (0,) resizes nothing
+        size = (resize.new_h, resize.new_w) if is_resized else (item["height"], item["width"])
+        if self.image_format != "BGR":
+            return self._photos(item, self.image_format, size)
+        # Reversed when it is small: Pillow takes long for levels that lie in the other order.
+        return np.ascontiguousarray(self._photos(item, "RGB", size)[:, :, ::-1])
+
     def _instances(self, annotations: list[dict], transforms: T.TransformList, size: tuple[int, int]) -> Instances:
-        moved = [detection_utils.transform_instance_annotations(a, transforms, size) for a in annotations]
-        instances = detection_utils.annotations_to_instances(moved, size, self.mask_format)
-        if not annotations:
-            return instances  # has no masks either
-        instances = detection_utils.filter_empty_instances(instances)
-        if self.tighten:
+        instances = instances_of(annotations, transforms, size, self.mask_format)
+        if self.tighten and annotations:  # without any, there are no masks either
             instances.gt_boxes = instances.gt_masks.get_bounding_boxes()
             instances.gt_boxes.clip(size)
         return instances
 
 
-class EvaluationMapper(DatasetMapper):
-    """Detectron2's own for evaluations, which names the photo that it cannot read.
+class EvaluationMapper:
+    """What Detectron2's ``DatasetMapper`` does for evaluations, which names the photo that it cannot read."""
 
-    Raises:
-        UserError: as ``TrainMapper``.
-    """
+    def __init__(self, cfg: CfgNode):
+        self._resize = _test_resize(cfg)
+        self._image_format = cfg.INPUT.FORMAT
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
-        with _reading(record):
-            return super().__call__(record)
+        """The record without its annotations, with ``image`` ((3, H, W) uint8).
+
+        Raises:
+            UserError: as ``TrainMapper``.
+        """
+        item = {key: value for key, value in record.items() if key != "annotations"}
+        with _reading(item):
+            image = _whole_photo(item, self._image_format)
+        item["image"] = _as_tensor(self._resize.get_transform(image).apply_image(image))
+        return item
+
+
+def _test_resize(cfg: CfgNode) -> T.ResizeShortestEdge:
+    return T.ResizeShortestEdge([cfg.INPUT.MIN_SIZE_TEST], cfg.INPUT.MAX_SIZE_TEST, "choice")
+
+
+def _whole_photo(item: dict[str, Any], mode: str) -> np.ndarray:
+    image = read_pixels(item["file_name"], mode).array
+    check_image_size(item, image)
+    return image
+
+
+def _as_tensor(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
 @contextlib.contextmanager

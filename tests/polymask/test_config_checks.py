@@ -140,7 +140,7 @@ def test_keys_that_make_no_model(overrides):
         (["MODEL.PIXEL_STD", "[0.0, 0.0, 0.0]"], "above 0"),
         (["INPUT.MIN_SIZE_TEST", "-3"], "MIN_SIZE_TEST is -3"),
         (["TEST.DETECTIONS_PER_IMAGE", "0"], "DETECTIONS_PER_IMAGE is 0"),
-        (["DATALOADER.NUM_WORKERS", "-1"], "NUM_WORKERS is -1"),
+        (["DATALOADER.NUM_WORKERS", "-2"], "NUM_WORKERS is -2"),
         (["INPUT.FORMAT", "XYZ"], "RGB, BGR or L"),
     ],
 )
