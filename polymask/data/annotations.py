@@ -116,7 +116,7 @@ def _bitmasks(segmentations: Sequence[list[np.ndarray] | np.ndarray], size: tupl
             code = pycocotools.mask.merge(pycocotools.mask.frPyObjects(segmentation, *size))
             left, top, width, height = (int(side) for side in pycocotools.mask.toBbox(code))
             box = np.s_[top : top + height, left : left + width]  # a decoded mask lies column by column, ours does not
-            mask[box] = pycocotools.mask.decode(code)[box]
+            mask[box] = resized_mask(code, size)[box]
     return masks
 
 
