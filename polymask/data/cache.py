@@ -75,24 +75,31 @@ def build_photo_reader(cfg: CfgNode, records: Sequence[dict], resize: T.Augmenta
     entries = _possible_entries(records, resize, channels=1 if cfg.INPUT.FORMAT == "L" else 3)
     needed, memory = sum(entries.values()), _room_in_memory()
     if mode == MEMORY or (mode == AUTO and needed <= memory):
-        reader: _Cache = MemoryCache(_fitting(entries, memory))
+        reader = MemoryCache(_fitting(entries, memory))
     else:
-        folder = disk_folder()
-        try:
-            disk = _room_on_disk(folder)
-            if mode == AUTO and needed > disk:
-                raise OSError("there is not enough room")
-            reader = DiskCache(folder, _fitting(entries, disk))
-            _remove_oldest(folder, disk - needed, reader.paths)
-        except OSError as error:
-            if mode == DISK:
-                remedy = "Set XDG_CACHE_HOME to a folder on a disk with room, or INPUT.CACHE off"
-                raise UserError(f"INPUT.CACHE is disk: {error}", file=folder, remedy=remedy) from error
-            log.info("INPUT.CACHE: no photo is kept, for all of them take %.1f GiB.", needed / 2**30)
-            return read_resized
-    log.info("INPUT.CACHE: %s keeps %d of %d resized photos, which take %.2f GiB.",
+        reader = _disk_cache(entries, all_or_none=mode == AUTO)
+    if reader is None:
+        log.info("INPUT.CACHE: no photo is kept, for all of them would take %.1f GiB.", needed / 2**30)
+        return read_resized
+    log.info("INPUT.CACHE: %s keeps %d of %d resized photos; all of them take %.2f GiB.",
              reader.place, len(reader.entries), len(entries), needed / 2**30)  # fmt: skip
     return reader
+
+
+def _disk_cache(entries: Mapping[Entry, int], all_or_none: bool) -> DiskCache | None:
+    folder, needed = disk_folder(), sum(entries.values())
+    try:
+        room = _room_on_disk(folder)
+    except OSError as error:
+        if all_or_none:
+            return None
+        remedy = "Set XDG_CACHE_HOME to a folder that can be written to, or INPUT.CACHE off"
+        raise UserError(f"INPUT.CACHE is disk: {error}", file=folder, remedy=remedy) from error
+    if all_or_none and needed > room:
+        return None
+    cache = DiskCache(folder, _fitting(entries, room))
+    _remove_oldest(folder, room - needed, cache.paths)
+    return cache
 
 
 def _possible_entries(records: Sequence[dict], resize: T.ResizeShortestEdge, channels: int) -> dict[Entry, int]:
