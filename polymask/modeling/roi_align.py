@@ -22,19 +22,16 @@ _BYTES_OF_ENTRY = 8 + 4
 _MOST_BYTES = 2**30
 
 
-class RowPooler(nn.Module):
-    """Detectron2's ``ROIPooler`` with a faster ROIAlign on the CPU; everywhere else it calls the pooler it was made of.
+class RowPooler(ROIPooler):
+    """Detectron2's ``ROIPooler`` with a faster ROIAlign on the CPU.
 
-    It has no parameters, so that checkpoints do not know about it. Equal regions give equal bits, whatever the number
-    of threads.
-
-    Args:
-        pooler: with one ROIAlign for each level.
+    Equal regions give equal bits, whatever the number of threads.
     """
 
-    def __init__(self, pooler: ROIPooler):
-        super().__init__()
-        self.pooler = pooler
+    @classmethod
+    def can_replace(cls, module: nn.Module) -> bool:
+        """Whether a module computes what this one does."""
+        return type(module) is ROIPooler
 
     def forward(self, features: list[torch.Tensor], boxes: list[Boxes]) -> torch.Tensor:
         """See ``ROIPooler.forward``.
@@ -47,42 +44,32 @@ class RowPooler(nn.Module):
             (regions of all images, C, P, P).
         """
         if not self._is_faster(features, boxes):
-            return self.pooler(features, boxes)
-        pooler, levels = self.pooler, len(features)
+            return super().forward(features, boxes)
         regions = convert_boxes_to_pooler_format(boxes)
         of_level = torch.zeros(len(regions), dtype=torch.int64)
-        if levels > 1:
+        if len(features) > 1:
             of_level = assign_boxes_to_levels(
-                boxes, pooler.min_level, pooler.max_level, pooler.canonical_box_size, pooler.canonical_level
+                boxes, self.min_level, self.max_level, self.canonical_box_size, self.canonical_level
             )
-        aligners = list(pooler.level_poolers)
+        aligners = list(self.level_poolers)
         return roi_align(
             features,
             regions,
             of_level,
             [aligner.spatial_scale for aligner in aligners],
-            pooler.output_size,
+            self.output_size,
             aligners[0].sampling_ratio,
             aligners[0].aligned,
         )
 
     def _is_faster(self, features: list[torch.Tensor], boxes: list[Boxes]) -> bool:
-        aligner = self.pooler.level_poolers[0]
+        aligner = self.level_poolers[0]
         if features[0].device.type != "cpu" or torch.jit.is_tracing() or not isinstance(aligner, ROIAlign):
             return False
         # With ratio 0 the number of sampling points differs from region to region.
-        bins = sum(map(len, boxes)) * self.pooler.output_size[0] * self.pooler.output_size[1]
+        bins = sum(map(len, boxes)) * self.output_size[0] * self.output_size[1]
         entries = bins * (2 * aligner.sampling_ratio) ** 2
         return 0 < entries * _BYTES_OF_ENTRY <= _MOST_BYTES
-
-
-def use_row_poolers(model: nn.Module) -> nn.Module:
-    """Puts a :class:`RowPooler` in the place of every ``ROIPooler`` of a model, and returns the model."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if type(child) is ROIPooler and not isinstance(module, RowPooler):
-                setattr(module, name, RowPooler(child))
-    return model
 
 
 def roi_align(

@@ -1,0 +1,76 @@
+import copy
+
+import pytest
+import torch
+from detectron2 import modeling
+from detectron2.structures import BitMasks, Boxes, Instances
+from detectron2.utils.events import EventStorage
+
+from polymask.config import load_config
+from polymask.modeling.build import FASTER, build_model
+
+HEADS = ["StandardROIHeads", "CascadeROIHeads"]
+
+
+def config(heads, file="configs/mini_scratch.yaml"):
+    overrides = ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "2", "MODEL.ROI_HEADS.NAME", heads]
+    return load_config(file, overrides)
+
+
+def models(heads):
+    """Ours and Detectron2's with the same weights."""
+    ours, theirs = build_model(config(heads)), modeling.build_model(config(heads))
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+def photo(side=128):
+    generator = torch.Generator().manual_seed(0)
+    instances = Instances((side, side))
+    instances.gt_boxes = Boxes(torch.tensor([[10.0, 10, 60, 50], [70, 60, 120, 125]]))
+    instances.gt_classes = torch.tensor([0, 1])
+    masks = torch.zeros(2, side, side, dtype=torch.bool)
+    masks[0, 10:50, 10:60] = masks[1, 60:125, 70:120] = True
+    instances.gt_masks = BitMasks(masks)
+    image = torch.randint(0, 256, (3, side, side), generator=generator, dtype=torch.uint8)
+    return {"image": image, "instances": instances}
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_every_faster_module_is_in_use_and_checkpoints_do_not_see_it(heads):
+    ours, theirs = models(heads)
+    assert set(FASTER) <= {type(module) for module in ours.modules()}
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert not set(FASTER) & {type(module) for module in theirs.modules()}
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_losses_and_gradients_are_those_of_detectron2(heads):
+    found = []
+    for model in models(heads):
+        torch.manual_seed(1)  # which regions are sampled
+        with EventStorage():
+            losses = model.train()([copy.deepcopy(photo())])
+        sum(losses.values()).backward()
+        found.append((losses, {name: p.grad for name, p in model.named_parameters()}))
+    (our_losses, our_gradients), (their_losses, their_gradients) = found
+    torch.testing.assert_close(our_losses, their_losses, rtol=1e-4, atol=1e-5)
+    for name, gradient in their_gradients.items():
+        torch.testing.assert_close(our_gradients[name], gradient, rtol=1e-2, atol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_predictions_are_those_of_detectron2(heads):
+    ours, theirs = (model.eval()([photo()])[0]["instances"] for model in models(heads))
+    assert len(ours) == len(theirs) > 0
+    torch.testing.assert_close(ours.pred_boxes.tensor, theirs.pred_boxes.tensor, rtol=0, atol=1e-2)
+    torch.testing.assert_close(ours.scores, theirs.scores, rtol=0, atol=1e-4)
+    assert (ours.pred_masks != theirs.pred_masks).float().mean() < 1e-3
+
+
+def test_the_channels_lie_together_in_inference_alone():
+    model = build_model(config("StandardROIHeads"))
+    images = torch.zeros(1, 3, 64, 64)
+    last = {"memory_format": torch.channels_last}
+    assert all(level.is_contiguous(**last) for level in model.eval().backbone(images).values() if level.shape[2] > 1)
+    assert not model.train().backbone(images)["p2"].is_contiguous(**last)
