@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,27 @@ CLASSES = ("car", "person", "tree")
 _NOISE = 4.5
 _QUALITY = 90
 
-# Sides of the polygons in pixels.
-_SMALLEST, _LARGEST = 60, 140
+_GRAIN_SHIFT = 512  # px: the grain of a photo is a part of a larger field, moved by up to this much
 
 
-def annotated_photos(folder: Path, count: int, embedded: bool, seed: int = 0) -> Path:
+@dataclass(frozen=True)
+class Layout:
+    """What a photo is like.
+
+    Attributes:
+        size: (width, height) in pixels.
+        polygons: on each photo.
+        sides: of the polygons in pixels, the smallest and the largest.
+    """
+
+    size: tuple[int, int] = SIZE
+    polygons: int = POLYGONS
+    sides: tuple[int, int] = (60, 140)
+
+
+def annotated_photos(
+    folder: Path, count: int, embedded: bool = False, layout: Layout = Layout(), seed: int = 0
+) -> Path:
     """``count`` photos with their annotation files as labelme 5 writes them, with or without imageData.
 
     What an earlier call made stays, if it made as many; the photos of the two kinds are the same.
@@ -39,14 +56,15 @@ def annotated_photos(folder: Path, count: int, embedded: bool, seed: int = 0) ->
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    noise = np.random.default_rng(seed).normal(0, _NOISE, (2 * SIZE[1], 2 * SIZE[0], 3)).astype(np.float32)
+    height, width = (side + _GRAIN_SHIFT for side in layout.size[::-1])
+    grain = _NOISE * np.random.default_rng(seed).standard_normal((height, width, 3), dtype=np.float32)
     for index in tqdm(range(count), desc=f"Drawing {folder.name}", unit="photo", disable=None):
         rng = np.random.default_rng((seed, index))
-        polygons = [_placed(rng, (_blob, _crescent)[turn % 2](rng)) for turn in range(POLYGONS)]
-        labels = rng.choice(CLASSES, POLYGONS).tolist()
-        photo = _photo(rng, polygons, noise)
+        polygons = [_placed(rng, (_blob, _crescent)[turn % 2](rng), layout) for turn in range(layout.polygons)]
+        labels = rng.choice(CLASSES, layout.polygons).tolist()
+        photo = _photo(rng, polygons, grain, layout.size)
         (part / f"{index:06}.jpg").write_bytes(photo)
-        content = _annotation(f"{index:06}.jpg", labels, polygons, photo if embedded else None)
+        content = _annotation(f"{index:06}.jpg", layout.size, labels, polygons, photo if embedded else None)
         (part / f"{index:06}.json").write_text(content, encoding="utf-8")
     part.rename(folder)
     return folder
@@ -80,28 +98,29 @@ def _crescent(rng: np.random.Generator) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1) * (radii + waves)[:, None]
 
 
-def _placed(rng: np.random.Generator, outline: np.ndarray) -> np.ndarray:
+def _placed(rng: np.random.Generator, outline: np.ndarray, layout: Layout) -> np.ndarray:
     """An outline somewhere in the photo, of a random size, its coordinates with all their digits."""
     outline = outline - outline.min(axis=0)
-    outline *= rng.uniform(_SMALLEST, _LARGEST, 2) / outline.max(axis=0)
-    return outline + rng.uniform(0, np.array(SIZE) - outline.max(axis=0))
+    outline *= rng.uniform(*layout.sides, 2) / outline.max(axis=0)
+    return outline + rng.uniform(0, np.array(layout.size) - outline.max(axis=0))
 
 
-def _photo(rng: np.random.Generator, polygons: list[np.ndarray], noise: np.ndarray) -> bytes:
+def _photo(rng: np.random.Generator, polygons: list[np.ndarray], grain: np.ndarray, size: tuple[int, int]) -> bytes:
     coarse = rng.integers(40, 216, (9, 12, 3), dtype=np.uint8)
-    scene = Image.fromarray(coarse).resize(SIZE, Image.Resampling.BICUBIC)
+    scene = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(scene)
     for polygon in polygons:
         draw.polygon([tuple(point) for point in polygon.tolist()], fill=tuple(rng.integers(0, 256, 3).tolist()))
-    x, y = rng.integers(0, SIZE)
-    grain = noise[y : y + SIZE[1], x : x + SIZE[0]]
-    pixels = np.clip(np.asarray(scene) + grain, 0, 255).astype(np.uint8)
+    x, y = rng.integers(0, _GRAIN_SHIFT, 2)
+    pixels = np.clip(np.asarray(scene) + grain[y : y + size[1], x : x + size[0]], 0, 255).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=_QUALITY)
     return stream.getvalue()
 
 
-def _annotation(image_path: str, labels: list[str], polygons: list[np.ndarray], photo: bytes | None) -> str:
+def _annotation(
+    image_path: str, size: tuple[int, int], labels: list[str], polygons: list[np.ndarray], photo: bytes | None
+) -> str:
     content = {
         "version": "5.4.1",
         "flags": {},
@@ -119,7 +138,7 @@ def _annotation(image_path: str, labels: list[str], polygons: list[np.ndarray], 
         ],
         "imagePath": image_path,
         "imageData": base64.b64encode(photo).decode("ascii") if photo else None,
-        "imageHeight": SIZE[1],
-        "imageWidth": SIZE[0],
+        "imageHeight": size[1],
+        "imageWidth": size[0],
     }
     return json.dumps(content, ensure_ascii=False, indent=2)  # as labelme's writer calls it

@@ -1,0 +1,113 @@
+"""Photos and annotations to training inputs, beside Detectron2's DatasetMapper: large JPEGs, one worker, in process."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetMapper, build_detection_train_loader, get_detection_dataset_dicts
+from detectron2.data.samplers import TrainingSampler
+
+from benchmarks.annotated_photos import Layout, annotated_photos
+from benchmarks.stages.options import PROJECT, Options
+from benchmarks.stages.timing import Contender, DifferentWork, Pair, Stage
+from dataset_tools.catalog import register
+from dataset_tools.convert import ConvertOptions, convert
+from polymask.config import load_config, resolve_dataset
+from polymask.data.loader import build_train_loader
+
+OURS, CACHED, PEER = "polymask, first epoch", "polymask, second epoch", "Detectron2's DatasetMapper"
+
+PHOTOS = 12
+LAYOUT = Layout(size=(4000, 3000), polygons=8, sides=(300, 900))
+OVERRIDES = [
+    "INPUT.MIN_SIZE_TRAIN", "(800,)", "SOLVER.IMS_PER_BATCH", "1", "DATALOADER.NUM_WORKERS", "0", "MODEL.DEVICE", "cpu",
+]  # fmt: skip
+CACHE = "memory"  # of INPUT.CACHE
+
+# Mean difference of two pictures of one photo, in levels of 0 to 255: two ways to make it smaller.
+PIXEL_TOLERANCE = 3.0
+
+Epoch = dict[str, dict]  # the items of an epoch, by the names of their photos
+
+
+def loader(options: Options) -> Stage:
+    """12-megapixel JPEGs to a short side of 800 px; the second epoch comes from the cache."""
+    cfg = _config(options)
+    ours = _OurEpochs(cfg)
+    contenders = (
+        Contender(OURS, ours.epoch, prepare=ours.restart),
+        Contender(CACHED, ours.epoch),
+        Contender(PEER, lambda: _epoch(iter(_detectron2_loader(cfg)))),
+    )
+    pairs = (Pair(OURS, PEER, at_least=3.0), Pair(CACHED, PEER, at_least=12.0))
+    work = f"{PHOTOS} photos of {LAYOUT.size[0]} x {LAYOUT.size[1]} px with {LAYOUT.polygons} polygons each"
+    return Stage(work, contenders, pairs, _check, warm_up=False)
+
+
+class _OurEpochs:
+    """Epochs of our loader; ``restart`` begins again without a cache."""
+
+    def __init__(self, cfg: CfgNode):
+        self._cfg = cfg
+        self._batches: Iterator[list[dict]] = iter(())
+
+    def restart(self) -> None:
+        self._batches = iter(build_train_loader(self._cfg, 0))
+
+    def epoch(self) -> Epoch:
+        return _epoch(self._batches)
+
+
+def _config(options: Options) -> CfgNode:
+    logging.getLogger("detectron2").setLevel(logging.WARNING)  # what it says of every dataset
+    source = annotated_photos(options.scratch / "large_photos", PHOTOS, layout=LAYOUT)
+    dataset = options.scratch / "large_dataset"
+    card = convert(ConvertOptions(source=source, output=dataset, fractions=(1.0, 0.0, 0.0))).card
+    register(dataset)
+    cfg = load_config(PROJECT / "configs/mask_rcnn_R_18_FPN.yaml", [*OVERRIDES, "DATASETS.ROOT", str(dataset)])
+    resolve_dataset(cfg, card)
+    if "CACHE" in cfg.INPUT:
+        cfg.INPUT.CACHE = CACHE
+    cfg.freeze()
+    return cfg
+
+
+def _detectron2_loader(cfg: CfgNode) -> torch.utils.data.DataLoader:
+    records = get_detection_dataset_dicts(list(cfg.DATASETS.TRAIN), filter_empty=False)
+    sampler = TrainingSampler(len(records), seed=cfg.SEED)
+    mapper = DatasetMapper(cfg, is_train=True)
+    return build_detection_train_loader(records, mapper=mapper, sampler=sampler, total_batch_size=1, num_workers=0)
+
+
+def _epoch(batches: Iterator[list[dict]]) -> Epoch:
+    return {item["file_name"]: item for (item,) in itertools.islice(batches, PHOTOS)}
+
+
+def _check(results: dict[str, Epoch]) -> str:
+    theirs, worst = results[PEER], 0.0
+    for name in (OURS, CACHED):
+        ours = results[name]
+        if ours.keys() != theirs.keys() or len(ours) != PHOTOS:
+            shared = len(ours.keys() & theirs.keys())
+            raise DifferentWork(f"{name}: {len(ours)} photos, of which {shared} are the peer's")
+        for file, item in ours.items():
+            worst = max(worst, _difference(file, item, theirs[file]))
+    return f"{PHOTOS} photos with their instances on each side; pixels differ by {worst:.2f} levels or less in the mean"
+
+
+def _difference(file: str, ours: dict, peer: dict) -> float:
+    """The mean difference of the pixels, in levels. Each side flips at random."""
+    if ours["image"].shape != peer["image"].shape:
+        raise DifferentWork(f"{file} is {tuple(ours['image'].shape)} and {tuple(peer['image'].shape)}")
+    if len(ours["instances"]) != len(peer["instances"]):
+        raise DifferentWork(f"{file} has {len(ours['instances'])} and {len(peer['instances'])} instances")
+    one, other = (item["image"].numpy().astype(np.int16) for item in (ours, peer))
+    difference = min(np.abs(one - turned).mean() for turned in (other, other[:, :, ::-1]))
+    if difference > PIXEL_TOLERANCE:
+        raise DifferentWork(f"the pixels of {file} differ by {difference:.1f} levels in the mean")
+    return float(difference)

@@ -1,0 +1,172 @@
+"""A training step beside Detectron2's and torchvision's: one batch again and again, from equal random weights."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.structures import BitMasks, Boxes, Instances
+from detectron2.utils.events import EventStorage
+from PIL import Image, ImageDraw
+
+from benchmarks.stages.detectron2_peer import Detectron2Step, forward_once
+from benchmarks.stages.layers import Work, layers_alone, measure_work, record_layers
+from benchmarks.stages.machine import device, has_half_precision
+from benchmarks.stages.options import CLASSES, Options, frozen_config
+from benchmarks.stages.same_work import check_losses, check_work
+from benchmarks.stages.timing import Contender, Pair, Stage
+from benchmarks.stages.torchvision_peer import TorchvisionStep
+from polymask.data.seeding import seed_everything
+from polymask.engine.trainer import Trainer
+from polymask.engine.update import AUTOCAST_TYPE, UpdateTrainer
+from polymask.modeling.build import build_model
+
+OURS, DETECTRON2, TORCHVISION, LIMIT = "polymask", "Detectron2", "torchvision", "layers alone"
+
+# The weights must hardly move, so that every round has the same regions.
+_STILL = ["SOLVER.BASE_LR", "1e-7", "SOLVER.AMP.ENABLED", "False"]
+MINI = _STILL
+SIDE = 256  # px
+FULL = [
+    *_STILL, "INPUT.MIN_SIZE_TRAIN", f"({SIDE},)", "INPUT.MAX_SIZE_TRAIN", str(SIDE), "SOLVER.IMS_PER_BATCH", "2",
+    # torchvision's own, where Detectron2's default is adaptive. It is the same on all sides.
+    "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", "2", "MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO", "2",
+]  # fmt: skip
+
+# On a drawn photo: untrained proposals hit objects by chance, and so many give as many regions with masks as there are
+# in the middle of a training.
+OBJECTS = 24
+SIDES = (32, 80)  # px
+
+# Losses that both libraries define alike; those of boxes differ by a constant of smooth L1.
+TORCHVISION_LOSSES = {"loss_cls": "loss_classifier", "loss_mask": "loss_mask", "loss_rpn_cls": "loss_objectness"}
+# Random regions and anchors are drawn in another order there.
+TORCHVISION_TOLERANCE = 0.1
+# float32 sums in another order.
+LOSS_TOLERANCE = 1e-3
+# The background has outputs of its own in torchvision, and the matched regions differ by a few.
+WORK_TOLERANCE = 0.05
+
+
+class OurStep:
+    """An iteration of polymask's trainer on one batch, again and again.
+
+    Args:
+        half: compute in half precision (see ``AUTOCAST_TYPE``).
+        weights: to begin with.
+    """
+
+    def __init__(self, cfg: CfgNode, batch: list[dict], half: bool, weights: dict[str, torch.Tensor]):
+        self.model = build_model(cfg)
+        self.model.load_state_dict(weights)
+        self.forward = partial(forward_once, cfg, self.model, batch)
+        self._trainer = UpdateTrainer(
+            self.model, itertools.repeat(batch), Trainer.build_optimizer(cfg, self.model),
+            device=cfg.MODEL.DEVICE, autocast=half, parts=1, seed=cfg.SEED,
+        )  # fmt: skip
+
+    def run(self) -> dict[str, float]:
+        """The losses before the update."""
+        with EventStorage():
+            self._trainer.run_step()
+        return self._trainer.losses
+
+
+def training_mini(options: Options) -> Stage:
+    """The network of ``configs/mini_scratch.yaml``."""
+    cfg = frozen_config("configs/mini_scratch.yaml", MINI)
+    batch = drawn_batch(cfg.SOLVER.IMS_PER_BATCH, (320, cfg.INPUT.MIN_SIZE_TRAIN[0]))
+    return _step_stage(cfg, batch, peers=(), aims={})
+
+
+def training_full(options: Options) -> Stage:
+    """The network of ``configs/mask_rcnn_R_18_FPN.yaml`` on 2 photos of 256 px."""
+    cfg = frozen_config("configs/mask_rcnn_R_18_FPN.yaml", FULL)
+    batch = drawn_batch(cfg.SOLVER.IMS_PER_BATCH, (SIDE, SIDE))
+    return _step_stage(cfg, batch, peers=(TORCHVISION,), aims=full_aims())
+
+
+def full_aims() -> dict[tuple[str, str], float]:
+    """How many times as fast as (precision of ours, peer) the full network's step has to be."""
+    one_thread = torch.get_num_threads() == 1
+    half = {(half_name(device()), DETECTRON2): 2.0}
+    return {("float32", DETECTRON2): 1.4, ("float32", TORCHVISION): 1.2 if one_thread else 1.3} | half
+
+
+def half_name(kind: str) -> str:
+    """``bfloat16`` or ``float16``: what polymask uses on a kind of device."""
+    return str(AUTOCAST_TYPE[kind]).removeprefix("torch.")
+
+
+def _step_stage(cfg: CfgNode, batch: list[dict], peers: tuple[str, ...], aims: dict[tuple[str, str], float]) -> Stage:
+    seed_everything(cfg.SEED)
+    theirs = Detectron2Step(cfg, batch)
+    weights = {name: tensor.clone() for name, tensor in theirs.model.state_dict().items()}
+    steps: dict[str, OurStep | Detectron2Step | TorchvisionStep] = {}
+    half = half_name(cfg.MODEL.DEVICE)
+    precisions = {"float32": torch.float32} | ({half: AUTOCAST_TYPE[cfg.MODEL.DEVICE]} if has_half_precision() else {})
+    for precision in precisions:
+        steps[f"{OURS}, {precision}"] = OurStep(cfg, batch, precision == half, weights)
+    steps[DETECTRON2] = theirs
+    if TORCHVISION in peers:
+        steps[TORCHVISION] = TorchvisionStep(cfg, batch, weights)
+    calls = {name: record_layers(step.model, step.forward) for name, step in steps.items()}
+    works = {name: measure_work(step.model, calls[name]) for name, step in steps.items()}
+    contenders = [Contender(name, step.run) for name, step in steps.items()]
+    contenders += [
+        Contender(f"{LIMIT}, {name}", layers_alone(calls[DETECTRON2], kind)) for name, kind in precisions.items()
+    ]
+    pairs = tuple(
+        Pair(f"{OURS}, {precision}", peer, aims.get((precision, peer)), f"{LIMIT}, {precision}")
+        for precision in precisions
+        for peer in (DETECTRON2, *peers)
+        if precision != half or peer == DETECTRON2
+    )
+    height, width = batch[0]["image"].shape[1:]
+    work = f"forward, backward and update of {len(batch)} x {width} x {height} px"
+    return Stage(work, tuple(contenders), pairs, lambda results: _check(results, works))
+
+
+def _check(results: dict[str, dict[str, float]], works: dict[str, Work]) -> str:
+    ours = f"{OURS}, float32"
+    losses = {name: name for name in results[ours] if name in results[DETECTRON2]}
+    said = [
+        f"{DETECTRON2}: {check_work(works[ours], works[DETECTRON2])}",
+        check_losses(results[ours], results[DETECTRON2], losses, LOSS_TOLERANCE),
+    ]
+    if TORCHVISION in results:
+        said.append(f"{TORCHVISION}: {check_work(works[ours], works[TORCHVISION], WORK_TOLERANCE)}")
+        said.append(check_losses(results[ours], results[TORCHVISION], TORCHVISION_LOSSES, TORCHVISION_TOLERANCE))
+    return "; ".join(said)
+
+
+def drawn_batch(photos: int, size: tuple[int, int], objects: int = OBJECTS, seed: int = 0) -> list[dict]:
+    """A batch as Detectron2's models take it: ellipses on noise, with bitmasks.
+
+    Args:
+        size: (width, height) in pixels.
+    """
+    return [_drawn_photo(np.random.default_rng((seed, index)), size, objects) for index in range(photos)]
+
+
+def _drawn_photo(rng: np.random.Generator, size: tuple[int, int], objects: int) -> dict:
+    width, height = size
+    pixels = Image.fromarray(rng.integers(60, 120, (height, width, 3), dtype=np.uint8))
+    masks = []
+    for _ in range(objects):
+        sides = rng.uniform(*SIDES, 2)
+        corner = rng.uniform((0, 0), np.array(size) - sides)
+        outline = [*corner.tolist(), *(corner + sides).tolist()]
+        mask = Image.new("L", size)
+        ImageDraw.Draw(mask).ellipse(outline, fill=1)
+        ImageDraw.Draw(pixels).ellipse(outline, fill=tuple(rng.integers(120, 256, 3).tolist()))
+        masks.append(np.array(mask, dtype=bool))
+    instances = Instances((height, width))
+    instances.gt_masks = BitMasks(torch.from_numpy(np.stack(masks)))
+    instances.gt_boxes = Boxes(instances.gt_masks.get_bounding_boxes().tensor)
+    instances.gt_classes = torch.from_numpy(rng.integers(len(CLASSES), size=objects))
+    image = torch.from_numpy(np.array(pixels).transpose(2, 0, 1).copy())
+    return {"image": image, "instances": instances, "height": height, "width": width}
