@@ -36,8 +36,8 @@ FULL = [
     "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", "2", "MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO", "2",
 ]  # fmt: skip
 
-# On a drawn photo: untrained proposals hit objects by chance, and so many give as many regions with masks as there are
-# in the middle of a training.
+# On a drawn photo. Proposals of random weights hit objects by chance: with so many objects the mini network gets 26
+# regions for masks in a step, as in the middle of the demo's training.
 OBJECTS = 24
 SIDES = (32, 80)  # px
 
