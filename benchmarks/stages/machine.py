@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from polymask.modeling.precision import NAMES, half_type
+
 # Variables that change what the processor may use, or how its threads wait.
 VARIABLES = (
     "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT",
@@ -21,15 +23,6 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def has_half_precision() -> bool:
-    """Whether this machine computes faster in half precision: a GPU, or a processor with bfloat16 in hardware."""
-    if torch.cuda.is_available():
-        return True
-    # The first is also true of AVX-512 without bfloat16. It obeys ONEDNN_MAX_CPU_ISA; the others do not.
-    bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported() and bfloat16
-
-
 def describe_machine() -> dict[str, object]:
     """What a reader has to know to compare two tables."""
     return {
@@ -38,7 +31,7 @@ def describe_machine() -> dict[str, object]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "half precision in hardware": has_half_precision(),
+        "half precision": NAMES.get(half_type(device())),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},

@@ -14,15 +14,16 @@ from PIL import Image, ImageDraw
 
 from benchmarks.stages.detectron2_peer import Detectron2Step, forward_once
 from benchmarks.stages.layers import Work, layers_alone, measure_work, record_layers
-from benchmarks.stages.machine import device, has_half_precision
+from benchmarks.stages.machine import device
 from benchmarks.stages.options import CLASSES, Options, frozen_config
 from benchmarks.stages.same_work import check_losses, check_work
 from benchmarks.stages.timing import Contender, Pair, Stage
 from benchmarks.stages.torchvision_peer import TorchvisionStep
 from polymask.data.seeding import seed_everything
 from polymask.engine.trainer import Trainer
-from polymask.engine.update import AUTOCAST_TYPE, UpdateTrainer
+from polymask.engine.update import UpdateTrainer
 from polymask.modeling.build import build_model
+from polymask.modeling.precision import NAMES, half_type
 
 OURS, DETECTRON2, TORCHVISION, LIMIT = "polymask", "Detectron2", "torchvision", "layers alone"
 
@@ -55,17 +56,17 @@ class OurStep:
     """An iteration of polymask's trainer on one batch, again and again.
 
     Args:
-        half: compute in half precision (see ``AUTOCAST_TYPE``).
+        compute_type: of the forward pass.
         weights: to begin with.
     """
 
-    def __init__(self, cfg: CfgNode, batch: list[dict], half: bool, weights: dict[str, torch.Tensor]):
+    def __init__(self, cfg: CfgNode, batch: list[dict], compute_type: torch.dtype, weights: dict[str, torch.Tensor]):
         self.model = build_model(cfg)
         self.model.load_state_dict(weights)
         self.forward = partial(forward_once, cfg, self.model, batch)
         self._trainer = UpdateTrainer(
             self.model, itertools.repeat(batch), Trainer.build_optimizer(cfg, self.model),
-            device=cfg.MODEL.DEVICE, autocast=half, parts=1, seed=cfg.SEED,
+            device=cfg.MODEL.DEVICE, compute_type=compute_type, parts=1, seed=cfg.SEED,
         )  # fmt: skip
 
     def run(self) -> dict[str, float]:
@@ -89,41 +90,39 @@ def training_full(options: Options) -> Stage:
     return _step_stage(cfg, batch, peers=(TORCHVISION,), aims=full_aims())
 
 
-def full_aims() -> dict[tuple[str, str], float]:
-    """How many times as fast as (precision of ours, peer) the full network's step has to be."""
-    one_thread = torch.get_num_threads() == 1
-    half = {(half_name(device()), DETECTRON2): 2.0}
-    return {("float32", DETECTRON2): 1.4, ("float32", TORCHVISION): 1.2 if one_thread else 1.3} | half
+def full_aims() -> dict[tuple[torch.dtype, str], float]:
+    """How many times as fast as a peer the full network's step has to be, by the type that ours computes in."""
+    aims = {
+        (torch.float32, DETECTRON2): 1.4,
+        (torch.float32, TORCHVISION): 1.2 if torch.get_num_threads() == 1 else 1.3,
+    }
+    half = half_type(device())
+    return aims | ({(half, DETECTRON2): 2.0} if half else {})
 
 
-def half_name(kind: str) -> str:
-    """``bfloat16`` or ``float16``: what polymask uses on a kind of device."""
-    return str(AUTOCAST_TYPE[kind]).removeprefix("torch.")
-
-
-def _step_stage(cfg: CfgNode, batch: list[dict], peers: tuple[str, ...], aims: dict[tuple[str, str], float]) -> Stage:
+def _step_stage(
+    cfg: CfgNode, batch: list[dict], peers: tuple[str, ...], aims: dict[tuple[torch.dtype, str], float]
+) -> Stage:
     seed_everything(cfg.SEED)
     theirs = Detectron2Step(cfg, batch)
     weights = {name: tensor.clone() for name, tensor in theirs.model.state_dict().items()}
-    steps: dict[str, OurStep | Detectron2Step | TorchvisionStep] = {}
-    half = half_name(cfg.MODEL.DEVICE)
-    precisions = {"float32": torch.float32} | ({half: AUTOCAST_TYPE[cfg.MODEL.DEVICE]} if has_half_precision() else {})
-    for precision in precisions:
-        steps[f"{OURS}, {precision}"] = OurStep(cfg, batch, precision == half, weights)
+    half = half_type(cfg.MODEL.DEVICE)
+    types = (torch.float32, half) if half else (torch.float32,)
+    steps: dict[str, OurStep | Detectron2Step | TorchvisionStep] = {
+        f"{OURS}, {NAMES[kind]}": OurStep(cfg, batch, kind, weights) for kind in types
+    }
     steps[DETECTRON2] = theirs
     if TORCHVISION in peers:
         steps[TORCHVISION] = TorchvisionStep(cfg, batch, weights)
     calls = {name: record_layers(step.model, step.forward) for name, step in steps.items()}
     works = {name: measure_work(step.model, calls[name]) for name, step in steps.items()}
     contenders = [Contender(name, step.run) for name, step in steps.items()]
-    contenders += [
-        Contender(f"{LIMIT}, {name}", layers_alone(calls[DETECTRON2], kind)) for name, kind in precisions.items()
-    ]
+    contenders += [Contender(f"{LIMIT}, {NAMES[kind]}", layers_alone(calls[DETECTRON2], kind)) for kind in types]
     pairs = tuple(
-        Pair(f"{OURS}, {precision}", peer, aims.get((precision, peer)), f"{LIMIT}, {precision}")
-        for precision in precisions
+        Pair(f"{OURS}, {NAMES[kind]}", peer, aims.get((kind, peer)), f"{LIMIT}, {NAMES[kind]}")
+        for kind in types
         for peer in (DETECTRON2, *peers)
-        if precision != half or peer == DETECTRON2
+        if kind == torch.float32 or peer == DETECTRON2
     )
     height, width = batch[0]["image"].shape[1:]
     work = f"forward, backward and update of {len(batch)} x {width} x {height} px"
