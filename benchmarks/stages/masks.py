@@ -38,7 +38,8 @@ def masks(options: Options) -> Stage:
 
 def _ours(dataset: Path, output: Path) -> Callable[[], Path]:
     def run() -> Path:
-        with contextlib.redirect_stdout(io.StringIO()):
+        # Its findings: some of the many objects overlap.
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             code = dataset_tools(["masks", str(dataset), "--output", str(output), "--jobs", "1"])
         if code:
             raise RuntimeError(f"dataset_tools masks ended with {code}")
