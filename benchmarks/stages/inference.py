@@ -20,7 +20,6 @@ from benchmarks.stages.machine import device
 from benchmarks.stages.options import PROJECT, Options, frozen_config
 from benchmarks.stages.same_work import LEAST_SCORE, Found, check_detections
 from benchmarks.stages.timing import Contender, Pair, Stage
-from dataset_tools.rle import Rle
 from polymask.config import load_config
 from polymask.data.seeding import seed_everything
 from polymask.detections import Detection
@@ -152,12 +151,9 @@ def scenes(count: int, size: tuple[int, int], first: int = 0) -> np.ndarray:
 
 def _our_found(detections: Sequence[Detection], photo: np.ndarray) -> list[Found]:
     size = photo.shape[:2]
-    return [Found(found.category, found.score, _as_dict(found.mask.rle(size))) for found in detections]
-
-
-def _as_dict(rle: dict | Rle) -> dict:
-    """As pycocotools takes it."""
-    return rle if isinstance(rle, dict) else {"size": list(rle.size), "counts": rle.counts}
+    codes = [found.mask.rle(size) for found in detections]
+    masks = [{"size": list(code.size), "counts": code.counts} for code in codes]  # as pycocotools takes them
+    return [Found(found.category, found.score, mask) for found, mask in zip(detections, masks, strict=True)]
 
 
 def _detectron2_found(instances: Instances) -> list[Found]:
