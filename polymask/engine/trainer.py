@@ -35,6 +35,7 @@ from polymask.engine.hooks.validation import Validation
 from polymask.engine.setup import CONFIG_NAME, write_config
 from polymask.engine.update import UpdateTrainer
 from polymask.evaluation.coco import Metrics, evaluate
+from polymask.memory import keep_freed_memory
 from polymask.modeling.build import build_model
 from polymask.modeling.precision import NAMES, compute_type
 
@@ -56,6 +57,7 @@ class Trainer(DefaultTrainer):
         # DefaultTrainer's constructor names its checkpointer and its inner trainer itself: this stands in its place,
         # in the same order, but that the data loader waits for the iteration to start from.
         TrainerBase.__init__(self)
+        keep_freed_memory()
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
         self.compute_type = compute_type(cfg.MODEL.DEVICE, cfg.SOLVER.AMP.ENABLED, asked_by="SOLVER.AMP.ENABLED True")
