@@ -14,10 +14,11 @@ from dataset_tools.classes import LabelRules
 from dataset_tools.csv_boxes import CsvBoxes, is_table
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Finding, Rule, refusal
-from dataset_tools.labelme_folder import LabelmeFolder, is_text
+from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.splits import DEFAULT_FRACTIONS, check_fractions, group_names, split
 from dataset_tools.survey import Entry, Source, Survey, Wishes
+from dataset_tools.text import is_text
 from dataset_tools.write import IMAGE_MODES, Dataset, foreign_files, relative, write
 
 # A name becomes a part of dataset names in YAML files and on command lines, and of file names in a run's folder.

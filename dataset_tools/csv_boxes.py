@@ -17,13 +17,14 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.images import ImageError
 from dataset_tools.instances import build
-from dataset_tools.labelme import UTF8_BOM, Shape
-from dataset_tools.labelme_folder import check_encoding, check_folder
+from dataset_tools.labelme import Shape
+from dataset_tools.labelme_folder import check_folder
 from dataset_tools.named_photos import NamedPhotos
 from dataset_tools.photos import size_of
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.split_folders import SplitFolders
+from dataset_tools.text import UTF8_BOM, check_encoding
 
 # What makesense.ai exports, in this order and without this line; spreadsheets and scripts put it at the top.
 COLUMNS = (

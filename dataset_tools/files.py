@@ -1,8 +1,9 @@
-"""Writing that leaves nothing half-written behind."""
+"""Reading that waits for nobody, and writing that leaves nothing half-written behind."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 import shutil
@@ -10,6 +11,28 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# Windows reads text unless it is told otherwise; and whoever opens a named pipe waits for its writer.
+_READ_BYTES = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def read_start(path: Path | str, length: int) -> bytes:
+    """The first bytes of a file, so many at most; in two thirds of the time that a file object takes."""
+    handle = os.open(path, _READ_BYTES)
+    try:
+        return os.read(handle, length)
+    finally:
+        os.close(handle)
+
+
+def opened_for_reading(path: Path | str) -> io.FileIO:
+    """A file opened for reading bytes, without a buffer; of a named pipe nobody is waited for."""
+    handle = os.open(path, _READ_BYTES)
+    try:
+        return open(handle, "rb", buffering=0)
+    except OSError:  # it is a folder
+        os.close(handle)
+        raise
 
 
 def write_atomically(path: Path, content: bytes | memoryview, to_disk: bool = False) -> None:

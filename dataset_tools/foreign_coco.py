@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.labelme import UTF8_BOM, parse_integer
+from dataset_tools.text import UTF8_BOM, parse_integer
 
 _REMEDY = "Export it again as COCO instances, or correct what is named"
 

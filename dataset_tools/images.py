@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dataset_tools.files import opened_for_reading, read_start
 from dataset_tools.findings import Rule
 
 # What a photo's name may end with, in the order in which they are tried (in lower and in upper case).
@@ -49,9 +50,6 @@ _PLAIN_JPEG_HEADER = 4096
 _JPEG_FRAMES = (0xC0, 0xC1, 0xC2)
 _JPEG_SCAN = 0xDA
 _PLAIN_JPEG_MARKERS = frozenset((*_JPEG_FRAMES, _JPEG_SCAN, 0xC4, 0xDB, 0xDD, 0xE0, 0xFE))
-
-# Windows reads text unless it is told otherwise; and whoever opens a named pipe waits for its writer.
-_READ_BYTES = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 # Modes of Pillow's with more than 8 bits a level. Its conversion to RGB, which Detectron2 reads with, cuts them at 255.
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -128,7 +126,7 @@ def _plain_jpeg(source: Path | str | bytes) -> Header | None:
 
     That is most photos that a program has saved, and told in a third of the time that Pillow takes.
     """
-    start = source[:_PLAIN_JPEG_HEADER] if isinstance(source, bytes) else _start_of(source, _PLAIN_JPEG_HEADER)
+    start = source[:_PLAIN_JPEG_HEADER] if isinstance(source, bytes) else read_start(source, _PLAIN_JPEG_HEADER)
     if not start.startswith(b"\xff\xd8"):
         return None
     position, size = 2, None
@@ -142,25 +140,6 @@ def _plain_jpeg(source: Path | str | bytes) -> Header | None:
             return Header(size, 1, "JPEG") if size and 0 < size[0] * size[1] <= MAX_PIXELS else None
         position += 2 + (start[position + 2] << 8 | start[position + 3])
     return None
-
-
-def _start_of(path: Path | str, length: int) -> bytes:
-    """The first bytes of a file, so many at most; in two thirds of the time that a file object takes."""
-    handle = os.open(path, _READ_BYTES)
-    try:
-        return os.read(handle, length)
-    finally:
-        os.close(handle)
-
-
-def opened_for_reading(path: Path | str) -> io.FileIO:
-    """A file opened for reading bytes, without a buffer; of a named pipe nobody is waited for."""
-    handle = os.open(path, _READ_BYTES)
-    try:
-        return open(handle, "rb", buffering=0)
-    except OSError:  # it is a folder
-        os.close(handle)
-        raise
 
 
 def load_photo(source: Path | bytes) -> Image.Image:
@@ -327,7 +306,7 @@ def mismatch(name: str, header: Header, expected: tuple[int | None, int | None])
 
 def has_bytes(path: Path | str, content: bytes) -> bool:
     """Whether a file holds just this."""
-    return _start_of(path, len(content) + 1) == content
+    return read_start(path, len(content) + 1) == content
 
 
 def difference(path: Path, size: tuple[int, int], embedded: bytes) -> str | None:

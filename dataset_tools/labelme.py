@@ -8,10 +8,7 @@ import re
 import msgspec
 import pybase64
 
-UTF8_BOM = b"\xef\xbb\xbf"
-
-# Longer integers do not fit 64 bits, where msgspec reads a float, too; no count or coordinate needs them.
-_LONGEST_INTEGER = 18
+from dataset_tools.text import UTF8_BOM, parse_integer
 
 
 class Shape(msgspec.Struct, frozen=True, gc=False):
@@ -207,11 +204,6 @@ def _decode_loosely(content: str) -> _Decoded:
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
         raise WrongStructure(message, re.sub(r"^\$\.?", "", place.strip("`"))) from error
-
-
-def parse_integer(digits: str) -> int | float:
-    """A whole number of JSON for msgspec: a float, where it has too many digits for 64 bits."""
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
 
 
 # What encode() writes is laid out as labelme 6.3.1 does it: the same keys in the same order.

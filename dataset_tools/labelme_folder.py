@@ -10,12 +10,14 @@ from typing import NamedTuple
 from dataset_tools import images, instances, labelme
 from dataset_tools.card import CARD_NAME, is_dataset_folder
 from dataset_tools.errors import UserError
+from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.labelme import AnnotationFile, Shape
 from dataset_tools.photos import PhotoFinder, size_of
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.split_folders import SplitFolders
+from dataset_tools.text import check_encoding, is_text
 
 _NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
 
@@ -162,7 +164,7 @@ class LabelmeFolder:
 
     def _decode(self, file: str) -> AnnotationFile:
         try:
-            with images.opened_for_reading(f"{self.root}/{file}") as stream:
+            with opened_for_reading(f"{self.root}/{file}") as stream:
                 return labelme.decode(stream.read() or b"", self._encoding)  # None: a pipe that nobody has written to
         except OSError as error:
             raise _Unreadable(Finding(Rule.NOT_JSON, file, message=error.strerror or str(error))) from error
@@ -180,28 +182,6 @@ def check_folder(folder: Path, remedy: str = _NAME_THE_FOLDER) -> None:
         raise UserError("there is no such folder", file=folder, remedy=remedy)
     if not is_text(str(folder.resolve())):
         raise UserError("the name of this folder is no Unicode text", file=ascii(str(folder)), remedy="Rename it")
-
-
-def check_encoding(encoding: str) -> None:
-    """Refuse the name of an encoding that there is not.
-
-    Raises:
-        UserError: as said.
-    """
-    try:
-        "a".encode(encoding)
-    except LookupError as error:
-        remedy = "Pass --encoding utf-8, gbk, shift_jis, cp1252, ..."
-        raise UserError(f"{encoding!r} is no text encoding", remedy=remedy) from error
-
-
-def is_text(path: str) -> bool:
-    """Whether a path can be written into JSON: file systems take names that are no text."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class Listing(NamedTuple):

@@ -15,7 +15,7 @@ from dataset_tools.card import SPLITS, read_card
 from dataset_tools.coco import read_split
 from dataset_tools.findings import Finding
 from dataset_tools.survey import Entry, Source, Survey, Wishes
-from dataset_tools.terminal import one_line
+from dataset_tools.text import one_line
 
 # The name of the only column where nothing is split.
 ALL = "all"

@@ -13,6 +13,7 @@ from dataset_tools.card import Card
 from dataset_tools.check import Checked
 from dataset_tools.convert import Converted
 from dataset_tools.findings import Finding, Rule, Severity
+from dataset_tools.text import one_line, visible
 from dataset_tools.to_labelme import CLASSES_NAME, Written
 
 # Places shown of one rule before "and N more": enough to see a pattern, few enough to keep the rules on one screen.
@@ -61,19 +62,6 @@ def _groups(findings: Iterable[Finding]) -> list[tuple[Rule, list[Finding]]]:
         groups.setdefault(finding.rule, []).append(finding)
     severities = list(Severity)
     return sorted(groups.items(), key=lambda item: (severities.index(item[0].severity), item[0].code))
-
-
-def visible(text: str) -> str:
-    """The text with everything escaped that could steer a terminal: names of files and labels may hold anything."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
-        for character in text
-    )
-
-
-def one_line(text: str) -> str:
-    """``visible`` text without an end of a line, either: for a name in a table or in a list."""
-    return visible(text).replace("\n", "\\n")
 
 
 def _report_group(rule: Rule, group: list[Finding], every_place: bool) -> str:

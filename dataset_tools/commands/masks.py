@@ -28,7 +28,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from dataset_tools.masks import TABLE_NAME, masks
-    from dataset_tools.terminal import number, visible
+    from dataset_tools.terminal import number
+    from dataset_tools.text import visible
 
     done, code = reported(lambda: masks(*opened(options), options.output, options.kind, options.split))
     photos = number(done.photos, "photo")

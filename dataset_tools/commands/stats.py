@@ -30,7 +30,7 @@ def _run(options: argparse.Namespace) -> int:
     import msgspec
 
     from dataset_tools import plots, stats
-    from dataset_tools.terminal import visible
+    from dataset_tools.text import visible
 
     source, wishes = opened(options)
     if options.output is not None:

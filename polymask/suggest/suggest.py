@@ -13,7 +13,7 @@ from dataset_tools import images
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
 from dataset_tools.images import ImageError
-from dataset_tools.labelme_folder import is_text
+from dataset_tools.text import is_text
 from dataset_tools.to_labelme import annotation_names, check_is_free
 from polymask.detections import Detection
 from polymask.predictor import Predictor, predictor_config

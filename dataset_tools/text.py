@@ -1,0 +1,50 @@
+"""Text as files hold it and terminals show it: encodings, names that are no text, characters that steer a terminal."""
+
+from __future__ import annotations
+
+from dataset_tools.errors import UserError
+
+UTF8_BOM = b"\xef\xbb\xbf"
+
+# Longer integers do not fit 64 bits, where msgspec reads a float, too; no count or coordinate needs them.
+_LONGEST_INTEGER = 18
+
+
+def check_encoding(encoding: str) -> None:
+    """Refuse the name of an encoding that there is not.
+
+    Raises:
+        UserError: as said.
+    """
+    try:
+        "a".encode(encoding)
+    except LookupError as error:
+        remedy = "Pass --encoding utf-8, gbk, shift_jis, cp1252, ..."
+        raise UserError(f"{encoding!r} is no text encoding", remedy=remedy) from error
+
+
+def is_text(path: str) -> bool:
+    """Whether a path can be written into JSON: file systems take names that are no text."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def parse_integer(digits: str) -> int | float:
+    """A whole number of JSON for msgspec: a float, where it has too many digits for 64 bits."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+
+
+def visible(text: str) -> str:
+    """The text with everything escaped that could steer a terminal: names of files and labels may hold anything."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def one_line(text: str) -> str:
+    """``visible`` text without an end of a line, either: for a name in a table or in a list."""
+    return visible(text).replace("\n", "\\n")
