@@ -25,8 +25,8 @@ from tabulate import tabulate
 
 from dataset_tools.card import read_card
 from dataset_tools.coco import read_split
-from dataset_tools.geometry import filled
-from dataset_tools.rle import Rle, decode
+from dataset_tools.geometry.masks import fill_polygons
+from dataset_tools.geometry.rle import Rle, decode
 from polymask.detections import Detection, PlacedMask, place, shared_area
 from polymask.known_warnings import silence_known_warnings
 from polymask.predictor import Predictor, predictor_config, read_photo
@@ -121,7 +121,7 @@ def read_photos(dataset: Path, most: int) -> list[Annotated]:
 def mask_of(segmentation: Rle | list[list[float]], size: tuple[int, int]) -> PlacedMask:
     if isinstance(segmentation, Rle):
         return place(decode(segmentation))
-    return place(filled([np.array(polygon).reshape(-1, 2) for polygon in segmentation], size))
+    return place(fill_polygons([np.array(polygon).reshape(-1, 2) for polygon in segmentation], size))
 
 
 def mosaics(photos: Sequence[Annotated], side: int) -> list[Annotated]:

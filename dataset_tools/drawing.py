@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dataset_tools import fonts, rle
-from dataset_tools.geometry import Mask
+from dataset_tools import fonts
+from dataset_tools.geometry import rle
+from dataset_tools.geometry.masks import Mask
+from dataset_tools.geometry.rle import Rle
 from dataset_tools.looking import code_of
 from dataset_tools.records import Instance
-from dataset_tools.rle import Rle
 
 Colour = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels

@@ -9,12 +9,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_tools import geometry
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.geometry import Polygon
+from dataset_tools.geometry.masks import (
+    decode_mask,
+    encode_mask,
+    measure_masks,
+    nesting_depths,
+    overlapping_masks,
+    rasterise_polygons,
+    resize_mask,
+    union_masks,
+)
+from dataset_tools.geometry.polygons import Polygon, has_area, round_polygon
+from dataset_tools.geometry.rle import Rle
 from dataset_tools.labelme import Shape
 from dataset_tools.records import Instance, Sheet
-from dataset_tools.rle import Rle
 from dataset_tools.shapes import LONGEST_SIDE, Part, ShapeOptions, parts_of
 
 # Two masks of one class that overlap this much: Mask R-CNN could not show both, since of two detections whose boxes
@@ -100,7 +109,7 @@ def _drawn(sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]]) -> Iterator
     by_frame: dict[tuple[int, int], list[Polygon]] = {}
     for sheet, items in zip(sheets, outlines):
         by_frame.setdefault(sheet.frame, []).extend(polygon for polygons in items for polygon in polygons)
-    encoded = {frame: iter(geometry.rasterise(polygons, frame)) for frame, polygons in by_frame.items()}
+    encoded = {frame: iter(rasterise_polygons(polygons, frame)) for frame, polygons in by_frame.items()}
     for sheet, items, polygons_of in zip(sheets, parts, outlines):
         yield [
             _Drawn(part, polygons, _pixels(part, sheet, [next(encoded[sheet.frame]) for _ in polygons]))
@@ -115,16 +124,16 @@ def _framed(part: Part, sheet: Sheet) -> list[Polygon]:
         return list(polygons)
     if sheet.frame != sheet.size:
         polygons = [polygon * np.divide(sheet.frame, sheet.size) for polygon in polygons]
-    return [polygon for polygon in map(geometry.rounded, polygons) if geometry.has_area(polygon)]
+    return [polygon for polygon in map(round_polygon, polygons) if has_area(polygon)]
 
 
 def _pixels(part: Part, sheet: Sheet, drawn: list[dict]) -> dict | None:
     """The pixels of a part, given those of its polygons, as RLE; None if it has none."""
     if part.mask is None:
-        return geometry.union(drawn) if drawn else None
+        return union_masks(drawn) if drawn else None
     if sheet.frame == sheet.size:
         return part.mask
-    return geometry.encode(geometry.resized(geometry.decode(part.mask), sheet.frame))
+    return encode_mask(resize_mask(decode_mask(part.mask), sheet.frame))
 
 
 def _objects(file: str, drawn: Sequence[_Drawn], options: ShapeOptions, findings: list[Finding]) -> Iterator[_Object]:
@@ -149,7 +158,7 @@ def _distinct_parts(
     A part that covers no pixel repeats none and stays: what was clipped into such pieces is one shape at first, and
     several when it is read again.
     """
-    areas, _ = geometry.measure([part.encoded for part in parts])
+    areas, _ = measure_masks([part.encoded for part in parts])
     seen = [part for part, area in zip(parts, areas) if area]
     repeated = {id(part) for part, first in zip(seen, _are_first(file, seen, options, findings)) if not first}
     return [part for part in parts if id(part) not in repeated] if options.drop_duplicates else parts
@@ -163,8 +172,8 @@ def _joined(file: str, group: list[_Drawn], options: ShapeOptions, findings: lis
     """
     if len(group) == 1 and group[0].polygons:
         return _Object(group, [polygon.ravel() for polygon in group[0].polygons], group[0].encoded)
-    whole = geometry.union([item.encoded for item in group])
-    depths = geometry.nesting([item.encoded for item in group]) if len(group) > 1 else [0]
+    whole = union_masks([item.encoded for item in group])
+    depths = nesting_depths([item.encoded for item in group]) if len(group) > 1 else [0]
     rule = Rule.HOLE_CUT if options.holes else Rule.NESTED_PARTS
     for item, depth in zip(group, depths):
         if depth % 2 if options.holes else depth:  # what is in a hole is an island
@@ -182,9 +191,9 @@ def _with_holes(group: Sequence[_Drawn], depths: Sequence[int]) -> dict:
     """A part inside another is a hole in it, a part inside the hole is none, and so on inwards."""
     mask = None
     for depth, item in sorted(zip(depths, group), key=lambda pair: pair[0]):
-        pixels = geometry.decode(item.encoded)
+        pixels = decode_mask(item.encoded)
         mask = pixels if mask is None else mask & ~pixels if depth % 2 else mask | pixels
-    return geometry.encode(mask)
+    return encode_mask(mask)
 
 
 def _are_first(
@@ -218,7 +227,7 @@ def _seen(
     One call measures those of all files, as one rasterises them: pycocotools' code and Python's then need not change
     places in the processor's cache with every file, which costs more than the work itself.
     """
-    areas, boxes = geometry.measure([item.encoded for items in objects for item in items])
+    areas, boxes = measure_masks([item.encoded for items in objects for item in items])
     measured = zip(areas, boxes)
     seen: list[list[_Seen]] = []
     for sheet, items, found in zip(sheets, objects, findings):
@@ -234,7 +243,7 @@ def _seen(
 def _overlaps(file: str, seen: Sequence[_Seen]) -> Iterator[Finding]:
     labels, encoded = [one.label for one, _ in seen], [one.encoded for one, _ in seen]
     areas, boxes = [instance.area for _, instance in seen], [instance.bbox for _, instance in seen]
-    for first, second, value in geometry.overlaps(labels, encoded, areas, boxes, _SUSPICIOUS_OVERLAP):
+    for first, second, value in overlapping_masks(labels, encoded, areas, boxes, _SUSPICIOUS_OVERLAP):
         one, other = seen[first][0], seen[second][0]
         yield Finding(Rule.OVERLAP, file, other.place, f"{one.label!r}, IoU {value:.2f} with {one.place}")
 

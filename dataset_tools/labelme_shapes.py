@@ -11,11 +11,12 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from dataset_tools import geometry, rle
-from dataset_tools.geometry import Mask
+from dataset_tools.geometry import rle
+from dataset_tools.geometry.masks import Mask, fill_polygons
+from dataset_tools.geometry.polygons import is_sane
+from dataset_tools.geometry.rle import Rle
 from dataset_tools.labelme import WrittenFile, WrittenShape
 from dataset_tools.outlines import outlines, overlap
-from dataset_tools.rle import Rle
 
 # Pixels. The edge of a mask goes up and down in steps of one: from 0.71 on, a slanted one becomes a straight line.
 DEFAULT_TOLERANCE = 1.0
@@ -108,7 +109,7 @@ def draw(
         return DrawnInstance([_mask_shape(instance.label, description, corner, mask)])
     polygons = outlines(mask, tolerance)
     shifted = [[(x, y) for x, y in (polygon + corner).tolist()] for polygon in polygons]
-    same = 1.0 if tolerance == 0 else overlap(geometry.filled(polygons, mask.shape[::-1]), mask)
+    same = 1.0 if tolerance == 0 else overlap(fill_polygons(polygons, mask.shape[::-1]), mask)
     return DrawnInstance([WrittenShape(instance.label, points, None, description) for points in shifted], same)
 
 
@@ -133,7 +134,7 @@ def _checked(encoded: Rle, size: tuple[int, int]) -> Rle:
 def _filled(polygons: Sequence[list[tuple[float, float]]], size: tuple[int, int]) -> Rle:
     """The pixels of polygons, as Detectron2 trains and evaluates with them."""
     arrays = [np.array(polygon, dtype=np.float64) for polygon in polygons]
-    if not all(map(geometry.is_sane, arrays)):
+    if not all(map(is_sane, arrays)):
         raise BadSegmentation("a coordinate is beyond any photo")
     return rle.rasterise(arrays, size)
 

@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from dataset_tools import looking, parallel, rle
+from dataset_tools import looking, parallel
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import BadData, Finding
+from dataset_tools.geometry import rle
 from dataset_tools.looking import BadPhoto, WithInstances
 from dataset_tools.records import Instance
 from dataset_tools.survey import Entry, Source, Survey, Wishes

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from dataset_tools import geometry
-from dataset_tools.geometry import Mask, Polygon
+from dataset_tools.geometry.masks import Mask, fill_polygons
+from dataset_tools.geometry.polygons import Polygon, polygons_of_geometry, round_polygon
 
 # A piece of which a simplified polygon would show less stays as it is: from here on, COCO calls two masks a match.
 _LEAST_OVERLAP = 0.5
@@ -33,11 +33,11 @@ def overlap(one: Mask, other: Mask) -> float:
 
 def _fitting(piece: shapely.Polygon, tolerance: float, size: tuple[int, int]) -> list[Polygon]:
     exact, simple = _simplified(piece, 0), _simplified(piece, tolerance)
-    return simple if overlap(geometry.filled(simple, size), geometry.filled(exact, size)) >= _LEAST_OVERLAP else exact
+    return simple if overlap(fill_polygons(simple, size), fill_polygons(exact, size)) >= _LEAST_OVERLAP else exact
 
 
 def _simplified(piece: shapely.Polygon, tolerance: float) -> list[Polygon]:
     corners = shapely.simplify(piece, 0)
     # As lines, since of a polygon's ring GEOS may drop the first vertex, too, and be off by twice the tolerance then.
     simple = shapely.build_area(shapely.simplify(corners.boundary, tolerance))
-    return [polygon for polygon in map(geometry.rounded, geometry.pieces(simple)) if len(polygon) >= 3]
+    return [polygon for polygon in map(round_polygon, polygons_of_geometry(simple)) if len(polygon) >= 3]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_tools.findings import Finding
-from dataset_tools.rle import Rle
+from dataset_tools.geometry.rle import Rle
 
 
 class Instance(msgspec.Struct, frozen=True, gc=False):

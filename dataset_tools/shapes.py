@@ -13,11 +13,24 @@ import numpy as np
 import pybase64
 from PIL import Image, UnidentifiedImageError
 
-from dataset_tools import geometry
 from dataset_tools.classes import LabelRules, Note, Resolved
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.geometry import Mask, Polygon
+from dataset_tools.geometry.masks import Mask, encode_mask, paste_mask
+from dataset_tools.geometry.polygons import (
+    Polygon,
+    circle_outline,
+    clip_polygon,
+    describe_crossing,
+    has_area,
+    is_inside,
+    is_sane,
+    plain_outlines,
+    rectangle_outline,
+    repair_polygon,
+    stroke_outlines,
+    without_repeats,
+)
 from dataset_tools.images import MAX_PIXELS
 from dataset_tools.labelme import Shape
 from dataset_tools.records import Sheet
@@ -147,7 +160,7 @@ def _plain_outlines(sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]]) 
     flat = chain.from_iterable(chain.from_iterable(shape.points for shape, _ in found))
     counts = np.array([len(shape.points) for shape, _ in found])
     points = np.fromiter(flat, dtype=np.float64, count=2 * int(counts.sum())).reshape(-1, 2)
-    outlines = geometry.plain(points, counts, np.array([size for _, size in found]))
+    outlines = plain_outlines(points, counts, np.array([size for _, size in found]))
     return {id(shape): outline for (shape, _), outline in zip(found, outlines) if outline is not None}
 
 
@@ -163,7 +176,7 @@ def _part(
     if shape.kind == "mask":
         return Part(place, label, group, mask=_pasted(shape, points, size, notes))
     outlines = _outlines(shape.kind, points, options, notes)
-    if not any(map(geometry.has_area, outlines)):
+    if not any(map(has_area, outlines)):
         raise Unusable(Rule.ZERO_AREA, f"{shape.kind} {label!r}")
     inside = clipped(outlines, f"{shape.kind} {label!r}", size, notes)
     return Part(place, label, group, polygons=inside)
@@ -175,10 +188,10 @@ def clipped(outlines: Sequence[Polygon], what: str, size: tuple[int, int], notes
     Raises:
         Unusable: nothing is inside.
     """
-    inside = [piece for outline in outlines for piece in geometry.clip(outline, size)]
+    inside = [piece for outline in outlines for piece in clip_polygon(outline, size)]
     if not inside:
         raise Unusable(Rule.OUTSIDE, what)
-    if not all(geometry.is_inside(outline, size) for outline in outlines):
+    if not all(is_inside(outline, size) for outline in outlines):
         notes.append((Rule.PARTLY_OUTSIDE, what))
     return inside
 
@@ -217,7 +230,7 @@ def _points(shape: Shape, with_strokes: bool) -> Polygon:
     if most is not None and count > most:
         raise Unusable(Rule.TOO_MANY_POINTS, f"{shape.kind} {shape.label!r} with {count} points")
     points = np.array(shape.points, dtype=np.float64)
-    if not geometry.is_sane(points):
+    if not is_sane(points):
         raise Unusable(Rule.BAD_COORDINATES, f"{shape.kind} {shape.label!r}")
     return points
 
@@ -225,14 +238,14 @@ def _points(shape: Shape, with_strokes: bool) -> Polygon:
 def _outlines(kind: str, points: Polygon, options: ShapeOptions, notes: list[Note]) -> list[Polygon]:
     """The outlines of a shape other than a mask; several only where a stroke or a repair makes them."""
     if kind in _STROKES:
-        return geometry.stroke(points, options.line_width)
+        return stroke_outlines(points, options.line_width)
     if kind == "circle":
-        return [geometry.circle(points)]
-    outline = geometry.rectangle(points) if kind == "rectangle" and len(points) == 2 else points
-    outline = geometry.without_repeats(outline)
-    if not geometry.has_area(outline) or not (crossing := geometry.crossing(outline)):
+        return [circle_outline(points)]
+    outline = rectangle_outline(points) if kind == "rectangle" and len(points) == 2 else points
+    outline = without_repeats(outline)
+    if not has_area(outline) or not (crossing := describe_crossing(outline)):
         return [outline]
-    repaired = geometry.repaired(outline) if options.repair else None
+    repaired = repair_polygon(outline) if options.repair else None
     notes.append((Rule.REPAIRED if repaired else Rule.SELF_CROSSING, crossing))
     return repaired or [outline]
 
@@ -248,12 +261,12 @@ def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[No
     if box_size != mask.shape[::-1]:
         sizes = f"the box is {box_size[0]} x {box_size[1]}, the mask {mask.shape[1]} x {mask.shape[0]}"
         notes.append((Rule.MASK_BOX_DIFFERS, sizes))
-    pasted = geometry.paste(mask, corner, size)
+    pasted = paste_mask(mask, corner, size)
     if not pasted.any():
         raise Unusable(Rule.OUTSIDE, f"mask {shape.label!r}")
     if int(pasted.sum()) < int(mask.sum()):
         notes.append((Rule.PARTLY_OUTSIDE, f"mask {shape.label!r}"))
-    return geometry.encode(pasted)
+    return encode_mask(pasted)
 
 
 def _decode_mask(text: str | None, most: int) -> Mask:

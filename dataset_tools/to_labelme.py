@@ -19,6 +19,7 @@ from dataset_tools.classes import class_list
 from dataset_tools.coco import Image, read_split
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import replaced_folder
+from dataset_tools.geometry.rle import Rle
 from dataset_tools.labelme_shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,
@@ -27,7 +28,6 @@ from dataset_tools.labelme_shapes import (
     annotation_file,
     draw,
 )
-from dataset_tools.rle import Rle
 
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
 CLASSES_NAME = "classes.txt"

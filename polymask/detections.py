@@ -12,8 +12,8 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-from dataset_tools import rle
-from dataset_tools.rle import Rle, Window
+from dataset_tools.geometry import rle
+from dataset_tools.geometry.rle import Rle, Window
 
 
 class PlacedMask(msgspec.Struct, frozen=True, gc=False):

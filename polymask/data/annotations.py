@@ -17,7 +17,7 @@ from detectron2.data.detection_utils import annotations_to_instances, transform_
 from detectron2.structures import BitMasks, Instances
 from PIL import Image
 
-from dataset_tools.rle import checked_runs
+from dataset_tools.geometry.rle import checked_runs
 
 
 def instances_of(

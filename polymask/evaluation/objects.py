@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dataset_tools.coco import Annotation, CocoFile, Image, read_coco
 from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.rle import BadRle, Rle, checked_runs
+from dataset_tools.geometry.rle import BadRle, Rle, checked_runs
 
 TASKS = ("bbox", "segm")
 

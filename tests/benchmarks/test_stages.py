@@ -12,7 +12,7 @@ from benchmarks.stages.layers import Work, layers_alone, measure_work, record_la
 from benchmarks.stages.options import Options
 from benchmarks.stages.same_work import Found, check_detections, check_losses, check_work
 from benchmarks.stages.timing import Contender, DifferentWork, Pair, Skipped, Time, compare, take_turns
-from dataset_tools.geometry import encode
+from dataset_tools.geometry.masks import encode_mask
 
 TINY = Amount(images=4, instances=12, detections=10, classes=2)
 
@@ -21,7 +21,7 @@ def found(left: int = 10, width: int = 100, category: int = 0, score: float = 0.
     """A detected bar of 50 px on a photo of 200 x 150 px."""
     mask = np.zeros((150, 200), dtype=bool)
     mask[20:70, left : left + width] = True
-    return Found(category, score, encode(mask))
+    return Found(category, score, encode_mask(mask))
 
 
 def test_ratios_are_taken_within_each_round():

@@ -14,12 +14,13 @@ from labelme.utils import shape_to_mask
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from dataset_tools import geometry, instances
+from dataset_tools import instances
 from dataset_tools.classes import LabelRules
 from dataset_tools.findings import Rule
+from dataset_tools.geometry.masks import rasterise_polygons, union_masks
+from dataset_tools.geometry.rle import Rle
 from dataset_tools.labelme import Shape
 from dataset_tools.records import Sheet
-from dataset_tools.rle import Rle
 from dataset_tools.shapes import ShapeOptions
 
 SIZE = (96, 80)
@@ -37,7 +38,7 @@ def pixels(instance, size=SIZE):
         encoded = {"size": list(instance.segmentation.size), "counts": instance.segmentation.counts}
     else:
         polygons = [np.reshape(polygon, (-1, 2)) for polygon in instance.segmentation]
-        encoded = geometry.union(geometry.rasterise(polygons, size))
+        encoded = union_masks(rasterise_polygons(polygons, size))
     return coco_mask.decode(encoded).astype(bool)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from dataset_tools import geometry
+from dataset_tools.geometry.masks import fill_polygons
 from dataset_tools.outlines import outlines
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)).filter(np.any)
@@ -18,7 +18,7 @@ def disc(centre=(30, 24), radius=15.0):
 
 def pixels(polygons, mask):
     """The pixels of polygons by pycocotools' rule, on a canvas as large as a mask."""
-    return geometry.filled(polygons, mask.shape[::-1])
+    return fill_polygons(polygons, mask.shape[::-1])
 
 
 @given(masks)

@@ -15,18 +15,19 @@ from labelme._label_file import read_label_file, write_label_file
 from labelme.utils import img_arr_to_b64, shape_to_mask, shapes_to_label
 from PIL import Image
 
-from dataset_tools import geometry, labelme
+from dataset_tools import labelme
 from dataset_tools.__main__ import main
 from dataset_tools.errors import UserError
+from dataset_tools.geometry.masks import decode_mask, encode_mask, rasterise_polygons, union_masks
+from dataset_tools.geometry.rle import Rle
 from dataset_tools.labelme_shapes import BadSegmentation, DrawnInstance, LabelledInstance, annotation_file, draw
-from dataset_tools.rle import Rle
 from dataset_tools.to_labelme import ToLabelmeOptions, to_labelme
 
 SIZE = (64, 48)
 
 
 def rle(mask) -> Rle:
-    encoded = geometry.encode(mask)
+    encoded = encode_mask(mask)
     return Rle(tuple(encoded["size"]), encoded["counts"].decode("ascii"))
 
 
@@ -38,7 +39,7 @@ def disc(size=SIZE, centre=(30, 24), radius=15.0):
 def pixels(drawn: DrawnInstance, size=SIZE):
     """The pixels of polygon shapes by pycocotools' rule."""
     polygons = [np.array(shape.points) for shape in drawn.shapes]
-    return geometry.decode(geometry.union(geometry.rasterise(polygons, size)))
+    return decode_mask(union_masks(rasterise_polygons(polygons, size)))
 
 
 def by_labelme(path: Path, size=SIZE, classes=("car", "bus")) -> list[np.ndarray]:

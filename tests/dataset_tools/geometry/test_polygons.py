@@ -1,7 +1,6 @@
 """Shapes to pixels, against the rule that a pixel belongs where its centre does, and against labelme's rasteriser."""
 
 import math
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -9,9 +8,27 @@ import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from labelme.utils import shape_to_mask
-from pycocotools import mask as coco_mask
 
-from dataset_tools import geometry
+from dataset_tools.geometry.masks import (
+    decode_mask,
+    measure_masks,
+    rasterise_polygons,
+    union_masks,
+)
+from dataset_tools.geometry.polygons import (
+    CIRCLE_TOLERANCE,
+    circle_outline,
+    clip_polygon,
+    describe_crossing,
+    has_area,
+    is_sane,
+    plain_outlines,
+    rectangle_outline,
+    repair_polygon,
+    round_polygon,
+    stroke_outlines,
+    without_repeats,
+)
 
 SIZE = (96, 80)
 
@@ -52,7 +69,7 @@ def from_the_pixel(distance_of):
 def pixels(polygons, size=SIZE):
     if not polygons:
         return np.zeros(size[::-1], dtype=bool)
-    return geometry.decode(geometry.union(geometry.rasterise(polygons, size)))
+    return decode_mask(union_masks(rasterise_polygons(polygons, size)))
 
 
 def assert_same_but_for_the_edge(mask, expected, distance, tolerance):
@@ -83,7 +100,7 @@ def simple_polygons(draw):
 @settings(deadline=None, max_examples=80)
 @given(simple_polygons())
 def test_polygon_covers_the_pixels_whose_centres_it_holds(polygon):
-    mask = pixels(geometry.clip(polygon, SIZE))
+    mask = pixels(clip_polygon(polygon, SIZE))
     assert_same_but_for_the_edge(mask, in_polygon(centres(), polygon), distance_to_outline(centres(), polygon), 0.5)
 
 
@@ -96,7 +113,7 @@ def test_polygon_agrees_with_labelme(polygon):
     zero, -1.9 to -1 but 1.9 to 1. So labelme gets a canvas on which no coordinate is negative.
     """
     expected = labelmes_mask(polygon, "polygon")
-    mask = pixels(geometry.clip(polygon, SIZE))
+    mask = pixels(clip_polygon(polygon, SIZE))
     distance = from_the_pixel(lambda points: distance_to_outline(points, polygon))
     assert_same_but_for_the_edge(mask, expected, distance, 0.5)
 
@@ -108,9 +125,9 @@ def test_rectangle_covers_what_lies_between_its_corners_in_any_order(first, seco
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
     x, y = centres()[..., 0], centres()[..., 1]
     expected = (x > left) & (x < right) & (y > top) & (y < bottom)
-    outline = geometry.rectangle(corners)
-    assert np.array_equal(outline, geometry.rectangle(corners[::-1]))
-    mask = pixels(geometry.clip(outline, SIZE)) if geometry.has_area(outline) else np.zeros(SIZE[::-1], dtype=bool)
+    outline = rectangle_outline(corners)
+    assert np.array_equal(outline, rectangle_outline(corners[::-1]))
+    mask = pixels(clip_polygon(outline, SIZE)) if has_area(outline) else np.zeros(SIZE[::-1], dtype=bool)
     assert_same_but_for_the_edge(mask, expected, distance_to_outline(centres(), outline), 0.5)
 
 
@@ -118,28 +135,28 @@ def test_rectangle_covers_what_lies_between_its_corners_in_any_order(first, seco
 @given(points, st.floats(0.5, 150), st.floats(0, 2 * math.pi))
 def test_circle_covers_the_pixels_nearer_to_its_centre_than_its_edge(centre, radius, angle):
     edge = (centre[0] + radius * math.cos(angle), centre[1] + radius * math.sin(angle))
-    outline = geometry.circle(np.array([centre, edge]))
+    outline = circle_outline(np.array([centre, edge]))
     distance = np.linalg.norm(centres() - np.array(centre), axis=-1)
-    mask = pixels(geometry.clip(outline, SIZE))
+    mask = pixels(clip_polygon(outline, SIZE))
     assert_same_but_for_the_edge(mask, distance < radius, np.abs(distance - radius), 0.5)
     labelmes = labelmes_mask([centre, edge], "circle")
     distance = from_the_pixel(lambda points: np.abs(np.linalg.norm(points - np.array(centre), axis=-1) - radius))
-    assert_same_but_for_the_edge(mask, labelmes, distance, 0.5 + geometry.CIRCLE_TOLERANCE)
+    assert_same_but_for_the_edge(mask, labelmes, distance, 0.5 + CIRCLE_TOLERANCE)
 
 
 @given(st.floats(0.01, 5e5))
 def test_circle_polygon_stays_within_its_tolerance(radius):
-    outline = geometry.circle(np.array([(0.0, 0.0), (radius, 0.0)]))
+    outline = circle_outline(np.array([(0.0, 0.0), (radius, 0.0)]))
     middles = (outline + np.roll(outline, 1, axis=0)) / 2
     assert np.allclose(np.linalg.norm(outline, axis=1), radius)
-    assert np.linalg.norm(middles, axis=1).min() > radius - geometry.CIRCLE_TOLERANCE - 1e-9 * radius
+    assert np.linalg.norm(middles, axis=1).min() > radius - CIRCLE_TOLERANCE - 1e-9 * radius
 
 
 def test_a_triangle_over_the_edge_is_cut_not_clamped():
     """By hand: x >= 0 leaves the corners (0, 0), (64, 0), (64, 64), (0, 32), which is 64 * (32 + 64) / 2. Moving the
     outer vertex to the edge instead would leave 2048."""
-    inside = geometry.clip(np.array([(-64.0, 0), (64, 0), (64, 64)]), SIZE)
-    (area,), (box,) = geometry.measure(geometry.rasterise(inside, SIZE))
+    inside = clip_polygon(np.array([(-64.0, 0), (64, 0), (64, 64)]), SIZE)
+    (area,), (box,) = measure_masks(rasterise_polygons(inside, SIZE))
     assert area == pytest.approx(3072, abs=64)  # one pixel along the slanted side
     assert box == [0, 0, 64, 64]
 
@@ -147,17 +164,17 @@ def test_a_triangle_over_the_edge_is_cut_not_clamped():
 def test_what_is_cut_in_two_stays_two():
     """A U whose base is above the photo: its legs are apart."""
     u = np.array([(10.0, 20), (10, -10), (60, -10), (60, 20), (50, 20), (50, -5), (20, -5), (20, 20)])
-    inside = geometry.clip(u, SIZE)
+    inside = clip_polygon(u, SIZE)
     assert len(inside) == 2
-    assert sum(geometry.measure(geometry.rasterise(inside, SIZE))[0]) == 2 * 10 * 20
+    assert sum(measure_masks(rasterise_polygons(inside, SIZE))[0]) == 2 * 10 * 20
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (-40, 0), (0, -40), (30, 30)])
 def test_a_pentagram_keeps_its_hollow_middle_wherever_it_is_cut(shift):
     angles = np.arange(5) * 4 * math.pi / 5
     star = np.array([48.0, 40.0]) + 38 * np.stack([np.sin(angles), -np.cos(angles)], axis=1) + np.array(shift)
-    assert geometry.crossing(star)
-    mask = pixels(geometry.clip(star, SIZE))
+    assert describe_crossing(star)
+    mask = pixels(clip_polygon(star, SIZE))
     assert_same_but_for_the_edge(mask, in_polygon(centres(), star), distance_to_outline(centres(), star), 0.5)
 
 
@@ -165,47 +182,21 @@ def test_a_pentagram_keeps_its_hollow_middle_wherever_it_is_cut(shift):
 @given(st.lists(points, min_size=3, max_size=12).map(np.array))
 def test_any_outline_covers_inside_what_it_covers(outline):
     """Scribbles that cross themselves and the border, by the even-odd rule."""
-    mask = pixels([polygon for polygon in geometry.clip(outline, SIZE) if len(polygon) >= 3])
+    mask = pixels([polygon for polygon in clip_polygon(outline, SIZE) if len(polygon) >= 3])
     assert_same_but_for_the_edge(mask, in_polygon(centres(), outline), distance_to_outline(centres(), outline), 0.5)
 
 
 @pytest.mark.parametrize("count", [12, 100])
 def test_a_repaired_outline_covers_what_it_covered(count):
     outline = np.random.default_rng(count).uniform(5, 75, (count, 2))
-    repaired = geometry.repaired(outline)
+    repaired = repair_polygon(outline)
     if count == 100:
         assert repaired is None  # more than a thousand crossings: not a slip of the hand
         return
     assert all(shapely.is_valid(shapely.Polygon(polygon)) for polygon in repaired)
-    masks = [geometry.decode(encoded) for encoded in geometry.rasterise(repaired, SIZE)]
+    masks = [decode_mask(encoded) for encoded in rasterise_polygons(repaired, SIZE)]
     mask = np.any(masks, axis=0)
     assert_same_but_for_the_edge(mask, in_polygon(centres(), outline), distance_to_outline(centres(), outline), 0.5)
-
-
-def test_more_masks_than_pycocotools_can_count():
-    areas, boxes = geometry.measure(geometry.rasterise([np.array([(0.0, 0), (9, 0), (9, 9), (0, 9)])] * 600, SIZE))
-    assert areas == [81] * 600 and len(boxes) == 600
-
-
-blocks = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(1, 12), st.integers(1, 12), st.integers(0, 1))
-
-
-@settings(deadline=None, max_examples=300)
-@given(st.lists(blocks, max_size=7), st.lists(st.tuples(points, points, points), max_size=3), st.floats(0.1, 1))
-def test_overlaps_are_those_that_pycocotools_finds(blocks, triangles, at_least):
-    kinds = [kind for *_, kind in blocks] + [0] * len(triangles)
-    corners = [[(x, y), (x + w, y), (x + w, y + h), (x, y + h)] for x, y, w, h, _ in blocks]
-    masks = geometry.rasterise([np.array(polygon, dtype=float) for polygon in (*corners, *triangles)], SIZE)
-    areas, boxes = geometry.measure(masks)
-    seen = [index for index, area in enumerate(areas) if area > 0]
-    kinds, masks, areas, boxes = ([values[index] for index in seen] for values in (kinds, masks, areas, boxes))
-    ious = coco_mask.iou(masks, masks, [0] * len(masks)) if masks else []
-    expected = [
-        (one, other, ious[one][other])
-        for one, other in combinations(range(len(masks)), 2)
-        if kinds[one] == kinds[other] and ious[one][other] >= at_least
-    ]
-    assert sorted(geometry.overlaps(kinds, masks, areas, boxes, at_least)) == expected
 
 
 def test_hole_is_cut_through():
@@ -213,7 +204,7 @@ def test_hole_is_cut_through():
     ring = np.array(
         [(-20.0, 10), (50, 10), (50, 60), (-20, 60), (-20, 10), (10, 20), (40, 20), (40, 50), (10, 50), (10, 20)]
     )
-    mask = pixels(geometry.clip(ring, SIZE))
+    mask = pixels(clip_polygon(ring, SIZE))
     assert mask[15, 25] and mask[55, 25] and mask[35, 45] and mask[35, 5]
     assert not mask[35, 25]
 
@@ -228,7 +219,7 @@ def test_hole_is_cut_through():
     ],
 )
 def test_has_area(polygon, expected):
-    assert geometry.has_area(np.array(polygon, dtype=float)) is expected
+    assert has_area(np.array(polygon, dtype=float)) is expected
 
 
 @settings(deadline=None, max_examples=300)
@@ -244,7 +235,7 @@ def test_points_on_a_line_have_no_area(ends, shares, decimals):
     if decimals == 2:  # then only a line through whole hundredths is one
         start, end = np.round(start), np.round(end)
         outline = np.round(start + np.round(shares, 2)[:, None] * (end - start), 2)
-    assert not geometry.has_area(outline)
+    assert not has_area(outline)
     assert plain(outline) == [None]
 
 
@@ -254,13 +245,13 @@ def test_small_and_thin_shapes_have_area(angle, width, height):
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)])
     turn = np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
     outline = np.array([45.0, 42.0]) + corners @ turn
-    assert geometry.has_area(outline) and geometry.has_area(outline[:3])
+    assert has_area(outline) and has_area(outline[:3])
     assert plain(outline)[0] is not None and plain(outline[:3])[0] is not None
 
 
 def test_repeats_and_the_closing_vertex_collapse():
     polygon = np.array([(0.0, 0), (0, 0), (5, 0), (5, 5), (5, 5), (0, 0)])
-    assert sorted(map(tuple, geometry.without_repeats(polygon))) == [(0, 0), (5, 0), (5, 5)]
+    assert sorted(map(tuple, without_repeats(polygon))) == [(0, 0), (5, 0), (5, 5)]
 
 
 near = st.one_of(st.floats(-1, 81), st.integers(0, 4).map(float)).map(lambda value: round(value, 3))
@@ -269,7 +260,7 @@ near_points = st.tuples(near, near)
 
 def plain(*polygons, size=SIZE):
     counts = np.array([len(polygon) for polygon in polygons])
-    return geometry.plain(np.concatenate(polygons), counts, np.tile(size, (len(polygons), 1)))
+    return plain_outlines(np.concatenate(polygons), counts, np.tile(size, (len(polygons), 1)))
 
 
 @settings(deadline=None, max_examples=300)
@@ -279,7 +270,7 @@ def test_plain_outlines_are_those_that_need_no_care(polygons):
     for polygon, outline in zip(polygons, plain(*polygons)):
         rounded = np.round(polygon, 2)
         inside = (rounded >= 0).all() and (rounded <= SIZE).all()
-        repeats = len(geometry.without_repeats(rounded)) < len(rounded)
+        repeats = len(without_repeats(rounded)) < len(rounded)
         shape = shapely.Polygon(rounded)
         thinnest = 0.01 * np.ptp(rounded, axis=0).sum()
         assume(abs(shape.area - thinnest) > 1e-9)
@@ -311,21 +302,11 @@ def test_an_outline_with_insane_coordinates_does_not_spoil_its_neighbours(value)
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e9])
 def test_insane_coordinates_are_seen(value):
-    assert not geometry.is_sane(np.array([(0.0, 0), (1, value), (1, 1)]))
-
-
-@given(st.integers(-12, 110), st.integers(-12, 90), st.integers(1, 12), st.integers(1, 12), st.floats(-0.49, 0.49))
-def test_paste_puts_every_pixel_in_its_place(left, top, width, height, fraction):
-    mask = np.random.default_rng(0).random((height, width)) < 0.5
-    expected = np.zeros(SIZE[::-1], dtype=bool)
-    for y, x in zip(*np.nonzero(mask)):
-        if 0 <= top + y < SIZE[1] and 0 <= left + x < SIZE[0]:
-            expected[top + y, left + x] = True
-    assert np.array_equal(geometry.paste(mask, (left + fraction, top + fraction), SIZE), expected)
+    assert not is_sane(np.array([(0.0, 0), (1, value), (1, 1)]))
 
 
 def test_rounding_leaves_hundredths_and_no_negative_zero():
-    polygon = geometry.rounded(np.array([(-0.001, 0.004), (10.123456, 0), (10.1249, 5), (0, 5)]))
+    polygon = round_polygon(np.array([(-0.001, 0.004), (10.123456, 0), (10.1249, 5), (0, 5)]))
     assert polygon.tolist() == [[0.0, 0.0], [10.12, 0.0], [10.12, 5.0], [0.0, 5.0]]
     assert not np.signbit(polygon).any()
 
@@ -334,19 +315,6 @@ def test_the_stroke_of_a_scribble_is_as_wide_as_the_pen():
     """Hundreds of lines that cross each other: more than could be joined into one outline."""
     line = np.random.default_rng(1).uniform(5, 75, (60, 2))
     distance = np.min([distance_to_outline(centres(), line[i : i + 2]) for i in range(59)], axis=0)
-    mask = pixels([piece for outline in geometry.stroke(line, 3) for piece in geometry.clip(outline, SIZE)])
+    mask = pixels([piece for outline in stroke_outlines(line, 3) for piece in clip_polygon(outline, SIZE)])
     assert_same_but_for_the_edge(mask, distance < 1.5, np.abs(distance - 1.5), 0.55)
-    assert len(geometry.stroke(np.random.default_rng(1).uniform(5, 75, (400, 2)), 3)) == 399
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(*[st.integers(0, 8)] * 2, *[st.integers(1, 30)] * 2), min_size=2, max_size=6))
-def test_nesting_is_the_longest_chain_of_masks_around_one(boxes):
-    corners = [[(x, y), (x + w, y), (x + w, y + h), (x, y + h)] for x, y, w, h in boxes]
-    masks = [pixels([np.array(polygon, dtype=float)]) for polygon in corners]
-
-    def depth(one):
-        around = [other for other in masks if (one <= other).all() and (one != other).any()]
-        return max((depth(other) + 1 for other in around), default=0)
-
-    assert geometry.nesting([geometry.encode(mask) for mask in masks]) == list(map(depth, masks))
+    assert len(stroke_outlines(np.random.default_rng(1).uniform(5, 75, (400, 2)), 3)) == 399

@@ -7,8 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from dataset_tools import geometry, rle
-from dataset_tools.rle import BadRle, Rle, bounds, checked_runs, decode, encode
+from dataset_tools.geometry import rle
+from dataset_tools.geometry.masks import decode_mask
+from dataset_tools.geometry.rle import BadRle, Rle, bounds, checked_runs, decode, encode
 
 
 def coco_code(mask):
@@ -140,4 +141,4 @@ def test_is_a_mask_or_refused(counts):
     except BadRle:
         return
     assert mask.shape == (6, 4)
-    assert np.array_equal(geometry.decode({"size": [6, 4], "counts": counts}), mask)
+    assert np.array_equal(decode_mask({"size": [6, 4], "counts": counts}), mask)

@@ -1,4 +1,4 @@
-"""Shapes to polygons and masks; clipping, validity, areas. Pure functions on arrays.
+"""Polygons: of shapes, clipped, repaired, judged and rounded. Pure functions on arrays.
 
 A polygon is a float array (N, 2) of (x, y) in pixels, whose origin is the top-left corner of pixel 0. A size is
 (width, height).
@@ -7,17 +7,12 @@ A polygon is a float array (N, 2) of (x, y) in pixels, whose origin is the top-l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import islice
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image
-from pycocotools import mask as coco_mask
 
 Polygon = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 # No photo is nearly this wide. pycocotools takes more than 20 s for a coordinate of 1e9, and never ends on infinity.
 MAX_COORDINATE = 1e6
@@ -33,9 +28,6 @@ _PEN_SEGMENTS = 8
 _MOST_CROSSINGS = 200
 _SIDES = 16  # whose crossings are counted at a time
 
-# pycocotools 2.0.11 cannot give the areas of more masks at a time under numpy 2: it counts them in 8 bits.
-_MOST_AREAS = 255
-
 # Decimals kept of a coordinate in pixels: a hundredth is finer than any hand, and keeps the files small.
 DECIMALS = 2
 _THINNEST = 10.0**-DECIMALS
@@ -46,13 +38,13 @@ def is_sane(points: Polygon) -> bool:
     return bool(np.all(np.abs(points) <= MAX_COORDINATE))
 
 
-def rectangle(points: Polygon) -> Polygon:
+def rectangle_outline(points: Polygon) -> Polygon:
     """The outline of a rectangle given by two opposite corners, in any order."""
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
-def circle(points: Polygon) -> Polygon:
+def circle_outline(points: Polygon) -> Polygon:
     """The outline of a circle given by its centre and a point on its edge, to within CIRCLE_TOLERANCE."""
     centre, edge = points
     radius = math.dist(centre, edge)
@@ -63,16 +55,20 @@ def circle(points: Polygon) -> Polygon:
     return centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def stroke(points: Polygon, width: float) -> list[Polygon]:
+def stroke_outlines(points: Polygon, width: float) -> list[Polygon]:
     """What a round pen of a width in pixels leaves: a disc of a point, a strip of a line. Holes are cut through."""
     line = shapely.Point(points[0]) if len(points) == 1 else shapely.LineString(points)
     lines = [line]
     if len(points) > 1 and _is_scribble(sides := _segments(points[:-1], points[1:])):
         lines = list(sides)  # one by one: the outline of the whole would take minutes
-    return [piece for one in lines for piece in pieces(shapely.buffer(one, width / 2, quad_segs=_PEN_SEGMENTS))]
+    return [
+        piece
+        for one in lines
+        for piece in polygons_of_geometry(shapely.buffer(one, width / 2, quad_segs=_PEN_SEGMENTS))
+    ]
 
 
-def plain(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) -> list[Polygon | None]:
+def plain_outlines(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) -> list[Polygon | None]:
     """The outlines that need no care, rounded, and None for each of the others; many at once, which is quick.
 
     No care needs an outline inside the photo, without repeated vertices, that has area and does not cross or touch
@@ -149,7 +145,7 @@ def has_area(polygon: Polygon) -> bool:
     return hull.area > _THINNEST * hull.length / 2  # there and back is twice as long as it is
 
 
-def crossing(polygon: Polygon) -> str | None:
+def describe_crossing(polygon: Polygon) -> str | None:
     """Where the outline crosses or touches itself, in words; None if it does not."""
     shape = shapely.Polygon(polygon)
     return None if shape.is_valid else shapely.is_valid_reason(shape)
@@ -160,7 +156,7 @@ def is_inside(polygon: Polygon, size: tuple[int, int]) -> bool:
     return bool(np.all(polygon >= 0) and np.all(polygon <= size))
 
 
-def clip(polygon: Polygon, size: tuple[int, int]) -> list[Polygon]:
+def clip_polygon(polygon: Polygon, size: tuple[int, int]) -> list[Polygon]:
     """The parts of a polygon that are inside the photo, by true intersection; none if it is wholly outside.
 
     A polygon inside comes back as it is. Of one that crosses itself the outcome does, too: it covers inside what the
@@ -170,7 +166,7 @@ def clip(polygon: Polygon, size: tuple[int, int]) -> list[Polygon]:
         return [polygon]
     shape = shapely.Polygon(polygon)
     if shape.is_valid:
-        return pieces(shapely.intersection(shape, shapely.box(0, 0, *size)))
+        return polygons_of_geometry(shapely.intersection(shape, shapely.box(0, 0, *size)))
     cut = without_repeats(_cut_at_the_border(polygon, size))
     return [cut] if has_area(cut) else []
 
@@ -195,14 +191,14 @@ def _cut_at_the_border(polygon: Polygon, size: tuple[int, int]) -> Polygon:
     return polygon
 
 
-def repaired(polygon: Polygon) -> list[Polygon] | None:
+def repair_polygon(polygon: Polygon) -> list[Polygon] | None:
     """Outlines that do not cross themselves and cover what the polygon does by the even-odd rule.
 
     None for a scribble that crosses itself in too many places.
     """
     if _is_scribble(_segments(polygon, np.roll(polygon, -1, axis=0))):
         return None
-    return pieces(shapely.make_valid(shapely.Polygon(polygon)))
+    return polygons_of_geometry(shapely.make_valid(shapely.Polygon(polygon)))
 
 
 def _segments(starts: Polygon, ends: Polygon) -> NDArray[np.object_]:
@@ -220,7 +216,7 @@ def _is_scribble(sides: NDArray[np.object_]) -> bool:
     return False
 
 
-def pieces(geometry: shapely.Geometry) -> list[Polygon]:
+def polygons_of_geometry(geometry: shapely.Geometry) -> list[Polygon]:
     """The polygons in a geometry, as arrays."""
     return [
         shapely.get_coordinates(piece.exterior)[:-1]
@@ -245,122 +241,6 @@ def _without_holes(geometry: shapely.Geometry) -> list[shapely.Polygon]:
     return [piece for part in parts for piece in _without_holes(part)]
 
 
-def rounded(polygon: Polygon) -> Polygon:
+def round_polygon(polygon: Polygon) -> Polygon:
     """The polygon in hundredths of a pixel, without the vertices that this makes equal."""
     return without_repeats(np.round(polygon, DECIMALS) + 0.0)  # + 0.0 turns -0.0 into 0.0
-
-
-def paste(mask: Mask, corner: Sequence[float], size: tuple[int, int]) -> Mask:
-    """A mask on a canvas of the photo's size; what falls outside is cut off.
-
-    Args:
-        mask: (height, width), true on the object.
-        corner: (x, y) of the mask's top-left pixel, rounded to a whole pixel, as LabelMe's file may hold fractions.
-        size: the photo's (width, height).
-    """
-    width, height = size
-    x, y = (math.floor(value + 0.5) for value in corner)
-    canvas = np.zeros((height, width), dtype=bool)
-    rows = slice(max(y, 0), max(min(y + mask.shape[0], height), 0))
-    columns = slice(max(x, 0), max(min(x + mask.shape[1], width), 0))
-    if rows.start < rows.stop and columns.start < columns.stop:
-        canvas[rows, columns] = mask[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
-    return canvas
-
-
-def resized(mask: Mask, size: tuple[int, int]) -> Mask:
-    """A mask at another (width, height): each pixel has the value of the nearest one."""
-    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-
-
-def rasterise(polygons: Sequence[Polygon], size: tuple[int, int]) -> list[dict]:
-    """Each polygon as pycocotools' compressed RLE: the pixels that Detectron2 trains and evaluates with."""
-    width, height = size
-    return coco_mask.frPyObjects([polygon.ravel() for polygon in polygons], height, width) if polygons else []
-
-
-def encode(mask: Mask) -> dict:
-    """A mask (height, width) as pycocotools' compressed RLE."""
-    return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-
-
-def decode(encoded: dict) -> Mask:
-    """The mask (height, width) of a compressed RLE."""
-    return coco_mask.decode(encoded).astype(bool)
-
-
-def union(encoded: Sequence[dict]) -> dict:
-    """The union of compressed RLEs of one size."""
-    return encoded[0] if len(encoded) == 1 else coco_mask.merge(list(encoded))
-
-
-def filled(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask:
-    """The pixels (height, width) of at least one polygon, by pycocotools' rule."""
-    if not polygons:
-        return np.zeros(size[::-1], dtype=bool)
-    return decode(union(rasterise(polygons, size)))
-
-
-def measure(encoded: Sequence[dict]) -> tuple[list[float], list[list[float]]]:
-    """Areas in pixels and bounding boxes (x, y, width, height) of compressed RLEs."""
-    encoded = list(encoded)
-    return [float(area) for area in _areas(encoded)], coco_mask.toBbox(encoded).tolist()
-
-
-def _areas(encoded: list[dict]) -> list[int]:
-    chunks = (encoded[start : start + _MOST_AREAS] for start in range(0, len(encoded), _MOST_AREAS))
-    return [area for chunk in chunks for area in coco_mask.area(chunk).tolist()]
-
-
-def nesting(encoded: Sequence[dict]) -> list[int]:
-    """How many masks lie around each of them, each wholly inside the next and smaller, where these are the most.
-
-    None around one without a pixel.
-    """
-    areas, boxes = measure(list(encoded))
-    areas, corners = np.array(areas), np.array(boxes)
-    corners[:, 2:] += corners[:, :2]
-    depths = [0] * len(encoded)
-    for one in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]:  # those around it come first
-        # A mask can be in one only whose box holds its own: most pairs need not be drawn.
-        for other in np.flatnonzero((areas > areas[one]) & _holds(corners, corners[one])):
-            if coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True)) == areas[one]:
-                depths[one] = max(depths[one], depths[other] + 1)
-    return depths
-
-
-def _holds(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of some boxes, (N, 4) as left, top, right, bottom, hold one wholly."""
-    return (boxes[:, :2] <= box[:2]).all(axis=1) & (boxes[:, 2:] >= box[2:]).all(axis=1)
-
-
-def overlaps(
-    kinds: Sequence[object],
-    encoded: Sequence[dict],
-    areas: Sequence[float],
-    boxes: Sequence[Sequence[float]],
-    at_least: float,
-) -> Iterator[tuple[int, int, float]]:
-    """The pairs of masks of one kind whose intersection over union reaches a value, with it; lower index first.
-
-    Args:
-        kinds: of each mask.
-        encoded: compressed RLEs.
-        areas, boxes: theirs, as ``measure`` gives them.
-        at_least: the value, above 0.
-    """
-    by_left = sorted((x, index, y, x + width, y + height) for index, (x, y, width, height) in enumerate(boxes))
-    for following, (_, one, top, right, bottom) in enumerate(by_left, start=1):
-        for other_left, other, other_top, other_right, other_bottom in islice(by_left, following, None):
-            if other_left >= right:
-                break
-            shared_height = min(bottom, other_bottom) - max(top, other_top)
-            if shared_height <= 0 or kinds[one] != kinds[other]:
-                continue
-            # What two masks share is no more than what their boxes share, and no more than either of them.
-            both = areas[one] + areas[other]
-            shared = min((min(right, other_right) - other_left) * shared_height, areas[one], areas[other])
-            if shared / (both - shared) >= at_least:
-                shared = coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True))
-                if (value := float(shared / (both - shared))) >= at_least:
-                    yield min(one, other), max(one, other), value

@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_tools import geometry
-from dataset_tools.geometry import Mask, Polygon
+from dataset_tools.geometry.masks import Mask, rasterise_polygons, union_masks
+from dataset_tools.geometry.polygons import Polygon
 
 # Left, top, right and bottom in whole pixels; right and bottom are the first that are outside.
 Window = tuple[int, int, int, int]
@@ -98,7 +98,7 @@ def rasterise(polygons: Sequence[Polygon], size: tuple[int, int]) -> Rle:
     """The pixels of at least one polygon in a photo of a (width, height), by pycocotools' rule."""
     if not polygons:
         return encode(np.zeros((0, 0), dtype=bool), size[::-1])
-    encoded = geometry.union(geometry.rasterise(polygons, size))
+    encoded = union_masks(rasterise_polygons(polygons, size))
     return Rle(tuple(encoded["size"]), encoded["counts"].decode("ascii"))
 
 

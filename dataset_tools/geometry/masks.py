@@ -1,0 +1,138 @@
+"""Masks: arrays of booleans, and pycocotools' compressed run-length codes of them. Pure functions.
+
+A mask is an array (height, width); a size is (width, height).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from dataset_tools.geometry.polygons import Polygon
+
+Mask = NDArray[np.bool_]
+
+# pycocotools 2.0.11 cannot give the areas of more masks at a time under numpy 2: it counts them in 8 bits.
+_MOST_AREAS = 255
+
+
+def paste_mask(mask: Mask, corner: Sequence[float], size: tuple[int, int]) -> Mask:
+    """A mask on a canvas of the photo's size; what falls outside is cut off.
+
+    Args:
+        mask: (height, width), true on the object.
+        corner: (x, y) of the mask's top-left pixel, rounded to a whole pixel, as LabelMe's file may hold fractions.
+        size: the photo's (width, height).
+    """
+    width, height = size
+    x, y = (math.floor(value + 0.5) for value in corner)
+    canvas = np.zeros((height, width), dtype=bool)
+    rows = slice(max(y, 0), max(min(y + mask.shape[0], height), 0))
+    columns = slice(max(x, 0), max(min(x + mask.shape[1], width), 0))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        canvas[rows, columns] = mask[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
+    return canvas
+
+
+def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
+    """A mask at another (width, height): each pixel has the value of the nearest one."""
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+
+
+def rasterise_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> list[dict]:
+    """Each polygon as pycocotools' compressed RLE: the pixels that Detectron2 trains and evaluates with."""
+    width, height = size
+    return coco_mask.frPyObjects([polygon.ravel() for polygon in polygons], height, width) if polygons else []
+
+
+def encode_mask(mask: Mask) -> dict:
+    """A mask (height, width) as pycocotools' compressed RLE."""
+    return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+
+
+def decode_mask(encoded: dict) -> Mask:
+    """The mask (height, width) of a compressed RLE."""
+    return coco_mask.decode(encoded).astype(bool)
+
+
+def union_masks(encoded: Sequence[dict]) -> dict:
+    """The union of compressed RLEs of one size."""
+    return encoded[0] if len(encoded) == 1 else coco_mask.merge(list(encoded))
+
+
+def fill_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask:
+    """The pixels (height, width) of at least one polygon, by pycocotools' rule."""
+    if not polygons:
+        return np.zeros(size[::-1], dtype=bool)
+    return decode_mask(union_masks(rasterise_polygons(polygons, size)))
+
+
+def measure_masks(encoded: Sequence[dict]) -> tuple[list[float], list[list[float]]]:
+    """Areas in pixels and bounding boxes (x, y, width, height) of compressed RLEs."""
+    encoded = list(encoded)
+    return [float(area) for area in _areas(encoded)], coco_mask.toBbox(encoded).tolist()
+
+
+def _areas(encoded: list[dict]) -> list[int]:
+    chunks = (encoded[start : start + _MOST_AREAS] for start in range(0, len(encoded), _MOST_AREAS))
+    return [area for chunk in chunks for area in coco_mask.area(chunk).tolist()]
+
+
+def nesting_depths(encoded: Sequence[dict]) -> list[int]:
+    """How many masks lie around each of them, each wholly inside the next and smaller, where these are the most.
+
+    None around one without a pixel.
+    """
+    areas, boxes = measure_masks(list(encoded))
+    areas, corners = np.array(areas), np.array(boxes)
+    corners[:, 2:] += corners[:, :2]
+    depths = [0] * len(encoded)
+    for one in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]:  # those around it come first
+        # A mask can be in one only whose box holds its own: most pairs need not be drawn.
+        for other in np.flatnonzero((areas > areas[one]) & _holds(corners, corners[one])):
+            if coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True)) == areas[one]:
+                depths[one] = max(depths[one], depths[other] + 1)
+    return depths
+
+
+def _holds(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of some boxes, (N, 4) as left, top, right, bottom, hold one wholly."""
+    return (boxes[:, :2] <= box[:2]).all(axis=1) & (boxes[:, 2:] >= box[2:]).all(axis=1)
+
+
+def overlapping_masks(
+    kinds: Sequence[object],
+    encoded: Sequence[dict],
+    areas: Sequence[float],
+    boxes: Sequence[Sequence[float]],
+    at_least: float,
+) -> Iterator[tuple[int, int, float]]:
+    """The pairs of masks of one kind whose intersection over union reaches a value, with it; lower index first.
+
+    Args:
+        kinds: of each mask.
+        encoded: compressed RLEs.
+        areas, boxes: theirs, as ``measure`` gives them.
+        at_least: the value, above 0.
+    """
+    by_left = sorted((x, index, y, x + width, y + height) for index, (x, y, width, height) in enumerate(boxes))
+    for following, (_, one, top, right, bottom) in enumerate(by_left, start=1):
+        for other_left, other, other_top, other_right, other_bottom in islice(by_left, following, None):
+            if other_left >= right:
+                break
+            shared_height = min(bottom, other_bottom) - max(top, other_top)
+            if shared_height <= 0 or kinds[one] != kinds[other]:
+                continue
+            # What two masks share is no more than what their boxes share, and no more than either of them.
+            both = areas[one] + areas[other]
+            shared = min((min(right, other_right) - other_left) * shared_height, areas[one], areas[other])
+            if shared / (both - shared) >= at_least:
+                shared = coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True))
+                if (value := float(shared / (both - shared))) >= at_least:
+                    yield min(one, other), max(one, other), value
