@@ -33,7 +33,7 @@ from benchmarks.agreement import agreement
 from benchmarks.annotated_photos import CLASSES, POLYGONS, annotated_photos, many
 from benchmarks.peak import MB, peak_of
 from benchmarks.peers import LABELME, LABELME2COCO, labelme2coco_python, labelme_example
-from dataset_tools.card import read_card
+from dataset_tools.formats.card import read_card
 
 PROJECT = Path(__file__).resolve().parents[1]
 

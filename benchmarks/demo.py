@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from dataset_tools.card import read_card
-from dataset_tools.coco import read_split
+from dataset_tools.formats.card import read_card
+from dataset_tools.formats.coco import read_split
 from dataset_tools.geometry.masks import fill_polygons
 from dataset_tools.geometry.rle import Rle, decode
 from polymask.detections import Detection, PlacedMask, place, shared_area

@@ -10,7 +10,7 @@ import numpy as np
 import pycocotools.mask
 from tqdm import tqdm
 
-from dataset_tools.coco import Annotation, Category, CocoFile, Image, encode_coco
+from dataset_tools.formats.coco import Annotation, Category, CocoFile, Image, encode_coco
 
 SIZE = (640, 480)  # (width, height) in pixels
 VERTICES = 24

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from dataset_tools.card import Card, SplitSummary, encode_card
-from dataset_tools.coco import CocoFile, encode_coco
+from dataset_tools.formats.card import Card, SplitSummary, encode_card
+from dataset_tools.formats.coco import CocoFile, encode_coco
 
 
 def photos_of(content: CocoFile, image_ids: Set[int]) -> CocoFile:

@@ -22,9 +22,9 @@ from tabulate import tabulate
 
 from benchmarks.recipes import T_95, Job, mask_ap, mean_of_seeds, run_jobs
 from benchmarks.subsets import photos_of, write_dataset
-from dataset_tools.card import read_card
-from dataset_tools.coco import read_split
 from dataset_tools.errors import UserError
+from dataset_tools.formats.card import read_card
+from dataset_tools.formats.coco import read_split
 from polymask.known_warnings import silence_known_warnings
 from polymask.predictor import Predictor, predictor_config
 from polymask.suggest.looking import Observer

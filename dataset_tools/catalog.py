@@ -7,9 +7,9 @@ from pathlib import Path
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
-from dataset_tools.card import CARD_NAME, Card, read_card
-from dataset_tools.coco import read_split
 from dataset_tools.errors import UserError
+from dataset_tools.formats.card import CARD_NAME, Card, read_card
+from dataset_tools.formats.coco import read_split
 
 
 def register(folder: Path | str) -> Card:

@@ -10,9 +10,9 @@ from pycocotools import mask as coco_mask
 
 from dataset_tools import shapes
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.foreign_coco import ForeignAnnotation, ForeignRle, decode_segmentation
+from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignRle, decode_segmentation
+from dataset_tools.formats.labelme import Shape
 from dataset_tools.geometry import rle
-from dataset_tools.labelme import Shape
 from dataset_tools.records import Sheet
 from dataset_tools.shapes import Part, ShapeOptions, Unusable
 

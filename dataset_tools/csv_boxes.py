@@ -2,57 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import NoReturn
-
-import msgspec
 
 from dataset_tools import images
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
+from dataset_tools.formats.csv_table import EXPORT_AGAIN, BadLine, BoxLine, read_box_table
+from dataset_tools.formats.labelme import Shape
 from dataset_tools.images import ImageError
 from dataset_tools.instances import build
-from dataset_tools.labelme import Shape
 from dataset_tools.labelme_folder import check_folder
 from dataset_tools.named_photos import NamedPhotos
 from dataset_tools.photos import size_of
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.split_folders import SplitFolders
-from dataset_tools.text import UTF8_BOM, check_encoding
-
-# What makesense.ai exports, in this order and without this line; spreadsheets and scripts put it at the top.
-COLUMNS = (
-    "label_name",
-    "bbox_x",
-    "bbox_y",
-    "bbox_width",
-    "bbox_height",
-    "image_name",
-    "image_width",
-    "image_height",
-)
-
-
-class _Row(msgspec.Struct, frozen=True, gc=False):
-    """One box: its line in the file (from 1), the shape, and the size of the photo as the line has it."""
-
-    line: int
-    shape: Shape
-    size: tuple[float, float]
-
-
-class _BadLine(ValueError):
-    """A line that describes no box, and why; and the photo's name, if it has one."""
-
-    def __init__(self, reason: str, name: str = ""):
-        super().__init__(reason)
-        self.name = name
+from dataset_tools.text import check_encoding
 
 
 class CsvBoxes:
@@ -85,22 +53,18 @@ class CsvBoxes:
     ):
         self.root, self.photo_root = path.parent, photos or path.parent
         check_encoding(encoding)
-        text = _text(path, encoding)
+        lines = read_box_table(path, encoding)
         check_folder(self.photo_root, "Name the folder of the photos")
         self._name = path.name
         self._finder = NamedPhotos(self.photo_root, exclude)
         self._about_lines: list[Finding] = []
-        self._rows: dict[str, list[_Row]] = {}
+        self._rows: dict[str, list[BoxLine]] = {}
         self._about_photos: defaultdict[str, list[Finding]] = defaultdict(list)
         self._located: dict[str, str] = {}
         self._unusable: set[str] = set()
-        remedy = f"Export it again; a line is {','.join(COLUMNS)}"
-        try:
-            self._read_lines(text)
-        except csv.Error as error:
-            raise UserError(f"this is no CSV file: {error}", file=path, remedy=remedy, exit_code=EXIT_DATA) from error
+        self._take_lines(lines)
         if not self._rows and not self._about_lines:
-            raise UserError("there is no box in this file", file=path, remedy=remedy, exit_code=EXIT_DATA)
+            raise UserError("there is no box in this file", file=path, remedy=EXPORT_AGAIN, exit_code=EXIT_DATA)
         self._takes_negatives = negatives
         self.keys = list(self._rows)
         self._splits = SplitFolders([key for key in self.keys if key not in self._unusable], self.photo_root)
@@ -121,7 +85,7 @@ class CsvBoxes:
             if size is not None:
                 places = [f"line {row.line}" for row in self._rows.get(key, ())]
                 sheets.append(Sheet(key, size, images.fitted(size, max_size), places))
-        shapes = [[row.shape for row in self._rows.get(sheet.file, ())] for sheet in sheets]
+        shapes = [[_shape(row) for row in self._rows.get(sheet.file, ())] for sheet in sheets]
         for sheet, drawn, (instances, found) in zip(sheets, shapes, build(sheets, shapes, options)):
             labels = frozenset(shape.label for shape in drawn)
             photo = Photo(sheet.file, sheet.size)
@@ -158,26 +122,21 @@ class CsvBoxes:
     def _unnamed(self, used: Set[str]) -> list[str]:
         return [photo for photo in self._finder.all if photo not in self._rows and photo not in used]
 
-    def _read_lines(self, text: str) -> None:
+    def _take_lines(self, lines: Iterable[BoxLine | BadLine]) -> None:
         """Take in the lines, each to its photo."""
-        columns: Sequence[str] = COLUMNS
-        for line, fields in _lines(text):
-            if set(COLUMNS) <= set(fields):
-                columns = fields
-                continue
-            try:
-                name, row = _row(line, fields, columns)
-                self._rows[self._photo_of(name, line)].append(row)
-            except _BadLine as error:
-                self._take_bad_line(line, error)
+        for line in lines:
+            if isinstance(line, BadLine):
+                self._take_bad_line(line)
+            else:
+                self._rows[self._photo_of(line.photo, line.line)].append(line)
 
-    def _take_bad_line(self, line: int, error: _BadLine) -> None:
+    def _take_bad_line(self, bad: BadLine) -> None:
         """An error of its photo, which is incomplete without it; of the table, where it names none."""
-        if error.name:
-            photo = self._photo_of(error.name, line)
-            self._about_photos[photo].append(Finding(Rule.BAD_LINE, photo, f"line {line}", str(error)))
+        if bad.photo:
+            photo = self._photo_of(bad.photo, bad.line)
+            self._about_photos[photo].append(Finding(Rule.BAD_LINE, photo, f"line {bad.line}", str(bad)))
         else:
-            self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line}", str(error)))
+            self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {bad.line}", str(bad)))
 
     def _photo_of(self, name: str, line: int) -> str:
         """The photo of a name, looked for the first time that it is read; from then on it has rows, if only none."""
@@ -205,7 +164,7 @@ class CsvBoxes:
         findings = list(self._about_photos.get(key, ()))
         if key in self._unusable:
             return None, findings
-        claims = [(f"line {row.line}", row.size) for row in self._rows.get(key, ())]
+        claims = [(f"line {row.line}", row.photo_size) for row in self._rows.get(key, ())]
         size, problem = size_of(self.photo_root, key, claims)
         if problem:
             return None, [*findings, problem]
@@ -216,60 +175,5 @@ class CsvBoxes:
         return size, findings
 
 
-def is_table(path: Path) -> bool:
-    """Whether a path names a CSV file."""
-    return path.suffix.lower() == ".csv"
-
-
-def _text(path: Path, encoding: str) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        remedy = "Name a CSV file as makesense.ai exports it"
-        raise UserError(f"the table cannot be read: {error.strerror}", file=path, remedy=remedy) from error
-    if content.startswith(UTF8_BOM):  # it says its encoding itself
-        content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
-    try:
-        return content.decode(encoding).replace("\0", "")
-    except UnicodeDecodeError as error:
-        reason = f"this is not {encoding} text: {error.reason} at byte {error.start}"
-        remedy = "Pass --encoding, for example --encoding gbk, or save the file as UTF-8"
-        raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA) from error
-
-
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that are not empty, with their numbers, as fields."""
-    reader = csv.reader(io.StringIO(text, newline=""))
-    for fields in reader:
-        fields = [field.strip() for field in fields]
-        if any(fields):
-            yield reader.line_num, fields
-
-
-def _row(line: int, fields: Sequence[str], columns: Sequence[str]) -> tuple[str, _Row]:
-    """The photo's name and the box of a line.
-
-    Raises:
-        _BadLine: it has too few or too many fields, or a number that is none.
-    """
-    if len(fields) != len(columns):
-        raise _BadLine(f"{len(fields)} fields, not {len(columns)}")
-    values = dict(zip(columns, fields))
-    if not values["image_name"]:
-        raise _BadLine("no image_name")
-    left, top, width, height = (_number(values, column) for column in COLUMNS[1:5])
-    if min(width, height) < 0:
-        raise _BadLine(f"a box of {width:g} x {height:g}", values["image_name"])
-    corners = (left, top), (left + width, top + height)
-    size = _number(values, "image_width"), _number(values, "image_height")
-    return values["image_name"], _Row(line, Shape(values["label_name"], corners, "rectangle"), size)
-
-
-def _number(values: dict[str, str], column: str) -> float:
-    try:
-        number = float(values[column])
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise _BadLine(f"{column} is {values[column]!r}, which is no number", values["image_name"])
-    return number
+def _shape(row: BoxLine) -> Shape:
+    return Shape(row.label, row.corners, "rectangle")

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from dataset_tools.card import SPLITS
 from dataset_tools.classes import LabelRules, numbered, variants
 from dataset_tools.findings import Finding, Rule
+from dataset_tools.formats.card import SPLITS
 from dataset_tools.lookalikes import pairs
 from dataset_tools.survey import Entry
 

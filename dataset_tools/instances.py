@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_tools.findings import Finding, Rule
+from dataset_tools.formats.labelme import Shape
 from dataset_tools.geometry.masks import (
     decode_mask,
     encode_mask,
@@ -22,7 +23,6 @@ from dataset_tools.geometry.masks import (
 )
 from dataset_tools.geometry.polygons import Polygon, has_area, round_polygon
 from dataset_tools.geometry.rle import Rle
-from dataset_tools.labelme import Shape
 from dataset_tools.records import Instance, Sheet
 from dataset_tools.shapes import LONGEST_SIDE, Part, ShapeOptions, parts_of
 

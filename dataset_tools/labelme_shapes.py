@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 from PIL import Image
 
+from dataset_tools.formats.labelme import WrittenFile, WrittenShape
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.masks import Mask, fill_polygons
 from dataset_tools.geometry.polygons import is_sane
 from dataset_tools.geometry.rle import Rle
-from dataset_tools.labelme import WrittenFile, WrittenShape
 from dataset_tools.outlines import outlines, overlap
 
 # Pixels. The edge of a mask goes up and down in steps of one: from 0.71 on, a slanted one becomes a straight line.

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dataset_tools import images
 from dataset_tools.findings import Finding, Rule
+from dataset_tools.formats.labelme import AnnotationFile
 from dataset_tools.images import ImageError
-from dataset_tools.labelme import AnnotationFile
 from dataset_tools.records import Photo
 
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:")

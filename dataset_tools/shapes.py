@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from dataset_tools.classes import LabelRules, Note, Resolved
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
+from dataset_tools.formats.labelme import Shape
 from dataset_tools.geometry.masks import Mask, encode_mask, paste_mask
 from dataset_tools.geometry.polygons import (
     Polygon,
@@ -32,7 +33,6 @@ from dataset_tools.geometry.polygons import (
     without_repeats,
 )
 from dataset_tools.images import MAX_PIXELS
-from dataset_tools.labelme import Shape
 from dataset_tools.records import Sheet
 
 # LabelMe's shape types: how many points each may have (None: any number), fewer are a warning, more an error.

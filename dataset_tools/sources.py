@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataset_tools.card import is_dataset_folder
 from dataset_tools.coco_files import CocoFiles
-from dataset_tools.csv_boxes import CsvBoxes, is_table
+from dataset_tools.csv_boxes import CsvBoxes
+from dataset_tools.formats.card import is_dataset_folder
+from dataset_tools.formats.csv_table import is_table
 from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.survey import Source
 

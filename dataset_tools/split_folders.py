@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from dataset_tools.card import SPLITS
 from dataset_tools.errors import UserError
+from dataset_tools.formats.card import SPLITS
 
 # What folders are called that decide the split, in lower case; Roboflow's is "valid".
 _SPLIT_NAMES = {split: split for split in SPLITS} | {"valid": "val", "validation": "val"}

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dataset_tools.card import SPLITS
 from dataset_tools.errors import UserError
+from dataset_tools.formats.card import SPLITS
 
 # Three of four photos to learn from; what is left is halved. The usual choice for a hundred photos.
 DEFAULT_FRACTIONS = (0.75, 0.125, 0.125)

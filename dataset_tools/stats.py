@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 
 from dataset_tools import looking
-from dataset_tools.card import SPLITS, read_card
-from dataset_tools.coco import read_split
 from dataset_tools.findings import Finding
+from dataset_tools.formats.card import SPLITS, read_card
+from dataset_tools.formats.coco import read_split
 from dataset_tools.survey import Entry, Source, Survey, Wishes
 from dataset_tools.text import one_line
 

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from dataset_tools.card import Card
 from dataset_tools.check import Checked
 from dataset_tools.convert import Converted
 from dataset_tools.findings import Finding, Rule, Severity
+from dataset_tools.formats.card import Card
 from dataset_tools.text import one_line, visible
 from dataset_tools.to_labelme import CLASSES_NAME, Written
 

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-import msgspec
 from tqdm import tqdm
 
-from dataset_tools import images, labelme
-from dataset_tools.card import CARD_NAME, SPLITS, Card, read_card
+from dataset_tools import images
 from dataset_tools.classes import class_list
-from dataset_tools.coco import Image, read_split
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import replaced_folder
-from dataset_tools.geometry.rle import Rle
+from dataset_tools.formats import labelme
+from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, read_card
+from dataset_tools.formats.coco import Image, read_split
+from dataset_tools.formats.predictions import read_predictions
 from dataset_tools.labelme_shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,
@@ -91,15 +91,6 @@ class Written:
             self.shapes += len(made.shapes)
             self.changed += made.overlap < 1
             self.least_overlap = min(self.least_overlap, (made.overlap, f"{file}, {instance.label!r}"))
-
-
-class Prediction(msgspec.Struct, frozen=True):
-    """One of the predictions in COCO's format; its box is that of the mask, or nearly."""
-
-    image_id: int
-    category_id: int
-    score: float
-    segmentation: Rle | list[list[float]]
 
 
 # An instance, and its place in the file that it is from.
@@ -262,22 +253,6 @@ def _split_of_predictions(path: Path, chosen: str | None, card: Card) -> str:
             "it cannot be told which split these are predictions for", file=path, remedy="Pass --split test, say"
         )
     return chosen or named
-
-
-def read_predictions(path: Path) -> list[Prediction]:
-    """Instance predictions in COCO's format, as Detectron2's evaluation leaves them.
-
-    Raises:
-        UserError: there is no such file, or it is no list of predictions with masks.
-    """
-    remedy = "Name the coco_instances_results.json that an evaluation has written"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Prediction])
-    except OSError as error:
-        raise UserError(f"the predictions cannot be read: {error.strerror}", file=path, remedy=remedy) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = f"this is no list of predictions with masks in COCO's format: {error}"
-        raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA) from error
 
 
 def _pages(split: _Split) -> list[_Page]:

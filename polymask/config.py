@@ -14,8 +14,8 @@ import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
-from dataset_tools.card import Card
 from dataset_tools.errors import UserError
+from dataset_tools.formats.card import Card
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-from dataset_tools.coco import Annotation, CocoFile, Image, read_coco
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.formats.coco import Annotation, CocoFile, Image, read_coco
 from dataset_tools.geometry.rle import BadRle, Rle, checked_runs
 
 TASKS = ("bbox", "segm")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from dataset_tools.coco import read_coco
 from dataset_tools.errors import UserError
+from dataset_tools.formats.coco import read_coco
 from polymask.evaluation.paired import difference_intervals
 from polymask.evaluation.records import KINDS, Analysis, Interval
 from polymask.report.plots import Line, Plot, plotted, smoothed, thinned

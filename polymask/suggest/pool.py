@@ -11,10 +11,10 @@ from pathlib import Path
 
 from detectron2.config import CfgNode
 
-from dataset_tools import labelme
-from dataset_tools.card import SPLITS, read_card
-from dataset_tools.coco import read_split
 from dataset_tools.errors import UserError
+from dataset_tools.formats import labelme
+from dataset_tools.formats.card import SPLITS, read_card
+from dataset_tools.formats.coco import read_split
 from dataset_tools.labelme_folder import check_folder, list_folder
 from dataset_tools.photos import with_slashes
 

@@ -11,10 +11,10 @@ from pycocotools.coco import COCO
 
 from dataset_tools.__main__ import main
 from dataset_tools.adopt import AdoptOptions, adopt
-from dataset_tools.card import SPLITS, read_card
 from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Rule
+from dataset_tools.formats.card import SPLITS, read_card
 
 SIZE = (64, 48)
 

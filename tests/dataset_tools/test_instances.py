@@ -17,9 +17,9 @@ from pycocotools import mask as coco_mask
 from dataset_tools import instances
 from dataset_tools.classes import LabelRules
 from dataset_tools.findings import Rule
+from dataset_tools.formats.labelme import Shape
 from dataset_tools.geometry.masks import rasterise_polygons, union_masks
 from dataset_tools.geometry.rle import Rle
-from dataset_tools.labelme import Shape
 from dataset_tools.records import Sheet
 from dataset_tools.shapes import ShapeOptions
 

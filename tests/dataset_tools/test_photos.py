@@ -8,7 +8,7 @@ from detectron2.data.detection_utils import read_image
 from PIL import Image
 
 from dataset_tools.findings import Rule
-from dataset_tools.labelme import decode
+from dataset_tools.formats.labelme import decode
 from dataset_tools.photos import PhotoFinder
 from tests.dataset_tools.pictures import ORIENTATIONS, SIZE, bytes_of, marked
 

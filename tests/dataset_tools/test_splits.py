@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_tools.card import SPLITS
 from dataset_tools.errors import UserError
+from dataset_tools.formats.card import SPLITS
 from dataset_tools.splits import check_fractions, group_names, split, split_counts
 
 fractions = st.tuples(st.integers(1, 100), st.integers(0, 100), st.integers(0, 100)).map(

@@ -15,9 +15,9 @@ from labelme._label_file import read_label_file, write_label_file
 from labelme.utils import img_arr_to_b64, shape_to_mask, shapes_to_label
 from PIL import Image
 
-from dataset_tools import labelme
 from dataset_tools.__main__ import main
 from dataset_tools.errors import UserError
+from dataset_tools.formats import labelme
 from dataset_tools.geometry.masks import decode_mask, encode_mask, rasterise_polygons, union_masks
 from dataset_tools.geometry.rle import Rle
 from dataset_tools.labelme_shapes import BadSegmentation, DrawnInstance, LabelledInstance, annotation_file, draw

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_tools.card import Card, SplitSummary
 from dataset_tools.errors import EXIT_USAGE, UserError
+from dataset_tools.formats.card import Card, SplitSummary
 from polymask.config import (
     epochs_to_iterations,
     load_config,

@@ -4,7 +4,7 @@ import numpy as np
 import pycocotools.mask
 import pytest
 
-from dataset_tools.coco import Annotation, CocoFile, Image, categories_of, encode_coco
+from dataset_tools.formats.coco import Annotation, CocoFile, Image, categories_of, encode_coco
 from polymask.evaluation.analysis import analyse
 from polymask.evaluation.judge import FIGURES
 from polymask.evaluation.paired import difference_intervals

@@ -5,7 +5,8 @@ import io
 import msgspec
 import pytest
 
-from dataset_tools.coco import (
+from dataset_tools.errors import UserError
+from dataset_tools.formats.coco import (
     Annotation,
     Category,
     CocoFile,
@@ -18,7 +19,6 @@ from dataset_tools.coco import (
     read_coco,
     write_coco,
 )
-from dataset_tools.errors import UserError
 
 CONTENT = CocoFile(
     images=[Image(1, "Straße/车.jpg", 64, 48)],

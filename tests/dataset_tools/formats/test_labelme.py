@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dataset_tools import labelme
+from dataset_tools.formats import labelme
 
 
 def encode(shapes, **keys):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from dataset_tools.card import SPLITS, Card, SplitSummary, encode_card, is_dataset_folder, read_card
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.formats.card import SPLITS, Card, SplitSummary, encode_card, is_dataset_folder, read_card
 
 CARD = Card(
     name="streets",

@@ -9,8 +9,8 @@ from typing import BinaryIO, NoReturn
 
 import msgspec
 
-from dataset_tools.card import CARD_NAME, Card
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.formats.card import CARD_NAME, Card
 from dataset_tools.geometry.rle import BadRle, Rle, checked_runs
 
 # Records that are written at a time: a call for each takes longer.
