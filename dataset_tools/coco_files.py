@@ -9,14 +9,15 @@ from typing import NoReturn
 
 import msgspec
 
-from dataset_tools import coco_shapes, images
+from dataset_tools import coco_shapes
 from dataset_tools.coco_shapes import Drawing
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import CARD_NAME, Card, SplitSummary, read_card
 from dataset_tools.formats.coco import CocoFile, read_split
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignCoco, ForeignImage, read_foreign
-from dataset_tools.images import ImageError
+from dataset_tools.images import header as images
+from dataset_tools.images.header import ImageError
 from dataset_tools.instances import assemble
 from dataset_tools.labelme_folder import check_folder
 from dataset_tools.named_photos import NamedPhotos

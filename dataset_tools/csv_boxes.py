@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import NoReturn
 
-from dataset_tools import images
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.csv_table import EXPORT_AGAIN, BadLine, BoxLine, read_box_table
 from dataset_tools.formats.labelme import Shape
-from dataset_tools.images import ImageError
+from dataset_tools.images import header as images
+from dataset_tools.images.header import ImageError
 from dataset_tools.instances import build
 from dataset_tools.labelme_folder import check_folder
 from dataset_tools.named_photos import NamedPhotos

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
-from dataset_tools import images, instances
+from dataset_tools import instances
 from dataset_tools.errors import UserError
 from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME, is_dataset_folder
 from dataset_tools.formats.labelme import AnnotationFile, Shape
+from dataset_tools.images import header as images
 from dataset_tools.photos import PhotoFinder, size_of
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions

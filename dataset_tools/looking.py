@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset_tools import doubts, images
+from dataset_tools import doubts
 from dataset_tools.classes import LabelRules
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding, Rule
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.rle import Rle
+from dataset_tools.images import header as images
 from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.records import Instance
 from dataset_tools.survey import Entry, Source, Survey

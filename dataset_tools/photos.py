@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from dataset_tools import images
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.labelme import AnnotationFile
-from dataset_tools.images import ImageError
+from dataset_tools.images import header as images
+from dataset_tools.images.header import ImageError
 from dataset_tools.records import Photo
 
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:")

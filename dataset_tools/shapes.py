@@ -32,7 +32,7 @@ from dataset_tools.geometry.polygons import (
     stroke_outlines,
     without_repeats,
 )
-from dataset_tools.images import MAX_PIXELS
+from dataset_tools.images.header import MAX_PIXELS
 from dataset_tools.records import Sheet
 
 # LabelMe's shape types: how many points each may have (None: any number), fewer are a warning, more an error.

@@ -15,10 +15,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from dataset_tools import images, parallel
+from dataset_tools import parallel
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.coco import Outline
+from dataset_tools.images import header as images
 from dataset_tools.lookalikes import look
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read
 from dataset_tools.shapes import ShapeOptions

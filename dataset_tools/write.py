@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset_tools import images, parallel
+from dataset_tools import parallel
 from dataset_tools.doubts import Splits, labels_of
 from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding, refusal
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card, read_card
 from dataset_tools.formats.coco import Image, annotation_json, categories_of, write_coco
+from dataset_tools.images import header as images
 from dataset_tools.survey import Entry, Source, Survey
 
 # Where photos go that have to be in the dataset folder.

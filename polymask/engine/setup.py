@@ -22,7 +22,7 @@ from detectron2.utils.logger import setup_logger
 from dataset_tools.catalog import register
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import write_atomically
-from dataset_tools.images import ImageError, read_header
+from dataset_tools.images.header import ImageError, read_header
 from polymask.config import (
     AUTO,
     flat_items,

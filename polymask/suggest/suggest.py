@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from dataset_tools import images
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
-from dataset_tools.images import ImageError
+from dataset_tools.images import header as images
+from dataset_tools.images.header import ImageError
 from dataset_tools.text import is_text
 from dataset_tools.to_labelme import annotation_names, check_is_free
 from polymask.detections import Detection

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from dataset_tools import images
-from dataset_tools.images import load_photo
+from dataset_tools.images import header as images
+from dataset_tools.images.header import load_photo
 from dataset_tools.lookalikes import ALIKE, THUMBNAIL, look, pairs
 
 SCENES = sorted((Path(__file__).parents[2] / "data/sample/val").glob("*.jpg"))

@@ -3,7 +3,7 @@
 import pytest
 
 from dataset_tools.findings import Rule
-from dataset_tools.images import ImageError
+from dataset_tools.images.header import ImageError
 from dataset_tools.named_photos import Found, NamedPhotos
 
 

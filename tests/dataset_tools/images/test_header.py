@@ -10,8 +10,8 @@ import pytest
 from detectron2.data.detection_utils import read_image
 from PIL import Image, PngImagePlugin
 
-from dataset_tools import images
 from dataset_tools.findings import Rule
+from dataset_tools.images import header as images
 from tests.dataset_tools.pictures import ORIENTATIONS, SIZE, bytes_of, exif, marked
 
 
