@@ -16,12 +16,10 @@ from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import CARD_NAME, Card, SplitSummary, read_card
 from dataset_tools.formats.coco import CocoFile, read_split
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignCoco, ForeignImage, read_foreign
-from dataset_tools.images import header as images
-from dataset_tools.images.header import ImageError
+from dataset_tools.images.folders import check_folder
+from dataset_tools.images.header import ImageError, fit_size, photo_size
+from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances import assemble
-from dataset_tools.labelme_folder import check_folder
-from dataset_tools.named_photos import NamedPhotos
-from dataset_tools.photos import size_of
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read, Sheet
 from dataset_tools.shapes import Part, ShapeOptions
 
@@ -125,7 +123,7 @@ class CocoFiles:
             size, found = self._judged(key)
             read[key] = None, found
             if size is not None:
-                sheets.append(Sheet(key, size, images.fitted(size, max_size)))
+                sheets.append(Sheet(key, size, fit_size(size, max_size)))
                 drawings.append(self._listed[key][0].drawings)
         covered = coco_shapes.parts_of(sheets, drawings, options)
         made = assemble(sheets, [parts for parts, _ in covered], options)
@@ -217,7 +215,7 @@ class CocoFiles:
         if only.problem:
             return None, [only.problem]
         findings = [only.doubt] if only.doubt else []
-        size, problem = size_of(self.photo_root, key, [("", (only.image.width, only.image.height))])
+        size, problem = photo_size(self.photo_root, key, [("", (only.image.width, only.image.height))])
         if problem:
             return None, [*findings, problem]
         if not only.drawings:

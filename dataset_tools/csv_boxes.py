@@ -11,12 +11,10 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.csv_table import EXPORT_AGAIN, BadLine, BoxLine, read_box_table
 from dataset_tools.formats.labelme import Shape
-from dataset_tools.images import header as images
-from dataset_tools.images.header import ImageError
+from dataset_tools.images.folders import check_folder
+from dataset_tools.images.header import ImageError, fit_size, photo_size
+from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances import build
-from dataset_tools.labelme_folder import check_folder
-from dataset_tools.named_photos import NamedPhotos
-from dataset_tools.photos import size_of
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.split_folders import SplitFolders
@@ -84,7 +82,7 @@ class CsvBoxes:
             read[key] = None, found
             if size is not None:
                 places = [f"line {row.line}" for row in self._rows.get(key, ())]
-                sheets.append(Sheet(key, size, images.fitted(size, max_size), places))
+                sheets.append(Sheet(key, size, fit_size(size, max_size), places))
         shapes = [[_shape(row) for row in self._rows.get(sheet.file, ())] for sheet in sheets]
         for sheet, drawn, (instances, found) in zip(sheets, shapes, build(sheets, shapes, options)):
             labels = frozenset(shape.label for shape in drawn)
@@ -165,7 +163,7 @@ class CsvBoxes:
         if key in self._unusable:
             return None, findings
         claims = [(f"line {row.line}", row.photo_size) for row in self._rows.get(key, ())]
-        size, problem = size_of(self.photo_root, key, claims)
+        size, problem = photo_size(self.photo_root, key, claims)
         if problem:
             return None, [*findings, problem]
         if self._splits and self._splits.of_photo(key) is None:

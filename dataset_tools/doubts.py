@@ -11,7 +11,7 @@ from pathlib import Path
 from dataset_tools.classes import LabelRules, numbered, variants
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import SPLITS
-from dataset_tools.lookalikes import pairs
+from dataset_tools.images.similarity import similar_pairs
 from dataset_tools.survey import Entry
 
 # LVIS (Gupta, Dollar, Girshick 2019) calls a class rare that no more than 10 training images hold. Counted here are
@@ -99,10 +99,10 @@ def about_splits(splits: Splits, classes: Sequence[str]) -> Iterator[Finding]:
 
 def about_looks(entries: Sequence[Entry]) -> Iterator[Finding]:
     """Photos that look alike, once for each: in different splits, or anywhere where there are no splits yet."""
-    looks = [entry.look for entry in entries]
+    hashes = [entry.photo_hash for entry in entries]
     is_split = any(entry.split for entry in entries)
     said: set[int] = set()
-    for first, second in pairs(looks, [entry.split for entry in entries] if is_split else None):
+    for first, second in similar_pairs(hashes, [entry.split for entry in entries] if is_split else None):
         if second in said:  # a camera that stands still makes more pairs than anybody can read
             continue
         said.add(second)

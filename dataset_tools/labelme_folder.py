@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
-from typing import NamedTuple
 
 from dataset_tools import instances
 from dataset_tools.errors import UserError
 from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats import labelme
-from dataset_tools.formats.card import CARD_NAME, is_dataset_folder
+from dataset_tools.formats.card import CARD_NAME
 from dataset_tools.formats.labelme import AnnotationFile, Shape
-from dataset_tools.images import header as images
-from dataset_tools.photos import PhotoFinder, size_of
+from dataset_tools.images.embedded import EmbeddedPicture, extract_embedded
+from dataset_tools.images.folders import NAME_THE_FOLDER, check_folder, list_folder
+from dataset_tools.images.header import fit_size, photo_size
+from dataset_tools.images.names import is_photo_name
+from dataset_tools.images.photo_finder import PhotoFinder
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.split_folders import SplitFolders
 from dataset_tools.text import check_encoding, is_text
-
-_NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
 
 _RULES = {
     labelme.NotJson: Rule.NOT_JSON,
@@ -76,7 +76,7 @@ class LabelmeFolder:
         if photos is not None:
             names = list_folder(photos, exclude).photos
         if not self._files:
-            raise UserError("there is no JSON file in this folder", file=root, remedy=_NAME_THE_FOLDER)
+            raise UserError("there is no JSON file in this folder", file=root, remedy=NAME_THE_FOLDER)
         self._splits = SplitFolders(self._files, root)
         self._finder = PhotoFinder(self.photo_root, names, root, self._files)
         self._photos = names
@@ -100,13 +100,13 @@ class LabelmeFolder:
         for key in keys:
             try:
                 self._refuse(key)
-                if not images.is_photo_name(key):
+                if not is_photo_name(key):
                     record = self._decode(key)
                     photos[key], found = self._finder.find(key, record)
                     read[key], shapes[key] = (None, found), record.shapes
             except _Unreadable as error:
                 read[key] = None, [error.finding]
-        sheets = [Sheet(key, photo.size, images.fitted(photo.size, max_size)) for key, photo in photos.items() if photo]
+        sheets = [Sheet(key, photo.size, fit_size(photo.size, max_size)) for key, photo in photos.items() if photo]
         made = instances.build(sheets, [shapes[sheet.file] for sheet in sheets], options)
         for sheet, (built, further) in zip(sheets, made):
             key, found = sheet.file, read[sheet.file][1]
@@ -118,7 +118,7 @@ class LabelmeFolder:
         return [read[key] if key in read else self._read_negative(key, max_size) for key in keys]
 
     def _split(self, key: str) -> str | None:
-        return self._splits.of_photo(key) if images.is_photo_name(key) else self._splits.of(key)
+        return self._splits.of_photo(key) if is_photo_name(key) else self._splits.of(key)
 
     def _refuse(self, key: str) -> None:
         if not is_text(key):
@@ -127,16 +127,16 @@ class LabelmeFolder:
             raise _Unreadable(Finding(Rule.OUTSIDE_SPLITS, key))
 
     def _read_negative(self, photo: str, max_size: int | None) -> Read:
-        size, problem = size_of(self.photo_root, photo)
+        size, problem = photo_size(self.photo_root, photo)
         if problem:
             return None, [problem]
-        item = AnnotatedPhoto(photo, Photo(photo, size), images.fitted(size, max_size), [], self._split(photo))
+        item = AnnotatedPhoto(photo, Photo(photo, size), fit_size(size, max_size), [], self._split(photo))
         return item, [Finding(Rule.TAKEN_AS_NEGATIVE, photo)]
 
-    def embedded(self, file: str) -> images.Standalone:
+    def embedded(self, file: str) -> EmbeddedPicture:
         """The photo in an annotation file, read again: all of them together may not fit into the memory."""
         record = self._decode(file)
-        return images.standalone(record.picture, (record.image_width, record.image_height))
+        return extract_embedded(record.picture, (record.image_width, record.image_height))
 
     def negatives(self, used: Set[str], failed: Set[str]) -> list[str]:
         """The photos that are to be taken as ones with nothing in them: none where a failed file may annotate any."""
@@ -174,63 +174,5 @@ class LabelmeFolder:
             raise _Unreadable(Finding(_RULES[type(error)], file, error.place, str(error))) from error
 
 
-def check_folder(folder: Path, remedy: str = _NAME_THE_FOLDER) -> None:
-    """Refuse what is no folder, or one whose name cannot be written into JSON.
-
-    Raises:
-        UserError: as said.
-    """
-    if not folder.is_dir():
-        raise UserError("there is no such folder", file=folder, remedy=remedy)
-    if not is_text(str(folder.resolve())):
-        raise UserError("the name of this folder is no Unicode text", file=ascii(str(folder)), remedy="Rename it")
-
-
-class Listing(NamedTuple):
-    """What is under a folder, relative to it with POSIX slashes: JSON files, sorted, photos, and dataset folders."""
-
-    files: list[str]
-    photos: set[str]
-    datasets: list[str]
-
-
-def list_folder(root: Path, exclude: Path | None = None) -> Listing:
-    """The JSON files and the photos under a folder.
-
-    Links to folders are followed, each folder once; hidden files and folders, where systems keep thumbnails and other
-    things of their own, are passed over, and so are ``exclude`` and dataset folders: their photos are copies.
-    """
-    files: list[str] = []
-    photos: set[str] = set()
-    datasets: list[str] = []
-    seen = {exclude.resolve()} if exclude else set()
-    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
-        real = Path(folder).resolve()
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        inside = Path(folder).relative_to(root).as_posix()
-        if inside != "." and CARD_NAME in names and is_dataset_folder(real):
-            datasets.append(inside)
-            subfolders.clear()
-            continue
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        prefix = "" if inside == "." else f"{inside}/"
-        for name in names:
-            if name.startswith("."):
-                continue
-            if name.lower().endswith(".json"):
-                files.append(prefix + name)
-            elif images.is_photo_name(name):
-                photos.add(prefix + name)
-    return Listing(sorted(files), photos, sorted(datasets))
-
-
 def _stem(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0]
-
-
-def _raise(error: OSError) -> None:
-    """A folder that cannot be listed is no empty folder."""
-    raise error

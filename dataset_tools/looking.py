@@ -14,7 +14,8 @@ from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding, Rule
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.rle import Rle
-from dataset_tools.images import header as images
+from dataset_tools.images.header import ImageError
+from dataset_tools.images.pixels import load_photo
 from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.records import Instance
 from dataset_tools.survey import Entry, Source, Survey
@@ -103,8 +104,8 @@ def photo_of(source: Source, entry: Entry) -> Image.Image:
     photo = entry.photo
     try:
         original = source.embedded(entry.file).content if photo.embedded else source.photo_root / photo.path
-        picture = images.load_photo(original)
-    except images.ImageError as error:
+        picture = load_photo(original)
+    except ImageError as error:
         raise BadPhoto(Finding(error.rule, entry.file, message=f"'{photo.path}': {error}")) from error
     except OSError as error:
         message = f"'{photo.path}': {error.strerror or error}"

@@ -19,8 +19,10 @@ from dataset_tools import parallel
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.coco import Outline
-from dataset_tools.images import header as images
-from dataset_tools.lookalikes import look
+from dataset_tools.images.embedded import EmbeddedPicture
+from dataset_tools.images.header import ImageError
+from dataset_tools.images.pixels import grey_thumbnail
+from dataset_tools.images.similarity import perceptual_hash
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read
 from dataset_tools.shapes import ShapeOptions
 from dataset_tools.spool import Place, Spool, store
@@ -45,7 +47,7 @@ class Source(Protocol):
         """What comes of each of some keys: a photo with its instances, and what there is to say about it."""
         ...
 
-    def embedded(self, file: str) -> images.Standalone:
+    def embedded(self, file: str) -> EmbeddedPicture:
         """The photo that exists in an annotation file only."""
         ...
 
@@ -99,7 +101,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         file, photo, size, split: as in ``AnnotatedPhoto``.
         counts: how many instances of each label.
         needs_rle: an instance cannot be expressed by polygons.
-        look: what the photo looks like (``lookalikes.look``), if that was wished.
+        photo_hash: what the photo looks like (``perceptual_hash``), if that was asked for.
         place: where its instances are kept.
     """
 
@@ -109,7 +111,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     split: str | None
     counts: dict[str, int]
     needs_rle: bool
-    look: int | None
+    photo_hash: int | None
     place: Place
 
 
@@ -210,15 +212,15 @@ def _read_some(state: tuple[Source, Wishes, str], keys: Sequence[str]) -> list[_
 def _packed(source: Source, item: AnnotatedPhoto | None, found: list[Finding], looks: bool, place: Place) -> _Packed:
     if item is None:
         return None, frozenset(), found
-    look = None
+    photo_hash = None
     if looks:
         try:
-            look = _look(source, item)
-        except images.ImageError as error:  # its header is in order, so nobody has noticed yet
+            photo_hash = _photo_hash(source, item)
+        except ImageError as error:  # its header is in order, so nobody has noticed yet
             found = [*found, Finding(error.rule, item.file, message=f"'{item.photo.path}': {error}")]
     counts = dict(Counter([instance.label for instance in item.instances]))
     needs_rle = any(not isinstance(instance.segmentation, list) for instance in item.instances)
-    entry = Entry(item.file, item.photo, item.size, item.split, counts, needs_rle, look, place)
+    entry = Entry(item.file, item.photo, item.size, item.split, counts, needs_rle, photo_hash, place)
     return msgspec.msgpack.encode(entry), item.labels, found
 
 
@@ -229,6 +231,6 @@ def _outlines(instances: Sequence[Instance]) -> bytes:
     return labels + b"\n" + _ENCODER.encode_lines(outlines)
 
 
-def _look(source: Source, item: AnnotatedPhoto) -> int:
+def _photo_hash(source: Source, item: AnnotatedPhoto) -> int:
     photo = source.embedded(item.file).content if item.photo.embedded else source.photo_root / item.photo.path
-    return look(images.thumbnail(photo))
+    return perceptual_hash(grey_thumbnail(photo))

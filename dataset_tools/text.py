@@ -14,7 +14,7 @@ def check_encoding(encoding: str) -> None:
     """Refuse the name of an encoding that there is not.
 
     Raises:
-        UserError: as said.
+        UserError: Python knows no encoding of that name.
     """
     try:
         "a".encode(encoding)

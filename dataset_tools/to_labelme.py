@@ -19,7 +19,7 @@ from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, read_card
 from dataset_tools.formats.coco import Image, read_split
 from dataset_tools.formats.predictions import read_predictions
-from dataset_tools.images import header as images
+from dataset_tools.images.header import ImageError, read_header
 from dataset_tools.labelme_shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,
@@ -335,8 +335,8 @@ def _check_places(places: Sequence[PurePosixPath], split: _Split) -> None:
 def _check_photo(path: Path, photo: Image) -> None:
     """LabelMe opens no file whose photo is missing, or has another size than the file says."""
     try:
-        width, height = images.read_header(path).size
-    except (OSError, images.ImageError) as error:
+        width, height = read_header(path).size
+    except (OSError, ImageError) as error:
         raise UserError(
             f"the photo cannot be read: {error.strerror if isinstance(error, OSError) else error}",
             file=path,

@@ -16,7 +16,9 @@ from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding, refusal
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card, read_card
 from dataset_tools.formats.coco import Image, annotation_json, categories_of, write_coco
-from dataset_tools.images import header as images
+from dataset_tools.images.header import ImageError
+from dataset_tools.images.names import is_photo_name
+from dataset_tools.images.pixels import encode_upright
 from dataset_tools.survey import Entry, Source, Survey
 
 # Where photos go that have to be in the dataset folder.
@@ -102,7 +104,7 @@ def foreign_files(folder: Path) -> list[Path]:
         for path in folder.rglob("*")
         # Systems keep hidden files of their own in folders.
         if not (path.is_dir() or path.name.startswith(".") or path in own)
-        and not (photos in path.parents and images.is_photo_name(path.name))
+        and not (photos in path.parents and is_photo_name(path.name))
     )
 
 
@@ -174,11 +176,11 @@ def _write_photo(source: Source, image_mode: str, copy: _Copy) -> Finding | None
     try:
         original = source.embedded(copy.entry.file).content if photo.embedded else source.photo_root / photo.path
         if image_mode == "resize":
-            copy.path.write_bytes(images.upright(original, copy.entry.size, copy.path.suffix))
+            copy.path.write_bytes(encode_upright(original, copy.entry.size, copy.path.suffix))
         elif isinstance(original, bytes):
             copy.path.write_bytes(original)
         else:
             shutil.copyfile(original, copy.path)
-    except images.ImageError as error:
+    except ImageError as error:
         return Finding(error.rule, copy.entry.file, message=f"'{photo.path}': {error}")
     return None

@@ -16,7 +16,7 @@ from detectron2.structures import Instances
 from PIL import Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.images.header import read_pixels
+from dataset_tools.images.pixels import read_pixels
 from polymask.config import load_config, resolve_device
 from polymask.detections import Detection
 from polymask.engine.checkpoint import load_trained_model

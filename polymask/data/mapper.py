@@ -14,7 +14,7 @@ from detectron2.data.detection_utils import SizeMismatchError, check_image_size
 from detectron2.structures import BoxMode, Instances
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.images.header import read_pixels
+from dataset_tools.images.pixels import read_pixels
 from polymask.data.annotations import instances_of
 from polymask.data.augmentation import build_train_augmentations
 from polymask.data.cache import PhotoReader, build_photo_reader

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from detectron2.data.detection_utils import check_image_size
 
-from dataset_tools.images.header import Pixels, read_pixels
+from dataset_tools.images.pixels import Pixels, read_pixels
 
 
 def read_resized(record: dict, mode: str, size: tuple[int, int]) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from dataset_tools.errors import UserError
-from dataset_tools.images.header import is_photo_name
+from dataset_tools.images.names import is_photo_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from dataset_tools.errors import UserError
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import SPLITS, read_card
 from dataset_tools.formats.coco import read_split
-from dataset_tools.labelme_folder import check_folder, list_folder
-from dataset_tools.photos import with_slashes
+from dataset_tools.images.folders import check_folder, list_folder
+from dataset_tools.images.names import with_slashes
 
 log = logging.getLogger(__name__)
 

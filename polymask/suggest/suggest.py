@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
-from dataset_tools.images import header as images
 from dataset_tools.images.header import ImageError
+from dataset_tools.images.pixels import load_photo
 from dataset_tools.text import is_text
 from dataset_tools.to_labelme import annotation_names, check_is_free
 from polymask.detections import Detection
@@ -95,7 +95,7 @@ def look_at(
         try:
             if not is_text(name):
                 raise ImageError(Rule.BAD_FILE_NAME, "its name is no Unicode text")
-            picture = images.load_photo(root / name)
+            picture = load_photo(root / name)
         except (OSError, ImageError) as error:
             why = getattr(error, "strerror", None) or str(error)
             unreadable.append(Unreadable(name if is_text(name) else ascii(name), why))

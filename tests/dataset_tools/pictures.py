@@ -26,3 +26,7 @@ def bytes_of(picture, format, **options):
     stream = io.BytesIO()
     picture.save(stream, format, **options)
     return stream.getvalue()
+
+
+def noise(size=SIZE):
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))

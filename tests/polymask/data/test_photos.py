@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dataset_tools.images.header import read_pixels
+from dataset_tools.images.pixels import read_pixels
 from polymask.data.photos import read_resized
 
 ORIENTATION = 0x0112

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
@@ -13,11 +12,10 @@ from pathlib import Path
 
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.labelme import AnnotationFile
-from dataset_tools.images import header as images
-from dataset_tools.images.header import ImageError
+from dataset_tools.images.embedded import describe_difference, extract_embedded, has_bytes
+from dataset_tools.images.header import Header, ImageError, agrees, describe_mismatch, read_header
+from dataset_tools.images.names import SUFFIXES, is_absolute, is_photo_name, with_slashes
 from dataset_tools.records import Photo
-
-_ABSOLUTE = re.compile(r"/|[A-Za-z]:")
 
 _Failures = list[tuple[str, ImageError]]
 
@@ -101,14 +99,14 @@ class PhotoFinder:
             return None
         path = f"{self._folder}/{named}"
         try:
-            if embedded and not images.has_bytes(path, embedded):
+            if embedded and not has_bytes(path, embedded):
                 return None
-            header = images.read_header(embedded or path)
+            header = read_header(embedded or path)
         except (OSError, ImageError):
             return None
         if named not in self._photos or (embedded and header.orientation != 1):
             return None
-        return Photo(named, header.size) if images.agrees(header.size, _expected_size(record, embedded)) else None
+        return Photo(named, header.size) if agrees(header.size, _expected_size(record, embedded)) else None
 
     def _named(self, file: str, image_path: str | None) -> str | None:
         """Where imagePath leads, relative to the root; None if it says nothing, or an absolute path elsewhere."""
@@ -133,7 +131,7 @@ class PhotoFinder:
         folder, stem = posixpath.dirname(file), posixpath.splitext(file)[0]
         if base := posixpath.basename(with_slashes(image_path)):
             yield posixpath.join(folder, base)
-        if images.is_photo_name(stem):  # x.png.json
+        if is_photo_name(stem):  # x.png.json
             yield stem
         yield from self._beside.get(stem, ())
 
@@ -156,9 +154,9 @@ class PhotoFinder:
         for path in dict.fromkeys(paths):
             try:
                 self._demand_inside(path)
-                header = images.read_header(self.root / path)
-                if not images.agrees(header.size, expected):
-                    raise ImageError(Rule.SIZE_MISMATCH, images.mismatch(path, header, expected))
+                header = read_header(self.root / path)
+                if not agrees(header.size, expected):
+                    raise ImageError(Rule.SIZE_MISMATCH, describe_mismatch(path, header, expected))
                 if embedded and self._is_drawn_unturned(path, header, expected, embedded):
                     message = f"LabelMe showed '{path}' without regard to its EXIF orientation {header.orientation}"
                     raise ImageError(Rule.ORIENTATION_UNSAFE, message)
@@ -182,66 +180,34 @@ class PhotoFinder:
         return os.path.realpath(self.root).rstrip(os.sep)
 
     def _is_drawn_unturned(
-        self, path: str, header: images.Header, expected: tuple[float | None, float | None], embedded: bytes
+        self, path: str, header: Header, expected: tuple[float | None, float | None], embedded: bytes
     ) -> bool:
         """Whether the points belong to the photo as it is stored: LabelMe shows imageData as it is, and here it is the
         whole file, flag and all. Where it turns a photo (from 3.7 on), it embeds the turned one."""
-        unturned = header.orientation != 1 and images.agrees(header.stored_size, expected)
-        return unturned and images.has_bytes(self.root / path, embedded)
+        unturned = header.orientation != 1 and agrees(header.stored_size, expected)
+        return unturned and has_bytes(self.root / path, embedded)
 
     def _closest(self, fitting: list[Photo], embedded: bytes) -> tuple[Photo, str | None]:
         """The photo that shows what imageData does; if none does, the first one, and how that differs."""
         if not embedded:
             return fitting[0], None
         for photo in fitting:
-            if images.has_bytes(self.root / photo.path, embedded):
+            if has_bytes(self.root / photo.path, embedded):
                 return photo, None
-        differences = [images.difference(self.root / photo.path, photo.size, embedded) for photo in fitting]
+        differences = [describe_difference(self.root / photo.path, photo.size, embedded) for photo in fitting]
         best = differences.index(None) if None in differences else 0
         return fitting[best], differences[best]
-
-
-def size_of(
-    root: Path, photo: str, claims: Iterable[tuple[str, tuple[float | None, float | None]]] = ()
-) -> tuple[tuple[int, int] | None, Finding | None]:
-    """The size of a photo as it is shown; or else what is wrong with it.
-
-    Args:
-        root: the folder of the photos.
-        photo: relative to it; the finding is about it.
-        claims: places, and the (width, height) that each says the photo has; None for what it does not say.
-    """
-    try:
-        header = images.read_header(f"{root}/{photo}")
-    except ImageError as error:
-        return None, Finding(error.rule, photo, message=str(error))
-    except OSError as error:
-        return None, Finding(Rule.PHOTO_UNREADABLE, photo, message=error.strerror or str(error))
-    for place, said in claims:
-        if not images.agrees(header.size, said):
-            return None, Finding(Rule.SIZE_MISMATCH, photo, place, images.mismatch(photo, header, said))
-    return header.size, None
 
 
 def _rank(photo: str) -> tuple[str, int, str]:
     """Photos of one stem in the order in which they are preferred; a.JPG and a.jpg, too, are always in one order."""
     stem, suffix = posixpath.splitext(photo)
-    return stem, images.SUFFIXES.index(suffix.lower()), suffix
-
-
-def with_slashes(image_path: str | None) -> str:
-    """A path as any system wrote it, with POSIX slashes."""
-    return (image_path or "").replace("\\", "/").replace("\0", "")
+    return stem, SUFFIXES.index(suffix.lower()), suffix
 
 
 def _folded(name: str) -> str:
     """A name without what systems change in it: case, and whether an accent is a letter's or a character by itself."""
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def is_absolute(image_path: str | None) -> bool:
-    """Whether a path is absolute on some system."""
-    return _ABSOLUTE.match(with_slashes(image_path)) is not None
 
 
 def _has_name_of(photo: str, file: str) -> bool:
@@ -264,7 +230,7 @@ def _expected_size(record: AnnotationFile, embedded: bytes) -> tuple[int | None,
     """(width, height) that the file says; where it says neither, that of the embedded picture."""
     if record.image_width is None and record.image_height is None and embedded:
         try:
-            return images.read_header(embedded).stored_size
+            return read_header(embedded).stored_size
         except ImageError:
             pass  # a broken imageData says nothing; the photo beside it may be whole
     return record.image_width, record.image_height
@@ -299,7 +265,7 @@ def _fall_back(
     reasons = [str(error) for _, error in failures] or [f"imagePath is {record.image_path!r}"]
     if record.picture is not None:
         try:
-            written = images.standalone(record.picture, (record.image_width, record.image_height))
+            written = extract_embedded(record.picture, (record.image_width, record.image_height))
         except ImageError as error:
             return None, [Finding(error.rule, file, "imageData", "; ".join([str(error), *reasons]))]
         path = posixpath.splitext(file)[0] + written.suffix

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-# How many of the 64 bits the looks of two photos may differ in to be called alike. Measured on the 320 scenes of
+# How many of the 64 bits the hashes of two photos may differ in to be called alike. Measured on the 320 scenes of
 # data/sample and on 18 photos of nuts on one table; each copy of each photo against the photo:
 #
 #                                                  320 scenes      18 photos
@@ -58,7 +58,7 @@ _LOWEST = np.array(
 ).T
 
 
-def look(picture: Image.Image) -> int | None:
+def perceptual_hash(picture: Image.Image) -> int | None:
     """How a photo looks, in 64 bits: photos that look alike differ in few of them.
 
     A perceptual hash: the signs of the lowest frequencies of a grey thumbnail. (The package imagehash has its like, but
@@ -78,8 +78,8 @@ def look(picture: Image.Image) -> int | None:
     return int.from_bytes(np.packbits(frequencies > 0).tobytes(), "big")
 
 
-def pairs(
-    looks: Sequence[int | None], splits: Sequence[str] | None = None, alike: int = ALIKE
+def similar_pairs(
+    hashes: Sequence[int | None], splits: Sequence[str] | None = None, alike: int = ALIKE
 ) -> Iterator[tuple[int, int]]:
     """The pairs of photos that look alike, as 0-based indices, the smaller first, in order.
 
@@ -87,12 +87,12 @@ def pairs(
     other.
 
     Args:
-        looks: see :func:`look`; None is like nothing.
+        hashes: see :func:`perceptual_hash`; None is like nothing.
         splits: the split of each photo; where given, only pairs from two different ones.
         alike: how many bits the two may differ in.
     """
-    known = np.array([index for index, value in enumerate(looks) if value is not None], dtype=np.intp)
-    bits = np.array([looks[index] for index in known], dtype=np.uint64)
+    known = np.array([index for index, value in enumerate(hashes) if value is not None], dtype=np.intp)
+    bits = np.array([hashes[index] for index in known], dtype=np.uint64)
     sides = None if splits is None else np.unique(np.asarray(splits), return_inverse=True)[1][known]
     for start in range(0, len(bits), _BLOCK):
         block = bits[start : start + _BLOCK, None]

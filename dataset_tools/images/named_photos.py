@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from dataset_tools.findings import Rule
+from dataset_tools.images.folders import list_folder
 from dataset_tools.images.header import ImageError
-from dataset_tools.labelme_folder import list_folder
-from dataset_tools.photos import is_absolute, with_slashes
+from dataset_tools.images.names import is_absolute, with_slashes
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dataset_tools.findings import Rule
 from dataset_tools.formats.labelme import decode
-from dataset_tools.photos import PhotoFinder
+from dataset_tools.images.photo_finder import PhotoFinder
 from tests.dataset_tools.pictures import ORIENTATIONS, SIZE, bytes_of, marked
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from dataset_tools.findings import Rule
 from dataset_tools.images.header import ImageError
-from dataset_tools.named_photos import Found, NamedPhotos
+from dataset_tools.images.named_photos import Found, NamedPhotos
 
 
 @pytest.fixture

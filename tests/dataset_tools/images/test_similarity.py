@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from dataset_tools.images import header as images
-from dataset_tools.images.header import load_photo
-from dataset_tools.lookalikes import ALIKE, THUMBNAIL, look, pairs
+from dataset_tools.images.pixels import grey_thumbnail, load_photo
+from dataset_tools.images.similarity import ALIKE, THUMBNAIL, perceptual_hash, similar_pairs
 
-SCENES = sorted((Path(__file__).parents[2] / "data/sample/val").glob("*.jpg"))
+SCENES = sorted((Path(__file__).parents[3] / "data/sample/val").glob("*.jpg"))
 
 
 def look_at(path):
-    return look(images.thumbnail(path))
+    return perceptual_hash(grey_thumbnail(path))
 
 
 def saved(picture: Image.Image, quality: int) -> Image.Image:
@@ -52,12 +51,12 @@ COPIES = {
 @pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES.keys())
 def test_a_copy_looks_like_its_photo(copy):
     scenes = [load_photo(path) for path in SCENES]
-    assert max((look(scene) ^ look(copy(scene))).bit_count() for scene in scenes) <= ALIKE
+    assert max((perceptual_hash(scene) ^ perceptual_hash(copy(scene))).bit_count() for scene in scenes) <= ALIKE
 
 
 def test_different_scenes_do_not_look_alike():
     assert len(SCENES) == 20
-    assert list(pairs([look_at(path) for path in SCENES])) == []
+    assert list(similar_pairs([look_at(path) for path in SCENES])) == []
 
 
 def test_a_photo_decoded_at_a_fraction_of_its_size_looks_the_same():
@@ -65,7 +64,7 @@ def test_a_photo_decoded_at_a_fraction_of_its_size_looks_the_same():
         with Image.open(path) as picture:
             picture.draft("L", (2 * THUMBNAIL, 2 * THUMBNAIL))
             assert picture.width < 320
-            assert (look(picture) ^ look_at(path)).bit_count() <= ALIKE
+            assert (perceptual_hash(picture) ^ look_at(path)).bit_count() <= ALIKE
 
 
 def test_a_photo_is_looked_at_upright(folder):
@@ -74,7 +73,7 @@ def test_a_photo_is_looked_at_upright(folder):
     exif[0x0112] = 6  # stored turned to the left: shown turned to the right
     turned = folder.root / "turned.png"
     upright.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
-    assert look_at(turned) == look(upright)
+    assert look_at(turned) == perceptual_hash(upright)
 
 
 def gradient(low: int, high: int) -> Image.Image:
@@ -95,19 +94,19 @@ def gradient(low: int, high: int) -> Image.Image:
     ids=["black", "one colour", "one pixel", "saved as JPEG", "gradient", "gradient upwards", "blank wall with noise"],
 )
 def test_a_photo_with_nothing_in_it_has_no_look(picture):
-    assert look(picture) is None
+    assert perceptual_hash(picture) is None
 
 
 def test_no_look_is_like_nothing():
-    assert list(pairs([None, 0, None, 0])) == [(1, 3)]
-    assert list(pairs([None, None])) == []
-    assert list(pairs([])) == []
+    assert list(similar_pairs([None, 0, None, 0])) == [(1, 3)]
+    assert list(similar_pairs([None, None])) == []
+    assert list(similar_pairs([])) == []
 
 
 def test_the_threshold_is_inclusive():
-    assert list(pairs([0, (1 << ALIKE) - 1])) == [(0, 1)]
-    assert list(pairs([0, (1 << ALIKE + 1) - 1])) == []
-    assert list(pairs([0, 2**64 - 1], alike=64)) == [(0, 1)]
+    assert list(similar_pairs([0, (1 << ALIKE) - 1])) == [(0, 1)]
+    assert list(similar_pairs([0, (1 << ALIKE + 1) - 1])) == []
+    assert list(similar_pairs([0, 2**64 - 1], alike=64)) == [(0, 1)]
 
 
 # Few bits, high and low ones, so that pairs are near; more photos than a block has rows.
@@ -120,10 +119,10 @@ def test_pairs_are_those_of_the_definition(looks, alike):
         return None not in (first, second) and (first ^ second).bit_count() <= alike
 
     expected = [(i, j) for i, j in itertools.combinations(range(len(looks)), 2) if near(looks[i], looks[j])]
-    assert list(pairs(looks, alike=alike)) == expected
+    assert list(similar_pairs(looks, alike=alike)) == expected
     splits = ["val" if index % 3 else "train" for index in range(len(looks))]
-    assert list(pairs(looks, splits, alike=alike)) == [(i, j) for i, j in expected if splits[i] != splits[j]]
+    assert list(similar_pairs(looks, splits, alike=alike)) == [(i, j) for i, j in expected if splits[i] != splits[j]]
 
 
 def test_a_camera_that_stands_still_does_not_fill_the_memory():
-    assert list(itertools.islice(pairs([7] * 20_000), 3)) == [(0, 1), (0, 2), (0, 3)]
+    assert list(itertools.islice(similar_pairs([7] * 20_000), 3)) == [(0, 1), (0, 2), (0, 3)]

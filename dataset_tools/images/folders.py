@@ -1,0 +1,72 @@
+"""What lies in a folder of photos and annotation files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from dataset_tools.errors import UserError
+from dataset_tools.formats.card import CARD_NAME, is_dataset_folder
+from dataset_tools.images.names import is_photo_name
+from dataset_tools.text import is_text
+
+NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
+
+
+def check_folder(folder: Path, remedy: str = NAME_THE_FOLDER) -> None:
+    """Refuse what is no folder, or one whose name cannot be written into JSON.
+
+    Raises:
+        UserError: it is no folder, or its name is no Unicode text.
+    """
+    if not folder.is_dir():
+        raise UserError("there is no such folder", file=folder, remedy=remedy)
+    if not is_text(str(folder.resolve())):
+        raise UserError("the name of this folder is no Unicode text", file=ascii(str(folder)), remedy="Rename it")
+
+
+class Listing(NamedTuple):
+    """What is under a folder, relative to it with POSIX slashes: JSON files, sorted, photos, and dataset folders."""
+
+    files: list[str]
+    photos: set[str]
+    datasets: list[str]
+
+
+def list_folder(root: Path, exclude: Path | None = None) -> Listing:
+    """The JSON files and the photos under a folder.
+
+    Links to folders are followed, each folder once; hidden files and folders, where systems keep thumbnails and other
+    things of their own, are passed over, and so are ``exclude`` and dataset folders: their photos are copies.
+    """
+    files: list[str] = []
+    photos: set[str] = set()
+    datasets: list[str] = []
+    seen = {exclude.resolve()} if exclude else set()
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
+        real = Path(folder).resolve()
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        inside = Path(folder).relative_to(root).as_posix()
+        if inside != "." and CARD_NAME in names and is_dataset_folder(real):
+            datasets.append(inside)
+            subfolders.clear()
+            continue
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        prefix = "" if inside == "." else f"{inside}/"
+        for name in names:
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(".json"):
+                files.append(prefix + name)
+            elif is_photo_name(name):
+                photos.add(prefix + name)
+    return Listing(sorted(files), photos, sorted(datasets))
+
+
+def _raise(error: OSError) -> None:
+    """A folder that cannot be listed is no empty folder."""
+    raise error
