@@ -11,8 +11,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from scipy.optimize import linear_sum_assignment
 
-from dataset_tools.classes import RESERVED_LABELS
 from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.instances.labels import RESERVED_LABELS
 
 
 def agreement(example: Path, output: Path) -> list[dict[str, object]]:

@@ -9,8 +9,7 @@ from typing import NoReturn
 
 import msgspec
 
-from dataset_tools import coco_shapes
-from dataset_tools.coco_shapes import Drawing
+from dataset_tools.coco_shapes import Drawing, parts_of_annotations
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import CARD_NAME, Card, SplitSummary, read_card
@@ -19,9 +18,9 @@ from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignCoco, F
 from dataset_tools.images.folders import check_folder
 from dataset_tools.images.header import ImageError, fit_size, photo_size
 from dataset_tools.images.named_photos import NamedPhotos
-from dataset_tools.instances import assemble
+from dataset_tools.instances.grouping import instances_of_parts
+from dataset_tools.instances.shapes import Part, ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read, Sheet
-from dataset_tools.shapes import Part, ShapeOptions
 
 # A polygon is filled by whole pixels, which moves an edge by one at most; some tools count the last pixel, some do not.
 _BOX_TOLERANCE = 2.0
@@ -125,8 +124,8 @@ class CocoFiles:
             if size is not None:
                 sheets.append(Sheet(key, size, fit_size(size, max_size)))
                 drawings.append(self._listed[key][0].drawings)
-        covered = coco_shapes.parts_of(sheets, drawings, options)
-        made = assemble(sheets, [parts for parts, _ in covered], options)
+        covered = parts_of_annotations(sheets, drawings, options)
+        made = instances_of_parts(sheets, [parts for parts, _ in covered], options)
         for sheet, (parts, found), (instances, further) in zip(sheets, covered, made):
             found = [*read[sheet.file][1], *found, *further]
             if self._card:

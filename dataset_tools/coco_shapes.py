@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from pycocotools import mask as coco_mask
 
-from dataset_tools import shapes
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignRle, decode_segmentation
 from dataset_tools.formats.labelme import Shape
 from dataset_tools.geometry import rle
+from dataset_tools.instances.shapes import Note, Part, ShapeOptions, UnusableShape, parts_of_shapes, resolve_label
 from dataset_tools.records import Sheet
-from dataset_tools.shapes import Part, ShapeOptions, Unusable
 
 # A polygon as COCO has it: x, y, x, y, ..., None for what is no number.
 _Values = Sequence[float | None]
@@ -40,7 +39,7 @@ class _Sorted(msgspec.Struct, frozen=True, gc=False):
     findings: list[Finding]
 
 
-def parts_of(
+def parts_of_annotations(
     sheets: Sequence[Sheet], drawings: Sequence[Sequence[Drawing]], options: ShapeOptions
 ) -> list[tuple[list[Part], list[Finding]]]:
     """For each photo, what each of its annotations covers, in their order, and what was found on the way.
@@ -51,7 +50,7 @@ def parts_of(
         options: what becomes of them.
     """
     figures = [_sorted(sheet, drawn, options) for sheet, drawn in zip(sheets, drawings)]
-    covered = shapes.parts_of([item.sheet for item in figures], [item.shapes for item in figures], options)
+    covered = parts_of_shapes([item.sheet for item in figures], [item.shapes for item in figures], options)
     made = []
     for item, (parts, found) in zip(figures, covered):
         parts = sorted([*parts, *item.masks], key=lambda part: part.group)
@@ -63,47 +62,47 @@ def parts_of(
 def _sorted(sheet: Sheet, drawings: Sequence[Drawing], options: ShapeOptions) -> _Sorted:
     figures, places, masks, findings = [], [], [], []
     for number, drawing in enumerate(drawings):
-        notes: list[shapes.Note] = []
+        notes: list[Note] = []
         try:
             drawn = _drawn(drawing, sheet, notes)
             if isinstance(drawn, dict):
-                label = shapes.resolved(drawing.label, options.labels, notes).name
+                label = resolve_label(drawing.label, options.labels, notes).name
                 masks.append(Part(drawing.place, label, number, mask=drawn))
             else:
                 figures += [_shape(number, drawing.label, *figure) for figure in drawn]
                 places += [drawing.place] * len(drawn)
-        except Unusable as reason:
+        except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
         findings += [Finding(rule, sheet.file, drawing.place, message) for rule, message in notes]
     sheet = Sheet(sheet.file, sheet.size, sheet.frame, places)
     return _Sorted(sheet, figures, masks, findings)
 
 
-def _drawn(drawing: Drawing, sheet: Sheet, notes: list[shapes.Note]) -> dict | list[tuple[str, _Values]]:
+def _drawn(drawing: Drawing, sheet: Sheet, notes: list[Note]) -> dict | list[tuple[str, _Values]]:
     """A mask as pycocotools' RLE; or polygons and boxes, each with LabelMe's word for what it is."""
     annotation = drawing.annotation
     if drawing.label is None:
-        raise Unusable(Rule.CATEGORY_UNKNOWN, f"category_id {annotation.category_id}")
+        raise UnusableShape(Rule.CATEGORY_UNKNOWN, f"category_id {annotation.category_id}")
     if annotation.iscrowd:
-        raise Unusable(Rule.CROWD, repr(drawing.label))
+        raise UnusableShape(Rule.CROWD, repr(drawing.label))
     try:
         segmentation = decode_segmentation(annotation)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Unusable(Rule.BAD_SEGMENTATION, str(error).replace("`$", "`segmentation")) from error
+        raise UnusableShape(Rule.BAD_SEGMENTATION, str(error).replace("`$", "`segmentation")) from error
     if isinstance(segmentation, ForeignRle):
         return _encoded(segmentation, drawing.label, sheet.size)
     if segmentation is not None:
         return list(_polygons(segmentation, drawing.label, notes))
     if annotation.bbox is None or len(annotation.bbox) != 4:
-        raise Unusable(Rule.NOTHING_DRAWN, repr(drawing.label))
+        raise UnusableShape(Rule.NOTHING_DRAWN, repr(drawing.label))
     notes.append((Rule.BOX_FOR_MASK, repr(drawing.label)))
     left, top, width, height = map(_number, annotation.bbox)
     if min(width, height) < 0:
-        raise Unusable(Rule.ZERO_AREA, f"box {drawing.label!r}, {width:g} x {height:g}")
+        raise UnusableShape(Rule.ZERO_AREA, f"box {drawing.label!r}, {width:g} x {height:g}")
     return [("rectangle", (left, top, left + width, top + height))]
 
 
-def _polygons(polygons: Sequence[_Values], label: str, notes: list[shapes.Note]) -> Iterator[tuple[str, _Values]]:
+def _polygons(polygons: Sequence[_Values], label: str, notes: list[Note]) -> Iterator[tuple[str, _Values]]:
     for polygon in polygons:
         if len(polygon) % 2:
             notes.append((Rule.ODD_POLYGON, f"{label!r}, {len(polygon)} values"))
@@ -126,13 +125,13 @@ def _encoded(mask: ForeignRle, label: str, size: tuple[int, int]) -> dict:
     height, width = mask.size
     if (width, height) != size:
         sizes = f"the mask is {width} x {height}, the photo {size[0]} x {size[1]}"
-        raise Unusable(Rule.MASK_OF_ANOTHER_SIZE, f"{label!r}: {sizes}")
+        raise UnusableShape(Rule.MASK_OF_ANOTHER_SIZE, f"{label!r}: {sizes}")
     try:
         runs = rle.checked_runs(mask.size, mask.counts)
     except rle.BadRle as error:
-        raise Unusable(Rule.MASK_UNREADABLE, f"{label!r}: {error}") from error
+        raise UnusableShape(Rule.MASK_UNREADABLE, f"{label!r}: {error}") from error
     if not runs[1::2].any():
-        raise Unusable(Rule.MASK_EMPTY, repr(label))
+        raise UnusableShape(Rule.MASK_EMPTY, repr(label))
     if isinstance(mask.counts, str):
         return {"size": [height, width], "counts": mask.counts.encode()}
     return coco_mask.frPyObjects({"size": [height, width], "counts": mask.counts}, height, width)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from dataset_tools import doubts, parallel
-from dataset_tools.classes import LabelRules
 from dataset_tools.csv_boxes import CsvBoxes
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Finding, Rule, refusal
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, is_dataset_folder
 from dataset_tools.formats.csv_table import is_table
+from dataset_tools.instances.labels import LabelRules
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.labelme_folder import LabelmeFolder
-from dataset_tools.shapes import ShapeOptions
 from dataset_tools.splits import DEFAULT_FRACTIONS, check_fractions, group_names, split
 from dataset_tools.survey import Entry, Source, Survey, Wishes
 from dataset_tools.text import is_text

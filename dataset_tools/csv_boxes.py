@@ -14,9 +14,9 @@ from dataset_tools.formats.labelme import Shape
 from dataset_tools.images.folders import check_folder
 from dataset_tools.images.header import ImageError, fit_size, photo_size
 from dataset_tools.images.named_photos import NamedPhotos
-from dataset_tools.instances import build
+from dataset_tools.instances.grouping import build_instances
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
-from dataset_tools.shapes import ShapeOptions
 from dataset_tools.split_folders import SplitFolders
 from dataset_tools.text import check_encoding
 
@@ -84,7 +84,7 @@ class CsvBoxes:
                 places = [f"line {row.line}" for row in self._rows.get(key, ())]
                 sheets.append(Sheet(key, size, fit_size(size, max_size), places))
         shapes = [[_shape(row) for row in self._rows.get(sheet.file, ())] for sheet in sheets]
-        for sheet, drawn, (instances, found) in zip(sheets, shapes, build(sheets, shapes, options)):
+        for sheet, drawn, (instances, found) in zip(sheets, shapes, build_instances(sheets, shapes, options)):
             labels = frozenset(shape.label for shape in drawn)
             photo = Photo(sheet.file, sheet.size)
             split = self._splits.of_photo(sheet.file)

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from dataset_tools.classes import LabelRules, numbered, variants
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import SPLITS
 from dataset_tools.images.similarity import similar_pairs
+from dataset_tools.instances.labels import LabelRules, numbered, variants
 from dataset_tools.survey import Entry
 
 # LVIS (Gupta, Dollar, Girshick 2019) calls a class rare that no more than 10 training images hold. Counted here are

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
-from dataset_tools import instances
 from dataset_tools.errors import UserError
 from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Finding, Rule
@@ -18,8 +17,9 @@ from dataset_tools.images.folders import NAME_THE_FOLDER, check_folder, list_fol
 from dataset_tools.images.header import fit_size, photo_size
 from dataset_tools.images.names import is_photo_name
 from dataset_tools.images.photo_finder import PhotoFinder
+from dataset_tools.instances.grouping import build_instances
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
-from dataset_tools.shapes import ShapeOptions
 from dataset_tools.split_folders import SplitFolders
 from dataset_tools.text import check_encoding, is_text
 
@@ -107,7 +107,7 @@ class LabelmeFolder:
             except _Unreadable as error:
                 read[key] = None, [error.finding]
         sheets = [Sheet(key, photo.size, fit_size(photo.size, max_size)) for key, photo in photos.items() if photo]
-        made = instances.build(sheets, [shapes[sheet.file] for sheet in sheets], options)
+        made = build_instances(sheets, [shapes[sheet.file] for sheet in sheets], options)
         for sheet, (built, further) in zip(sheets, made):
             key, found = sheet.file, read[sheet.file][1]
             labels = frozenset([shape.label for shape in shapes[key]])

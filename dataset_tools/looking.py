@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 
 from dataset_tools import doubts
-from dataset_tools.classes import LabelRules
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding, Rule
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.rle import Rle
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import load_photo
+from dataset_tools.instances.labels import LabelRules
 from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.records import Instance
 from dataset_tools.survey import Entry, Source, Survey

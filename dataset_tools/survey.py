@@ -23,8 +23,8 @@ from dataset_tools.images.embedded import EmbeddedPicture
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import grey_thumbnail
 from dataset_tools.images.similarity import perceptual_hash
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read
-from dataset_tools.shapes import ShapeOptions
 from dataset_tools.spool import Place, Spool, store
 
 

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tqdm import tqdm
 
-from dataset_tools.classes import class_list
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import replaced_folder
 from dataset_tools.formats import labelme
@@ -20,6 +19,7 @@ from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, read_card
 from dataset_tools.formats.coco import Image, read_split
 from dataset_tools.formats.predictions import read_predictions
 from dataset_tools.images.header import ImageError, read_header
+from dataset_tools.instances.labels import class_list
 from dataset_tools.labelme_shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,

@@ -46,9 +46,9 @@ def opened(options: argparse.Namespace) -> tuple[Source, Wishes]:
     Raises:
         UserError: there is no such folder, or the options are wrong.
     """
-    from dataset_tools.classes import LabelRules
+    from dataset_tools.instances.labels import LabelRules
+    from dataset_tools.instances.shapes import ShapeOptions
     from dataset_tools.parallel import all_cores
-    from dataset_tools.shapes import ShapeOptions
     from dataset_tools.sources import open_source
     from dataset_tools.survey import Wishes
 

@@ -95,7 +95,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 def label_options(options: argparse.Namespace) -> dict[str, object]:
     """The options of ``add_labels`` as keywords of ``LabelRules``."""
-    from dataset_tools.classes import parse_classes, parse_renames
+    from dataset_tools.instances.labels import parse_classes, parse_renames
 
     return {
         "classes": parse_classes(options.classes) if options.classes is not None else None,

@@ -7,10 +7,10 @@ import logging
 from msgspec import Struct
 
 from dataset_tools import stats
-from dataset_tools.classes import LabelRules
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS
-from dataset_tools.shapes import ShapeOptions
+from dataset_tools.instances.labels import LabelRules
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources import open_source
 from dataset_tools.stats import LARGE, SMALL, Stats
 from dataset_tools.survey import Wishes

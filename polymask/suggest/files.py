@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from dataset_tools.classes import class_list
 from dataset_tools.files import replaced_folder
 from dataset_tools.formats import labelme
+from dataset_tools.instances.labels import class_list
 from dataset_tools.labelme_shapes import LabelledInstance, annotation_file, draw
 from dataset_tools.to_labelme import CLASSES_NAME
 from polymask.detections import Detection

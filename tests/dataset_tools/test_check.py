@@ -10,10 +10,10 @@ from PIL import Image
 
 from dataset_tools.__main__ import main
 from dataset_tools.check import check
-from dataset_tools.classes import LabelRules
 from dataset_tools.findings import BadData, Rule
+from dataset_tools.instances.labels import LabelRules
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.labelme_folder import LabelmeFolder
-from dataset_tools.shapes import ShapeOptions
 from dataset_tools.sources import open_source
 from dataset_tools.survey import Wishes
 

@@ -10,8 +10,8 @@ from pycocotools.coco import COCO
 from dataset_tools.__main__ import main
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.masks import masks
-from dataset_tools.shapes import ShapeOptions
 from dataset_tools.sources import open_source
 from dataset_tools.survey import Wishes
 

@@ -5,8 +5,8 @@ import pytest
 from dataset_tools.coco_files import CocoFiles
 from dataset_tools.csv_boxes import CsvBoxes
 from dataset_tools.errors import UserError
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.labelme_folder import LabelmeFolder
-from dataset_tools.shapes import ShapeOptions
 from dataset_tools.sources import open_source
 from dataset_tools.survey import Survey, Wishes
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.shapes import ShapeOptions
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources import open_source
 from dataset_tools.stats import count, table
 from dataset_tools.survey import Wishes

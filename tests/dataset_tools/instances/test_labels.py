@@ -2,8 +2,8 @@
 
 import pytest
 
-from dataset_tools.classes import LabelRules, class_list, parse_classes, parse_renames, variants
 from dataset_tools.errors import UserError
+from dataset_tools.instances.labels import LabelRules, class_list, parse_classes, parse_renames, variants
 
 
 def test_list():

@@ -23,8 +23,8 @@ from dataset_tools.geometry.masks import (
 )
 from dataset_tools.geometry.polygons import Polygon, has_area, round_polygon
 from dataset_tools.geometry.rle import Rle
+from dataset_tools.instances.shapes import LONGEST_SIDE, Part, ShapeOptions, parts_of_shapes
 from dataset_tools.records import Instance, Sheet
-from dataset_tools.shapes import LONGEST_SIDE, Part, ShapeOptions, parts_of
 
 # Two masks of one class that overlap this much: Mask R-CNN could not show both, since of two detections whose boxes
 # overlap by more it drops one (Detectron2's MODEL.ROI_HEADS.NMS_THRESH_TEST).
@@ -33,10 +33,12 @@ _SUSPICIOUS_OVERLAP = 0.5
 # Pixels between the samples of the finest features of an FPN: nothing narrower has a sample of its own.
 _FINEST_STRIDE = 4
 
-Made = tuple[list[Instance], list[Finding]]
+InstancesAndFindings = tuple[list[Instance], list[Finding]]
 
 
-def build(sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]], options: ShapeOptions) -> list[Made]:
+def build_instances(
+    sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]], options: ShapeOptions
+) -> list[InstancesAndFindings]:
     """For each file, its instances, in the order of their first shapes, and what was found on the way.
 
     Args:
@@ -44,12 +46,14 @@ def build(sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]], options: S
         shapes: of each of them, as decoded.
         options: what becomes of them.
     """
-    covered = parts_of(sheets, shapes, options)
-    made = assemble(sheets, [parts for parts, _ in covered], options)
+    covered = parts_of_shapes(sheets, shapes, options)
+    made = instances_of_parts(sheets, [parts for parts, _ in covered], options)
     return [(instances, found + further) for (instances, further), (_, found) in zip(made, covered)]
 
 
-def assemble(sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]], options: ShapeOptions) -> list[Made]:
+def instances_of_parts(
+    sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]], options: ShapeOptions
+) -> list[InstancesAndFindings]:
     """For each file, the instances that its parts make up, and what there is to say about them."""
     objects, findings = [], []
     for sheet, drawn in zip(sheets, _drawn(sheets, parts)):

@@ -27,7 +27,7 @@ _PLURAL = re.compile(r"ies$|(?:(?<=[xz])|(?<=[cs]h)|(?<=ss))es$|(?<!s)s$")
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedLabel:
     """What becomes of a label.
 
     Attributes:
@@ -58,29 +58,29 @@ class LabelRules:
     rename: Mapping[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     strip_numbers: bool = False
-    _resolved: dict[str, Resolved] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _resolved: dict[str, ResolvedLabel] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def resolve(self, raw: str) -> Resolved:
+    def resolve(self, raw: str) -> ResolvedLabel:
         """What becomes of a label as it was typed."""
         resolved = self._resolved.get(raw)
         if resolved is None:
             resolved = self._resolved[raw] = self._resolve(raw)
         return resolved
 
-    def _resolve(self, raw: str) -> Resolved:
+    def _resolve(self, raw: str) -> ResolvedLabel:
         if not raw.strip():
-            return Resolved(None, ((Rule.EMPTY_LABEL, ""),))
+            return ResolvedLabel(None, ((Rule.EMPTY_LABEL, ""),))
         label = self._without_number(raw)
         number = raw.strip() if label != raw else None
         label = self.rename.get(label, label)
         if label.strip() in RESERVED_LABELS:
-            return Resolved(None, ((Rule.IGNORED_LABEL, repr(label)),))
+            return ResolvedLabel(None, ((Rule.IGNORED_LABEL, repr(label)),))
         if label in self.ignore:
-            return Resolved(None, ((Rule.IGNORED_ON_REQUEST, repr(label)),))
+            return ResolvedLabel(None, ((Rule.IGNORED_ON_REQUEST, repr(label)),))
         notes = ((Rule.SPACE_AROUND_LABEL, repr(label)),) if label != label.strip() else ()
         if self.classes is not None and label not in self.classes:
-            return Resolved(None, (*notes, (Rule.UNKNOWN_LABEL, f"{label!r}{suggestion(label, self.classes)}")))
-        return Resolved(label, notes, number)
+            return ResolvedLabel(None, (*notes, (Rule.UNKNOWN_LABEL, f"{label!r}{suggestion(label, self.classes)}")))
+        return ResolvedLabel(label, notes, number)
 
     def classes_of(self, listed: Sequence[str] | None) -> tuple[str, ...] | None:
         """The classes in order: those asked for, else those of the source's own list, as they are named now.

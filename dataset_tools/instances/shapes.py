@@ -13,7 +13,6 @@ import numpy as np
 import pybase64
 from PIL import Image, UnidentifiedImageError
 
-from dataset_tools.classes import LabelRules, Note, Resolved
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.labelme import Shape
@@ -33,6 +32,7 @@ from dataset_tools.geometry.polygons import (
     without_repeats,
 )
 from dataset_tools.images.header import MAX_PIXELS
+from dataset_tools.instances.labels import LabelRules, Note, ResolvedLabel
 from dataset_tools.records import Sheet
 
 # LabelMe's shape types: how many points each may have (None: any number), fewer are a warning, more an error.
@@ -108,7 +108,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     is_rounded: bool = False
 
 
-class Unusable(Exception):
+class UnusableShape(Exception):
     """A shape that is left out, and why."""
 
     def __init__(self, rule: Rule, message: str = ""):
@@ -116,7 +116,7 @@ class Unusable(Exception):
         self.rule = rule
 
 
-def parts_of(
+def parts_of_shapes(
     sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]], options: ShapeOptions
 ) -> list[tuple[list[Part], list[Finding]]]:
     """For each file, what each of its shapes covers, in their order, and what was found on the way.
@@ -139,7 +139,7 @@ def _parts_of(
         notes: list[Note] = []
         try:
             parts.append(_part(sheet.place(index), shape, plain.get(id(shape)), sheet.size, options, notes))
-        except Unusable as reason:
+        except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
         if notes:
             findings += [Finding(rule, sheet.file, sheet.place(index), message) for rule, message in notes]
@@ -168,7 +168,7 @@ def _part(
     place: str, shape: Shape, plain: Polygon | None, size: tuple[int, int], options: ShapeOptions, notes: list[Note]
 ) -> Part:
     """What a shape covers of the photo; what is to be said about it is added to ``notes``."""
-    found = resolved(shape.label, options.labels, notes)
+    found = resolve_label(shape.label, options.labels, notes)
     label, group = found.name, _group(place, shape, found)
     if plain is not None:
         return Part(place, label, group, polygons=[plain], is_rounded=True)
@@ -177,40 +177,40 @@ def _part(
         return Part(place, label, group, mask=_pasted(shape, points, size, notes))
     outlines = _outlines(shape.kind, points, options, notes)
     if not any(map(has_area, outlines)):
-        raise Unusable(Rule.ZERO_AREA, f"{shape.kind} {label!r}")
-    inside = clipped(outlines, f"{shape.kind} {label!r}", size, notes)
+        raise UnusableShape(Rule.ZERO_AREA, f"{shape.kind} {label!r}")
+    inside = clip_outlines(outlines, f"{shape.kind} {label!r}", size, notes)
     return Part(place, label, group, polygons=inside)
 
 
-def clipped(outlines: Sequence[Polygon], what: str, size: tuple[int, int], notes: list[Note]) -> list[Polygon]:
+def clip_outlines(outlines: Sequence[Polygon], what: str, size: tuple[int, int], notes: list[Note]) -> list[Polygon]:
     """The polygons inside the photo, and a note where something was cut off.
 
     Raises:
-        Unusable: nothing is inside.
+        UnusableShape: nothing is inside.
     """
     inside = [piece for outline in outlines for piece in clip_polygon(outline, size)]
     if not inside:
-        raise Unusable(Rule.OUTSIDE, what)
+        raise UnusableShape(Rule.OUTSIDE, what)
     if not all(is_inside(outline, size) for outline in outlines):
         notes.append((Rule.PARTLY_OUTSIDE, what))
     return inside
 
 
-def resolved(raw: str, labels: LabelRules, notes: list[Note]) -> Resolved:
+def resolve_label(raw: str, labels: LabelRules, notes: list[Note]) -> ResolvedLabel:
     """What becomes of a label, with a name for sure.
 
     Raises:
-        Unusable: it has none.
+        UnusableShape: it has none.
     """
     found = labels.resolve(raw)
     if found.name is None:
         notes += found.notes[:-1]
-        raise Unusable(*found.notes[-1])
+        raise UnusableShape(*found.notes[-1])
     notes += found.notes
     return found
 
 
-def _group(place: str, shape: Shape, resolved: Resolved) -> object:
+def _group(place: str, shape: Shape, resolved: ResolvedLabel) -> object:
     """What the parts of one instance have in common, beside the label."""
     if shape.group_id is not None:
         return shape.group_id
@@ -221,17 +221,17 @@ def _points(shape: Shape, with_strokes: bool) -> Polygon:
     """The points as an array, if there are as many as the type has and all can be drawn."""
     kinds = _POINTS | _STROKES if with_strokes else _POINTS
     if shape.kind not in kinds:
-        raise Unusable(Rule.NO_SURFACE, f"{shape.kind!r}, label {shape.label!r}")
+        raise UnusableShape(Rule.NO_SURFACE, f"{shape.kind!r}, label {shape.label!r}")
     fewest, most = kinds[shape.kind]
     count = len(shape.points)
     # Three corners of a rectangle are a half-drawn one: neither two opposite corners nor all four.
     if count < fewest or (shape.kind == "rectangle" and count == 3):
-        raise Unusable(Rule.TOO_FEW_POINTS, f"{shape.kind} {shape.label!r} with {count} points")
+        raise UnusableShape(Rule.TOO_FEW_POINTS, f"{shape.kind} {shape.label!r} with {count} points")
     if most is not None and count > most:
-        raise Unusable(Rule.TOO_MANY_POINTS, f"{shape.kind} {shape.label!r} with {count} points")
+        raise UnusableShape(Rule.TOO_MANY_POINTS, f"{shape.kind} {shape.label!r} with {count} points")
     points = np.array(shape.points, dtype=np.float64)
     if not is_sane(points):
-        raise Unusable(Rule.BAD_COORDINATES, f"{shape.kind} {shape.label!r}")
+        raise UnusableShape(Rule.BAD_COORDINATES, f"{shape.kind} {shape.label!r}")
     return points
 
 
@@ -254,7 +254,7 @@ def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[No
     """The mask of a mask shape on the photo's canvas, as RLE."""
     mask = _decode_mask(shape.mask, most=min(MAX_PIXELS, _LARGEST_MASK * size[0] * size[1]))
     if not mask.any():
-        raise Unusable(Rule.MASK_EMPTY, repr(shape.label))
+        raise UnusableShape(Rule.MASK_EMPTY, repr(shape.label))
     # The second corner is the last pixel of the mask, not the first behind it.
     corner, box = points.min(axis=0), np.floor(points + 0.5).astype(int)
     box_size = tuple(int(side) for side in box.max(axis=0) - box.min(axis=0) + 1)
@@ -263,7 +263,7 @@ def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[No
         notes.append((Rule.MASK_BOX_DIFFERS, sizes))
     pasted = paste_mask(mask, corner, size)
     if not pasted.any():
-        raise Unusable(Rule.OUTSIDE, f"mask {shape.label!r}")
+        raise UnusableShape(Rule.OUTSIDE, f"mask {shape.label!r}")
     if int(pasted.sum()) < int(mask.sum()):
         notes.append((Rule.PARTLY_OUTSIDE, f"mask {shape.label!r}"))
     return encode_mask(pasted)
@@ -275,7 +275,7 @@ def _decode_mask(text: str | None, most: int) -> Mask:
     LabelMe 5.4 wrote mode 1, later mode L holding 0 and 1: any level but 0 is object.
     """
     if not text:
-        raise Unusable(Rule.MASK_UNREADABLE, "there is none")
+        raise UnusableShape(Rule.MASK_UNREADABLE, "there is none")
     try:
         with Image.open(io.BytesIO(pybase64.b64decode(text)), formats=("PNG",)) as image:
             if image.width * image.height > most:
@@ -283,11 +283,11 @@ def _decode_mask(text: str | None, most: int) -> Mask:
                 raise ValueError(f"{sizes}; of a mask for this photo at most {most:,} are read")
             pixels = np.asarray(image)
     except UnidentifiedImageError as error:  # its message names an object in memory
-        raise Unusable(Rule.MASK_UNREADABLE, "it is no PNG") from error
+        raise UnusableShape(Rule.MASK_UNREADABLE, "it is no PNG") from error
     except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
-        raise Unusable(Rule.MASK_UNREADABLE, str(error) or type(error).__name__) from error
+        raise UnusableShape(Rule.MASK_UNREADABLE, str(error) or type(error).__name__) from error
     if pixels.ndim != 2:
-        raise Unusable(Rule.MASK_UNREADABLE, "it has several channels")
+        raise UnusableShape(Rule.MASK_UNREADABLE, "it has several channels")
     return pixels != 0
 
 
