@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from dataset_tools.coco_files import CocoFiles, Files
 from dataset_tools.convert import Converted, DatasetOptions, check_options, make_dataset
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS, is_dataset_folder, read_card
+from dataset_tools.sources.coco_files import CocoFiles, Files
 
 # What the files of a split are called, in the order in which they are taken: by hand, by COCO itself, by Roboflow.
 _NAMES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from dataset_tools import doubts
 from dataset_tools.findings import Finding
-from dataset_tools.survey import Source, Survey, Wishes
+from dataset_tools.sources.source import Source
+from dataset_tools.survey import Survey, Wishes
 
 
 @dataclass(frozen=True, slots=True)

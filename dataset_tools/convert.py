@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from dataset_tools import doubts, parallel
-from dataset_tools.csv_boxes import CsvBoxes
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Finding, Rule, refusal
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, is_dataset_folder
-from dataset_tools.formats.csv_table import is_table
 from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.labelme_folder import LabelmeFolder
+from dataset_tools.sources.open import open_annotations
+from dataset_tools.sources.source import Source
 from dataset_tools.splits import DEFAULT_FRACTIONS, check_fractions, group_names, split
-from dataset_tools.survey import Entry, Source, Survey, Wishes
+from dataset_tools.survey import Entry, Survey, Wishes
 from dataset_tools.text import is_text
 from dataset_tools.write import IMAGE_MODES, Dataset, foreign_files, relative, write
 
@@ -120,8 +119,7 @@ def convert(options: ConvertOptions) -> Converted:
         BadData: files have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
     """
     check_options(options, [options.source, options.photos or options.source])
-    door = CsvBoxes if is_table(options.source) else LabelmeFolder
-    source = door(options.source, options.photos, options.encoding, options.negatives, options.output)
+    source = open_annotations(options.source, options.photos, options.encoding, options.negatives, options.output)
     return make_dataset(source, options)
 
 

@@ -16,9 +16,10 @@ from dataset_tools.geometry.rle import Rle
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import load_photo
 from dataset_tools.instances.labels import LabelRules
-from dataset_tools.labelme_folder import LabelmeFolder
 from dataset_tools.records import Instance
-from dataset_tools.survey import Entry, Source, Survey
+from dataset_tools.sources.labelme_folder import LabelmeFolder
+from dataset_tools.sources.source import Source, original_photo
+from dataset_tools.survey import Entry, Survey
 
 
 def usable(survey: Survey) -> list[Entry]:
@@ -103,8 +104,7 @@ def photo_of(source: Source, entry: Entry) -> Image.Image:
     """
     photo = entry.photo
     try:
-        original = source.embedded(entry.file).content if photo.embedded else source.photo_root / photo.path
-        picture = load_photo(original)
+        picture = load_photo(original_photo(source, entry.file, photo))
     except ImageError as error:
         raise BadPhoto(Finding(error.rule, entry.file, message=f"'{photo.path}': {error}")) from error
     except OSError as error:

@@ -17,7 +17,8 @@ from dataset_tools.findings import BadData, Finding
 from dataset_tools.geometry import rle
 from dataset_tools.looking import BadPhoto, WithInstances
 from dataset_tools.records import Instance
-from dataset_tools.survey import Entry, Source, Survey, Wishes
+from dataset_tools.sources.source import Source
+from dataset_tools.survey import Entry, Survey, Wishes
 
 TABLE_NAME = "masks.json"
 

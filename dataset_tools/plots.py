@@ -11,8 +11,8 @@ import numpy as np
 
 from dataset_tools import fonts, looking
 from dataset_tools.files import replaced_folder
+from dataset_tools.sources.source import Source
 from dataset_tools.stats import LARGE, SMALL, Counted, Stats
-from dataset_tools.survey import Source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,8 @@ from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder, write_atomically
 from dataset_tools.findings import BadData, Finding
 from dataset_tools.looking import BadPhoto, WithInstances
-from dataset_tools.survey import Entry, Source, Survey, Wishes
+from dataset_tools.sources.source import Source
+from dataset_tools.survey import Entry, Survey, Wishes
 
 SHEET_NAME = "preview.png"
 

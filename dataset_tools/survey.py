@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -19,50 +17,13 @@ from dataset_tools import parallel
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.coco import Outline
-from dataset_tools.images.embedded import EmbeddedPicture
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import grey_thumbnail
 from dataset_tools.images.similarity import perceptual_hash
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read
+from dataset_tools.records import AnnotatedPhoto, Instance, Photo
+from dataset_tools.sources.source import Source, original_photo
 from dataset_tools.spool import Place, Spool, store
-
-
-class Source(Protocol):
-    """Where annotated photos come from: a LabelMe folder, a COCO dataset, a table of boxes.
-
-    Attributes:
-        root: the folder that the files in findings are relative to.
-        photo_root: the folder that the photos' paths are relative to.
-        keys: what ``read`` takes, in order: annotation files, or photos.
-        classes: in order, if the source has a list of them.
-    """
-
-    root: Path
-    photo_root: Path
-    keys: Sequence[str]
-    classes: tuple[str, ...] | None
-
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
-        """What comes of each of some keys: a photo with its instances, and what there is to say about it."""
-        ...
-
-    def embedded(self, file: str) -> EmbeddedPicture:
-        """The photo that exists in an annotation file only."""
-        ...
-
-    def negatives(self, used: Set[str], failed: Set[str]) -> Sequence[str]:
-        """What ``read`` takes besides, once all keys are read: photos that are to have nothing in them.
-
-        Args:
-            used: the photos that something has led to.
-            failed: the files that led to no photo, though there is something drawn on one in them.
-        """
-        ...
-
-    def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
-        """What there is to say at the end about what nothing has led to, given the same."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,5 +193,4 @@ def _outlines(instances: Sequence[Instance]) -> bytes:
 
 
 def _photo_hash(source: Source, item: AnnotatedPhoto) -> int:
-    photo = source.embedded(item.file).content if item.photo.embedded else source.photo_root / item.photo.path
-    return perceptual_hash(grey_thumbnail(photo))
+    return perceptual_hash(grey_thumbnail(original_photo(source, item.file, item.photo)))

@@ -19,7 +19,8 @@ from dataset_tools.formats.coco import Image, annotation_json, categories_of, wr
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.names import is_photo_name
 from dataset_tools.images.pixels import encode_upright
-from dataset_tools.survey import Entry, Source, Survey
+from dataset_tools.sources.source import Source, original_photo
+from dataset_tools.survey import Entry, Survey
 
 # Where photos go that have to be in the dataset folder.
 _IMAGES = "images"
@@ -174,7 +175,7 @@ def _write_photo(source: Source, image_mode: str, copy: _Copy) -> Finding | None
     """Write a photo; why that cannot be done, if it cannot."""
     photo = copy.entry.photo
     try:
-        original = source.embedded(copy.entry.file).content if photo.embedded else source.photo_root / photo.path
+        original = original_photo(source, copy.entry.file, photo)
         if image_mode == "resize":
             copy.path.write_bytes(encode_upright(original, copy.entry.size, copy.path.suffix))
         elif isinstance(original, bytes):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from dataset_tools.commands.options import add_labels, add_reading, add_shapes, label_options, shape_options
 
 if TYPE_CHECKING:
-    from dataset_tools.survey import Source, Wishes
+    from dataset_tools.sources.source import Source
+    from dataset_tools.survey import Wishes
 
 
 EPILOG = (
@@ -49,7 +50,7 @@ def opened(options: argparse.Namespace) -> tuple[Source, Wishes]:
     from dataset_tools.instances.labels import LabelRules
     from dataset_tools.instances.shapes import ShapeOptions
     from dataset_tools.parallel import all_cores
-    from dataset_tools.sources import open_source
+    from dataset_tools.sources.open import open_source
     from dataset_tools.survey import Wishes
 
     source = open_source(options.folder, options.photos, options.encoding)

@@ -11,7 +11,7 @@ from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS
 from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.sources import open_source
+from dataset_tools.sources.open import open_source
 from dataset_tools.stats import LARGE, SMALL, Stats
 from dataset_tools.survey import Wishes
 from polymask.report.run import RunRecord

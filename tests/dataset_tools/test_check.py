@@ -13,8 +13,8 @@ from dataset_tools.check import check
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.labelme_folder import LabelmeFolder
-from dataset_tools.sources import open_source
+from dataset_tools.sources.labelme_folder import LabelmeFolder
+from dataset_tools.sources.open import open_source
 from dataset_tools.survey import Wishes
 
 

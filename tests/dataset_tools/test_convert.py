@@ -18,7 +18,7 @@ from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.formats.card import read_card
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.labelme_folder import LabelmeFolder
+from dataset_tools.sources.labelme_folder import LabelmeFolder
 from dataset_tools.survey import Wishes
 
 SPLITS = ("train", "val", "test")

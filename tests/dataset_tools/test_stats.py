@@ -9,7 +9,7 @@ from dataset_tools import plots, stats
 from dataset_tools.__main__ import main
 from dataset_tools.errors import UserError
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.sources import open_source
+from dataset_tools.sources.open import open_source
 from dataset_tools.survey import Wishes
 
 

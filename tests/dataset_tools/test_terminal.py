@@ -6,7 +6,7 @@ import pytest
 
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.sources import open_source
+from dataset_tools.sources.open import open_source
 from dataset_tools.stats import count, table
 from dataset_tools.survey import Wishes
 from dataset_tools.terminal import PLACES_SHOWN, report, summarise

@@ -2,12 +2,12 @@
 
 import pytest
 
-from dataset_tools.coco_files import CocoFiles
-from dataset_tools.csv_boxes import CsvBoxes
 from dataset_tools.errors import UserError
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.labelme_folder import LabelmeFolder
-from dataset_tools.sources import open_source
+from dataset_tools.sources.coco_files import CocoFiles
+from dataset_tools.sources.csv_boxes import CsvBoxes
+from dataset_tools.sources.labelme_folder import LabelmeFolder
+from dataset_tools.sources.open import open_source
 from dataset_tools.survey import Survey, Wishes
 
 

@@ -20,7 +20,7 @@ from dataset_tools.images.photo_finder import PhotoFinder
 from dataset_tools.instances.grouping import build_instances
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
-from dataset_tools.split_folders import SplitFolders
+from dataset_tools.sources.split_folders import SplitFolders
 from dataset_tools.text import check_encoding, is_text
 
 _RULES = {

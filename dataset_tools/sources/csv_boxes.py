@@ -17,7 +17,7 @@ from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances.grouping import build_instances
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
-from dataset_tools.split_folders import SplitFolders
+from dataset_tools.sources.split_folders import SplitFolders
 from dataset_tools.text import check_encoding
 
 

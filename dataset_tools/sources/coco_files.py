@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import msgspec
 
-from dataset_tools.coco_shapes import Drawing, parts_of_annotations
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import CARD_NAME, Card, SplitSummary, read_card
@@ -21,6 +20,7 @@ from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances.grouping import instances_of_parts
 from dataset_tools.instances.shapes import Part, ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read, Sheet
+from dataset_tools.sources.coco_shapes import Drawing, parts_of_annotations
 
 # A polygon is filled by whole pixels, which moves an edge by one at most; some tools count the last pixel, some do not.
 _BOX_TOLERANCE = 2.0
