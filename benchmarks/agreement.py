@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from scipy.optimize import linear_sum_assignment
 
-from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.instances.labels import RESERVED_LABELS
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.subsets import photos_of, write_dataset
 from benchmarks.training import print_outcomes, train_and_evaluate
-from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.formats.card import read_card
 from dataset_tools.formats.coco import read_coco
 from polymask.evaluation.bootstrap import bootstrap_interval

@@ -31,7 +31,8 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from benchmarks.mutations import ABOVE, SECRET, Case, case, encoded, picture
-from dataset_tools.convert import Converted, ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
+from dataset_tools.dataset.make import ConversionResult
 from dataset_tools.findings import BadData
 from dataset_tools.terminal import report, summarise
 
@@ -130,7 +131,7 @@ def _contents(folder: Path) -> set[tuple[str, bytes]]:
     return {(str(path), path.read_bytes() if path.is_file() else b"") for path in paths}
 
 
-def _convert(folder: Path, wishes: dict[str, object]) -> Converted | BadData:
+def _convert(folder: Path, wishes: dict[str, object]) -> ConversionResult | BadData:
     source, output, fractions = folder / "photos", folder / "made" / NAME, (1.0, 0.0, 0.0)
     try:
         return convert(ConvertOptions(source=source, output=output, fractions=fractions, jobs=1, **wishes))
@@ -138,7 +139,7 @@ def _convert(folder: Path, wishes: dict[str, object]) -> Converted | BadData:
         return error
 
 
-def _outcome(spoilt: Case, result: Converted | BadData, folder: Path) -> str:
+def _outcome(spoilt: Case, result: ConversionResult | BadData, folder: Path) -> str:
     """The outcome in a word.
 
     Raises:

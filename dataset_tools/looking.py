@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset_tools import doubts
+from dataset_tools.dataset.checks import check_shared_photos
+from dataset_tools.dataset.scan import Entry, Survey, count_labels
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding, Rule
 from dataset_tools.geometry import rle
@@ -19,7 +20,6 @@ from dataset_tools.instances.labels import LabelRules
 from dataset_tools.records import Instance
 from dataset_tools.sources.labelme_folder import LabelmeFolder
 from dataset_tools.sources.source import Source, original_photo
-from dataset_tools.survey import Entry, Survey
 
 
 def usable(survey: Survey) -> list[Entry]:
@@ -29,7 +29,7 @@ def usable(survey: Survey) -> list[Entry]:
         BadData: there are none.
     """
     findings = survey.findings
-    findings += doubts.photos_named_twice(survey.source.photo_root, survey.entries)
+    findings += check_shared_photos(survey.source.photo_root, survey.entries)
     bad = {finding.file for finding in findings if finding.is_error}
     entries = [entry for entry in survey.entries if entry.file not in bad]
     if not entries:
@@ -65,7 +65,7 @@ def is_split(entries: Sequence[Entry]) -> bool:
 def class_names(survey: Survey, rules: LabelRules) -> list[str]:
     """The classes in order: as asked for, else as the source lists them, else the labels, sorted."""
     listed = rules.classes_of(survey.source.classes) or ()
-    return list(dict.fromkeys([*listed, *doubts.labels_of(survey.entries)]))
+    return list(dict.fromkeys([*listed, *count_labels(survey.entries)]))
 
 
 class WithInstances(Sequence):

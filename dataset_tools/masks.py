@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 from dataset_tools import looking, parallel
+from dataset_tools.dataset.scan import Entry, Survey, Wishes
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import BadData, Finding
 from dataset_tools.geometry import rle
 from dataset_tools.looking import BadPhoto, WithInstances
 from dataset_tools.records import Instance
 from dataset_tools.sources.source import Source
-from dataset_tools.survey import Entry, Survey, Wishes
 
 TABLE_NAME = "masks.json"
 

@@ -11,13 +11,13 @@ from pathlib import Path, PurePosixPath
 from PIL import Image, PngImagePlugin
 
 from dataset_tools import drawing, looking, parallel
+from dataset_tools.dataset.scan import Entry, Survey, Wishes
 from dataset_tools.drawing import Style
 from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder, write_atomically
 from dataset_tools.findings import BadData, Finding
 from dataset_tools.looking import BadPhoto, WithInstances
 from dataset_tools.sources.source import Source
-from dataset_tools.survey import Entry, Survey, Wishes
 
 SHEET_NAME = "preview.png"
 

@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 
 from dataset_tools import looking
+from dataset_tools.dataset.scan import Entry, Survey, Wishes
 from dataset_tools.findings import Finding
 from dataset_tools.formats.card import SPLITS, read_card
 from dataset_tools.formats.coco import read_split
 from dataset_tools.sources.source import Source
-from dataset_tools.survey import Entry, Survey, Wishes
 from dataset_tools.text import one_line
 
 # The name of the only column where nothing is split.

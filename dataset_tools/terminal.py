@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from dataset_tools.check import Checked
-from dataset_tools.convert import Converted
+from dataset_tools.dataset.checks import CheckReport
+from dataset_tools.dataset.make import ConversionResult
 from dataset_tools.findings import Finding, Rule, Severity
 from dataset_tools.formats.card import Card
 from dataset_tools.text import one_line, visible
@@ -28,7 +28,7 @@ def report(findings: Iterable[Finding], every_place: bool = False) -> str:
     return visible("\n".join(_report_group(rule, group, every_place) for rule, group in _groups(findings)))
 
 
-def diagnosis(folder: Path, checked: Checked, every_place: bool = False) -> str:
+def diagnosis(folder: Path, checked: CheckReport, every_place: bool = False) -> str:
     """What ``check`` says to people: the findings, and what they were found in."""
     severities = Counter(finding.rule.severity for finding in checked.findings)
     counts = ", ".join(number(severities[severity], severity.value) for severity in Severity)
@@ -38,7 +38,7 @@ def diagnosis(folder: Path, checked: Checked, every_place: bool = False) -> str:
     return "\n".join(filter(None, [report(checked.findings, every_place), visible(summary)]))
 
 
-def as_json(folder: Path, checked: Checked) -> str:
+def as_json(folder: Path, checked: CheckReport) -> str:
     """What ``check`` says to programs, with every place."""
     groups = [
         {
@@ -74,7 +74,7 @@ def _report_group(rule: Rule, group: list[Finding], every_place: bool) -> str:
     return "\n".join(lines)
 
 
-def summarise(converted: Converted, folder: Path) -> str:
+def summarise(converted: ConversionResult, folder: Path) -> str:
     """A table of images and instances per split, where they are, and the next command."""
     card = converted.card
     lines = [f"{card.name}: {_count(card)} in {folder}"]

@@ -16,7 +16,7 @@ from benchmarks.annotated_photos import Layout, annotated_photos
 from benchmarks.stages.options import PROJECT, Options
 from benchmarks.stages.timing import Contender, DifferentWork, Pair, Stage
 from dataset_tools.catalog import register
-from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
 from polymask.config import load_config, resolve_dataset
 from polymask.data.loader import build_train_loader
 

@@ -16,7 +16,7 @@ from benchmarks.annotated_photos import Layout, annotated_photos
 from benchmarks.stages.options import Options
 from benchmarks.stages.timing import Contender, DifferentWork, Pair, Stage
 from dataset_tools.__main__ import main as dataset_tools
-from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
 
 OURS, PEER = "dataset_tools masks", "full frame, pycocotools"
 LAYOUT = Layout(size=(3000, 3000), polygons=1000, sides=(40, 100))

@@ -43,7 +43,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.adopt import AdoptOptions, adopt
+    from dataset_tools.dataset.adopt import AdoptOptions, adopt
 
     names = ("file", "train", "val", "test", "images_root")
     wanted = AdoptOptions(**{name: getattr(options, name) for name in names}, **dataset_options(options))

@@ -32,13 +32,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from dataset_tools import terminal
-    from dataset_tools.check import check
+    from dataset_tools.dataset.checks import check_source
     from dataset_tools.errors import EXIT_DATA
 
     source, wishes = opened(options)
     if options.training_size is not None:
         wishes = replace(wishes, shapes=replace(wishes.shapes, training_size=options.training_size))
-    checked = check(source, replace(wishes, looks=True))
+    checked = check_source(source, replace(wishes, looks=True))
     if options.format == "json":
         print(terminal.as_json(options.folder, checked))
     else:

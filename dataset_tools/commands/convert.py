@@ -11,7 +11,7 @@ from dataset_tools.commands.options import add_labels, add_output, add_reading, 
 from dataset_tools.commands.reporting import reported
 
 if TYPE_CHECKING:
-    from dataset_tools.convert import Converted
+    from dataset_tools.dataset.make import ConversionResult
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -42,7 +42,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.convert import ConvertOptions, convert
+    from dataset_tools.dataset.convert import ConvertOptions, convert
 
     wanted = ConvertOptions(
         source=options.source,
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
     return make(lambda: convert(wanted), options.output)
 
 
-def make(conversion: Callable[[], Converted], output: Path) -> int:
+def make(conversion: Callable[[], ConversionResult], output: Path) -> int:
     """Run a conversion, and say what was found and what came of it."""
     from dataset_tools.terminal import summarise
 

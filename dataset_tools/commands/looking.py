@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from dataset_tools.commands.options import add_labels, add_reading, add_shapes, label_options, shape_options
 
 if TYPE_CHECKING:
+    from dataset_tools.dataset.scan import Wishes
     from dataset_tools.sources.source import Source
-    from dataset_tools.survey import Wishes
 
 
 EPILOG = (
@@ -47,11 +47,11 @@ def opened(options: argparse.Namespace) -> tuple[Source, Wishes]:
     Raises:
         UserError: there is no such folder, or the options are wrong.
     """
+    from dataset_tools.dataset.scan import Wishes
     from dataset_tools.instances.labels import LabelRules
     from dataset_tools.instances.shapes import ShapeOptions
     from dataset_tools.parallel import all_cores
     from dataset_tools.sources.open import open_source
-    from dataset_tools.survey import Wishes
 
     source = open_source(options.folder, options.photos, options.encoding)
     labels = LabelRules(**label_options(options))

@@ -12,7 +12,8 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
-from dataset_tools.convert import Converted, ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
+from dataset_tools.dataset.make import ConversionResult
 
 SIZE = (64, 48)  # (width, height): not square, so that a swap of the two shows
 
@@ -57,7 +58,7 @@ class LabelmeFolder:
         self.photo(f"{stem}.jpg", seed=seed)
         self.json(f"{stem}.json", shapes, f"{stem.rpartition('/')[2]}.jpg", **keys)
 
-    def convert(self, output: Path | None = None, **options) -> Converted:
+    def convert(self, output: Path | None = None, **options) -> ConversionResult:
         """Convert into the folder ``dataset`` beside this one."""
         return convert(ConvertOptions(source=self.root, output=output or self.dataset, **options))
 

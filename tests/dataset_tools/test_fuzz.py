@@ -9,7 +9,7 @@ import pytest
 from benchmarks import fuzz
 from benchmarks.fuzz import Verdict, judge_case, verdicts
 from benchmarks.mutations import SECRET, case, unspoilt
-from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.findings import BadData
 
 MUTATIONS = 500

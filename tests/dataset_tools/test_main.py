@@ -78,7 +78,7 @@ def test_interruption(folder, square, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dataset_tools.write.encode_card", interrupt)
+    monkeypatch.setattr("dataset_tools.dataset.write.encode_card", interrupt)
     assert main(["convert", str(folder.root), "--output", str(folder.dataset)]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert [path.name for path in folder.root.parent.iterdir()] == ["photos"]
@@ -112,7 +112,7 @@ def test_a_conversion_that_is_terminated_leaves_nothing(folder, square):
         folder.pair(str(index), [square()], seed=index)
     code = (
         "import os, sys, time\n"
-        "from dataset_tools import write\n"
+        "from dataset_tools.dataset import write\n"
         "from dataset_tools.__main__ import main\n"
         "write._write_photos = lambda state, copies: os.write(1, b'writing\\n') and time.sleep(1)\n"
         "sys.exit(main(sys.argv[1:]))\n"
@@ -136,10 +136,11 @@ def test_help_loads_nothing():
 
 
 def test_conversion_loads_neither_torch_nor_detectron2():
-    modules = ", ".join(f"dataset_tools.{name}" for name in ("convert", "preview", "terminal", "classes"))
+    names = ("dataset.convert", "preview", "terminal", "instances.labels")
+    modules = ", ".join(f"dataset_tools.{name}" for name in names)
     code = f"import sys, {modules}\nprint(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.split()
-    assert "dataset_tools.convert" in loaded
+    assert "dataset_tools.dataset.convert" in loaded
     assert not {"torch", "detectron2", "labelme", "cv2", "matplotlib"} & set(loaded)

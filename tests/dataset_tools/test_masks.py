@@ -8,12 +8,12 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from dataset_tools.__main__ import main
+from dataset_tools.dataset.scan import Wishes
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.masks import masks
 from dataset_tools.sources.open import open_source
-from dataset_tools.survey import Wishes
 
 
 def write(folder, output, **options):

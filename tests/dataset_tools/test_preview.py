@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dataset_tools.dataset.scan import Wishes
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.preview import PreviewOptions, preview
 from dataset_tools.sources.open import open_source
-from dataset_tools.survey import Wishes
 
 
 @pytest.fixture

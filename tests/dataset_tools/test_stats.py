@@ -7,10 +7,10 @@ from PIL import Image
 
 from dataset_tools import plots, stats
 from dataset_tools.__main__ import main
+from dataset_tools.dataset.scan import Wishes
 from dataset_tools.errors import UserError
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
-from dataset_tools.survey import Wishes
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torchvision
 from PIL import Image, ImageDraw
 
 import train_net
-from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
 from polymask.known_warnings import silence_known_warnings
 
 silence_known_warnings()

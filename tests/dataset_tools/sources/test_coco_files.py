@@ -8,6 +8,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from dataset_tools.dataset.scan import Survey, Wishes
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
 from dataset_tools.formats import card as cards
@@ -15,7 +16,6 @@ from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import Instance
 from dataset_tools.sources.coco_files import CocoFiles
-from dataset_tools.survey import Survey, Wishes
 
 SQUARE = [8, 8, 24, 8, 24, 24, 8, 24]
 

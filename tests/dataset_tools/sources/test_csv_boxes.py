@@ -2,7 +2,8 @@
 
 import pytest
 
-from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
+from dataset_tools.dataset.scan import Survey, Wishes
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.formats.csv_table import COLUMNS
@@ -10,7 +11,6 @@ from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import Instance
 from dataset_tools.sources.csv_boxes import CsvBoxes
-from dataset_tools.survey import Survey, Wishes
 
 HEADER = ",".join(COLUMNS)
 

@@ -2,13 +2,13 @@
 
 import pytest
 
+from dataset_tools.dataset.scan import Survey, Wishes
 from dataset_tools.errors import UserError
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.coco_files import CocoFiles
 from dataset_tools.sources.csv_boxes import CsvBoxes
 from dataset_tools.sources.labelme_folder import LabelmeFolder
 from dataset_tools.sources.open import open_source
-from dataset_tools.survey import Survey, Wishes
 
 
 def test_doors(folder, square):

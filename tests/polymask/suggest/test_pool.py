@@ -8,7 +8,7 @@ import pytest
 from detectron2.config import get_cfg
 from PIL import Image
 
-from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.errors import UserError
 from polymask.config import add_polymask_config
 from polymask.suggest.pool import annotated_in, make_pool, photos_of_run

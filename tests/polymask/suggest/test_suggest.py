@@ -10,7 +10,7 @@ import pytest
 from labelme._label_file import read_label_file
 from PIL import Image
 
-from dataset_tools.convert import ConvertOptions, convert
+from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.errors import run_command
 from polymask.__main__ import main
 from polymask.predictor import Predictor, predictor_config, read_photo

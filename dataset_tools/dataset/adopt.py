@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from dataset_tools.convert import Converted, DatasetOptions, check_options, make_dataset
+from dataset_tools.dataset.make import ConversionResult, DatasetOptions, check_options, make_dataset
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS, is_dataset_folder, read_card
 from dataset_tools.sources.coco_files import CocoFiles, Files
@@ -39,7 +39,7 @@ class AdoptOptions(DatasetOptions):
     images_root: Path | None = None
 
 
-def adopt(options: AdoptOptions) -> Converted:
+def adopt(options: AdoptOptions) -> ConversionResult:
     """Turn an existing COCO dataset into a dataset folder.
 
     Raises:

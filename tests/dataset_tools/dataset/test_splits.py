@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataset_tools.dataset.splits import assign_splits, check_fractions, group_names, split_counts
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS
-from dataset_tools.splits import check_fractions, group_names, split, split_counts
 
 fractions = st.tuples(st.integers(1, 100), st.integers(0, 100), st.integers(0, 100)).map(
     lambda parts: tuple(part / sum(parts) for part in parts)
@@ -90,7 +90,7 @@ def in_split(labels, dealt, which):
 @given(folders, fractions, st.integers())
 def test_every_photo_gets_one_split_and_groups_never_part(folder, fractions, seed):
     labels, groups = folder
-    dealt = split(labels, fractions, seed, groups)
+    dealt = assign_splits(labels, fractions, seed, groups)
     assert set(dealt) == set(labels)
     assert set(dealt.values()) <= {which for which, fraction in zip(SPLITS, fractions) if fraction > 0}
     for names in members(labels, groups):
@@ -100,7 +100,7 @@ def test_every_photo_gets_one_split_and_groups_never_part(folder, fractions, see
 @given(folders, fractions, st.integers())
 def test_no_split_is_forgotten(folder, fractions, seed):
     labels, groups = folder
-    present = set(split(labels, fractions, seed, groups).values())
+    present = set(assign_splits(labels, fractions, seed, groups).values())
     assert "train" in present
     if len(members(labels, groups)) >= 3:
         assert present == {which for which, fraction in zip(SPLITS, fractions) if fraction > 0}
@@ -110,7 +110,7 @@ def test_no_split_is_forgotten(folder, fractions, seed):
 def test_train_has_every_class_that_can_be_spared_for_it(folder, fractions, seed):
     labels, groups = folder
     held = holders(labels, groups)
-    learnt = in_split(labels, split(labels, fractions, seed, groups), "train")
+    learnt = in_split(labels, assign_splits(labels, fractions, seed, groups), "train")
     assert {label for label, count in held.items() if count >= 3} <= set(learnt)
     spare = [
         names
@@ -123,7 +123,7 @@ def test_train_has_every_class_that_can_be_spared_for_it(folder, fractions, seed
 
 @given(labels, fractions, st.integers())
 def test_without_groups_the_numbers_follow_the_fractions(labels, fractions, seed):
-    counts = Counter(split(labels, fractions, seed).values())
+    counts = Counter(assign_splits(labels, fractions, seed).values())
     expected = split_counts(len(labels), fractions)
     assert 0 <= counts["train"] - expected[0] <= len(holders(labels, {}))
     assert all(counts[which] <= count for which, count in zip(SPLITS[1:], expected[1:]))
@@ -134,7 +134,7 @@ def test_with_groups_the_numbers_miss_the_fractions_by_a_group_for_each_class_an
     folder, fractions, seed
 ):
     labels, groups = folder
-    counts = Counter(split(labels, fractions, seed, groups).values())
+    counts = Counter(assign_splits(labels, fractions, seed, groups).values())
     largest = max(map(len, members(labels, groups)))
     bound = (len(holders(labels, groups)) + 1) * largest
     for which, expected in zip(SPLITS, split_counts(len(labels), fractions)):
@@ -145,18 +145,20 @@ def test_with_groups_the_numbers_miss_the_fractions_by_a_group_for_each_class_an
 def test_the_split_depends_on_names_labels_groups_and_seed_only(folder, fractions, seed):
     labels, groups = folder
     backwards = {name: dict(reversed(labels[name].items())) for name in reversed(labels)}
-    assert split(backwards, fractions, seed, dict(reversed(groups.items()))) == split(labels, fractions, seed, groups)
+    assert assign_splits(backwards, fractions, seed, dict(reversed(groups.items()))) == assign_splits(
+        labels, fractions, seed, groups
+    )
 
 
 def test_the_split_is_the_same_on_every_machine():
     labels = {f"{index}.json": {"AB"[index % 2]: 1} for index in range(8)}
-    dealt = split(labels, (0.5, 0.25, 0.25), 0)
+    dealt = assign_splits(labels, (0.5, 0.25, 0.25), 0)
     assert [dealt[name][:2] for name in labels] == ["va", "tr", "te", "te", "tr", "tr", "tr", "va"]
 
 
 def test_another_seed_is_another_split():
     labels = {f"{index}.json": {"A": 1} for index in range(40)}
-    assert split(labels, DEFAULT, 0) != split(labels, DEFAULT, 1)
+    assert assign_splits(labels, DEFAULT, 0) != assign_splits(labels, DEFAULT, 1)
 
 
 def skewed_folder():
@@ -190,13 +192,13 @@ def unfairness(labels, dealt):
 @pytest.mark.parametrize("seed", range(5))
 def test_classes_are_divided_better_than_at_random(seed):
     labels = skewed_folder()
-    assert unfairness(labels, split(labels, DEFAULT, seed)) < 0.1
+    assert unfairness(labels, assign_splits(labels, DEFAULT, seed)) < 0.1
     assert unfairness(labels, at_random(labels, seed)) > 0.1
 
 
 def test_the_fractions_hold_for_classes_over_groups():
     labels = {f"{place}_{frame}.json": {"ABC"[place % 3]: 1} for place in range(60) for frame in range(5)}
-    dealt = split(labels, (0.6, 0.2, 0.2), 0, group_names(labels, r"^(\d+)_"))
+    dealt = assign_splits(labels, (0.6, 0.2, 0.2), 0, group_names(labels, r"^(\d+)_"))
     for which, expected in zip(SPLITS, (60, 20, 20)):
         assert in_split(labels, dealt, which) == {"A": expected, "B": expected, "C": expected}
 
@@ -204,7 +206,7 @@ def test_the_fractions_hold_for_classes_over_groups():
 def test_a_class_of_one_photo_goes_to_train():
     for seed in range(20):
         labels = {f"{index}.json": {"common": 1} for index in range(9)} | {"rare.json": {"common": 1, "rare": 1}}
-        assert split(labels, DEFAULT, seed)["rare.json"] == "train"
+        assert assign_splits(labels, DEFAULT, seed)["rare.json"] == "train"
 
 
 @pytest.mark.parametrize(

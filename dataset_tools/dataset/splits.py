@@ -77,7 +77,7 @@ def group_names(names: Iterable[str], pattern: str) -> dict[str, str]:
     return found
 
 
-def split(
+def assign_splits(
     labels: Mapping[str, Mapping[str, int]],
     fractions: Sequence[float],
     seed: int,

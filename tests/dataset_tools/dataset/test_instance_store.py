@@ -3,7 +3,7 @@
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from dataset_tools.spool import Spool, store
+from dataset_tools.dataset.instance_store import Spool, store
 
 
 def test_there_and_back():

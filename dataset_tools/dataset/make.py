@@ -1,4 +1,4 @@
-"""From a source of annotated photos to a dataset folder: the pipeline, one function per step."""
+"""From a source of annotated photos to a dataset folder, one function a step: what convert and adopt share."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar
 
-from dataset_tools import doubts, parallel
+from dataset_tools import parallel
+from dataset_tools.dataset.checks import check_classes, check_shared_photos, check_splits
+from dataset_tools.dataset.scan import Entry, Survey, Wishes, count_labels
+from dataset_tools.dataset.splits import DEFAULT_FRACTIONS, assign_splits, check_fractions, group_names
+from dataset_tools.dataset.write import IMAGE_MODES, Dataset, foreign_files, relative_path, write_dataset
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Finding, Rule, refusal
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, is_dataset_folder
 from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.sources.open import open_annotations
 from dataset_tools.sources.source import Source
-from dataset_tools.splits import DEFAULT_FRACTIONS, check_fractions, group_names, split
-from dataset_tools.survey import Entry, Survey, Wishes
 from dataset_tools.text import is_text
-from dataset_tools.write import IMAGE_MODES, Dataset, foreign_files, relative, write
 
 # A name becomes a part of dataset names in YAML files and on command lines, and of file names in a run's folder.
 _USABLE_NAME = re.compile(r"\w[\w.-]*")
@@ -83,27 +83,8 @@ class DatasetOptions:
         return Wishes(shapes, max_size, jobs=parallel.all_cores() if self.jobs is None else self.jobs)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConvertOptions(DatasetOptions):
-    """What the user asked for of a LabelMe folder, or of a table of boxes.
-
-    Attributes:
-        source: the LabelMe folder, or the CSV file.
-        photos: the folder of the photos, where they are not under the source.
-        encoding: of the JSON files, or of the table.
-        negatives: photos without a file are photos with nothing in them.
-    """
-
-    command: ClassVar[str] = "convert"
-
-    source: Path
-    photos: Path | None = None
-    encoding: str = "utf-8"
-    negatives: bool = False
-
-
 @dataclass(frozen=True, slots=True)
-class Converted:
+class ConversionResult:
     """What came of it: the card, everything that was found, and how many files with errors were left out."""
 
     card: Card
@@ -111,41 +92,30 @@ class Converted:
     skipped: int
 
 
-def convert(options: ConvertOptions) -> Converted:
-    """Turn a LabelMe folder, or a table of boxes, into a dataset folder.
-
-    Raises:
-        UserError: the options are wrong.
-        BadData: files have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
-    """
-    check_options(options, [options.source, options.photos or options.source])
-    source = open_annotations(options.source, options.photos, options.encoding, options.negatives, options.output)
-    return make_dataset(source, options)
-
-
-def make_dataset(source: Source, options: DatasetOptions) -> Converted:
+def make_dataset(source: Source, options: DatasetOptions) -> ConversionResult:
     """Turn what a source says into a dataset folder; ``check_options`` has been called.
 
     Raises:
-        UserError, BadData: as ``convert``.
+        UserError: the options do not fit what the source says.
+        BadData: files have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
     """
     with Survey(source, options.wishes) as survey:
         findings = survey.findings
         _check_photos_are_kept(survey.entries, source.photo_root, options.output)
-        findings += doubts.photos_named_twice(source.photo_root, survey.entries)
+        findings += check_shared_photos(source.photo_root, survey.entries)
         usable, skipped = _without_errors(survey.entries, findings, options, source.root)
-        labels = list(doubts.labels_of(usable))
+        labels = list(count_labels(usable))
         if not labels:
             findings.append(Finding(Rule.NO_INSTANCES))
             remedy = "Annotate at least one object, or see above what was left out"
             raise BadData("no instance is left; nothing was written", findings, file=source.root, remedy=remedy)
         splits = _assign_splits(usable, options, source.root)
         classes = options.labels.classes_of(source.classes) or labels
-        findings += doubts.about_classes(usable, survey.labels, options.labels)
-        findings += doubts.about_splits(splits, classes)
+        findings += check_classes(usable, survey.labels, options.labels)
+        findings += check_splits(splits, classes)
         dataset = Dataset(_name(options), classes, splits, options.images, options.skip_bad, _made_by(options))
-        card, unwritten = write(survey, dataset, options.output, options.wishes.jobs)
-        return Converted(card, findings, skipped + unwritten)
+        card, unwritten = write_dataset(survey, dataset, options.output, options.wishes.jobs)
+        return ConversionResult(card, findings, skipped + unwritten)
 
 
 def check_options(options: DatasetOptions, sources: Sequence[Path]) -> None:
@@ -226,7 +196,7 @@ def _assign_splits(usable: Sequence[Entry], options: DatasetOptions, root: Path)
     else:
         groups = _groups(usable, options.group) if options.group is not None else None
         counts = {entry.file: entry.counts for entry in usable}
-        split_of = split(counts, options.fractions or DEFAULT_FRACTIONS, options.seed, groups)
+        split_of = assign_splits(counts, options.fractions or DEFAULT_FRACTIONS, options.seed, groups)
     splits = {name: [entry for entry in usable if split_of[entry.file] == name] for name in SPLITS}
     if not splits["train"]:
         remedy = "Put annotated photos into it"
@@ -248,5 +218,5 @@ def _made_by(options: DatasetOptions) -> dict[str, object]:
         value = getattr(options, item.name)
         if item.name not in _NOT_ON_THE_CARD and value != item.default and value not in ({}, ()):
             value = list(value) if isinstance(value, tuple) else value
-            made_by[item.name] = relative(value, options.output) if isinstance(value, Path) else value
+            made_by[item.name] = relative_path(value, options.output) if isinstance(value, Path) else value
     return made_by

@@ -1,44 +1,61 @@
-"""What is to be doubted about a dataset as a whole: shared photos, classes, splits, photos that look alike."""
+"""What there is to say about a dataset as a whole: shared photos, classes, splits, photos that look alike."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from dataset_tools.dataset.scan import Entry, Splits, Survey, Wishes, count_labels, entries_by_split
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.formats.card import SPLITS
 from dataset_tools.images.similarity import similar_pairs
 from dataset_tools.instances.labels import LabelRules, numbered, variants
-from dataset_tools.survey import Entry
+from dataset_tools.sources.source import Source
 
 # LVIS (Gupta, Dollar, Girshick 2019) calls a class rare that no more than 10 training images hold. Counted here are
 # instances.
 _FEW = 10
 
-Splits = Mapping[str, Sequence[Entry]]
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What was looked at, and what was found.
+
+    Attributes:
+        photos: that can be used, whether or not something is wrong with their shapes.
+        instances: how many of each class.
+        findings: in the order in which they were found.
+    """
+
+    photos: int
+    instances: dict[str, int]
+    findings: list[Finding]
 
 
-def labels_of(entries: Iterable[Entry]) -> Counter[str]:
-    """How many instances of each label there are, in the order of the labels."""
-    counts: dict[str, int] = {}
-    for entry in entries:
-        for label, count in entry.counts.items():
-            counts[label] = counts.get(label, 0) + count
-    return Counter(dict(sorted(counts.items())))
+def check_source(source: Source, wishes: Wishes) -> CheckReport:
+    """Read a source with every rule that there is: those of ``convert``, and those that need every photo decoded.
+
+    Args:
+        source: what to check.
+        wishes: how it is read.
+    """
+    with Survey(source, wishes) as survey:
+        findings = survey.findings
+        findings += check_shared_photos(source.photo_root, survey.entries)
+        labels = wishes.shapes.labels
+        listed = replace(labels, classes=None).classes_of(source.classes)
+        labels = replace(labels, classes=labels.classes_of(source.classes))
+        findings += check_classes(survey.entries, survey.labels, labels, listed)
+        if any(entry.split for entry in survey.entries):
+            splits = entries_by_split(survey.entries)
+            findings += check_splits(splits, labels.classes or list(count_labels(survey.entries)))
+        findings += check_similar_photos(survey.entries)
+        return CheckReport(len(survey.entries), dict(count_labels(survey.entries)), findings)
 
 
-def by_split(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """The entries of each split, in order."""
-    splits: dict[str, list[Entry]] = {split: [] for split in SPLITS}
-    for entry in entries:
-        splits[entry.split].append(entry)
-    return splits
-
-
-def photos_named_twice(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:
+def check_shared_photos(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:
     """An error for every file whose photo belongs to another file, too: which is right cannot be told."""
     real_folder = cache(os.path.realpath)
     owners: dict[str, list[str]] = {}
@@ -55,7 +72,7 @@ def photos_named_twice(root: Path, entries: Iterable[Entry]) -> Iterator[Finding
             yield Finding(Rule.TWO_FILES_FOR_ONE_PHOTO, file, "imagePath", f"the same photo as {others}")
 
 
-def about_classes(
+def check_classes(
     entries: Sequence[Entry], labels: Iterable[str], rules: LabelRules, listed: Sequence[str] | None = None
 ) -> Iterator[Finding]:
     """No instance at all, classes that have no or few, labels that may mean one class, rules that apply to no label.
@@ -66,7 +83,7 @@ def about_classes(
         rules: from labels to classes.
         listed: the source's own classes: a list that has grown, and that nobody has looked over yet.
     """
-    counts = labels_of(entries)
+    counts = count_labels(entries)
     if entries and not counts:
         yield Finding(Rule.NO_INSTANCES)
     for option, name in rules.unused(labels):
@@ -85,19 +102,19 @@ def about_classes(
         yield Finding(Rule.NUMBERED_LABELS, message=f"{name!r}: {names[0]!r} to {names[-1]!r}, {len(names)} labels")
 
 
-def about_splits(splits: Splits, classes: Sequence[str]) -> Iterator[Finding]:
+def check_splits(splits: Splits, classes: Sequence[str]) -> Iterator[Finding]:
     """Splits without photos, and classes that a split lacks."""
-    everywhere = {label for entries in splits.values() for label in labels_of(entries)}
+    everywhere = {label for entries in splits.values() for label in count_labels(entries)}
     for split, entries in splits.items():
         if not entries:
             yield Finding(Rule.EMPTY_SPLIT, message=split)
             continue
         rule = Rule.CLASS_NOT_IN_TRAIN if split == "train" else Rule.CLASS_NOT_IN_SPLIT
-        present = set(labels_of(entries))
+        present = set(count_labels(entries))
         yield from (Finding(rule, message=f"{split}: {name!r}") for name in classes if name in everywhere - present)
 
 
-def about_looks(entries: Sequence[Entry]) -> Iterator[Finding]:
+def check_similar_photos(entries: Sequence[Entry]) -> Iterator[Finding]:
     """Photos that look alike, once for each: in different splits, or anywhere where there are no splits yet."""
     hashes = [entry.photo_hash for entry in entries]
     is_split = any(entry.split for entry in entries)

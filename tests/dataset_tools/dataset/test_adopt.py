@@ -10,8 +10,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from dataset_tools.__main__ import main
-from dataset_tools.adopt import AdoptOptions, adopt
 from dataset_tools.catalog import register
+from dataset_tools.dataset.adopt import AdoptOptions, adopt
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.formats.card import SPLITS, read_card

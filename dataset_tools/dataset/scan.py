@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -14,8 +14,10 @@ import orjson
 from numpy.typing import NDArray
 
 from dataset_tools import parallel
+from dataset_tools.dataset.instance_store import Place, Spool, store
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
+from dataset_tools.formats.card import SPLITS
 from dataset_tools.formats.coco import Outline
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import grey_thumbnail
@@ -23,7 +25,6 @@ from dataset_tools.images.similarity import perceptual_hash
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo
 from dataset_tools.sources.source import Source, original_photo
-from dataset_tools.spool import Place, Spool, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,3 +195,24 @@ def _outlines(instances: Sequence[Instance]) -> bytes:
 
 def _photo_hash(source: Source, item: AnnotatedPhoto) -> int:
     return perceptual_hash(grey_thumbnail(original_photo(source, item.file, item.photo)))
+
+
+# The entries of each split, in order.
+Splits = Mapping[str, Sequence[Entry]]
+
+
+def count_labels(entries: Iterable[Entry]) -> Counter[str]:
+    """How many instances of each label there are, in the order of the labels."""
+    counts: dict[str, int] = {}
+    for entry in entries:
+        for label, count in entry.counts.items():
+            counts[label] = counts.get(label, 0) + count
+    return Counter(dict(sorted(counts.items())))
+
+
+def entries_by_split(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """The entries of each split, in order."""
+    splits: dict[str, list[Entry]] = {split: [] for split in SPLITS}
+    for entry in entries:
+        splits[entry.split].append(entry)
+    return splits

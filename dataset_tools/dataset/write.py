@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_tools import parallel
-from dataset_tools.doubts import Splits, labels_of
+from dataset_tools.dataset.scan import Entry, Splits, Survey, count_labels
 from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding, refusal
@@ -20,7 +20,6 @@ from dataset_tools.images.header import ImageError
 from dataset_tools.images.names import is_photo_name
 from dataset_tools.images.pixels import encode_upright
 from dataset_tools.sources.source import Source, original_photo
-from dataset_tools.survey import Entry, Survey
 
 # Where photos go that have to be in the dataset folder.
 _IMAGES = "images"
@@ -50,7 +49,7 @@ class Dataset:
     made_by: Mapping[str, object]
 
 
-def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> tuple[Card, int]:
+def write_dataset(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> tuple[Card, int]:
     """Build the dataset folder beside its place, and move it there in one step.
 
     Returns:
@@ -63,7 +62,7 @@ def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> tuple[Ca
     placed = _placed(entries, dataset.image_mode)
     root = survey.source.photo_root
     in_place = len(placed) < len(entries)  # a photo stays where it is, and so the image root is there
-    inside = f"{relative(output, root)}/" if in_place else ""
+    inside = f"{relative_path(output, root)}/" if in_place else ""
     names = {entry.file: inside + placed[entry.file] if entry.file in placed else entry.photo.path for entry in entries}
     with replaced_folder(output) as part:
         copies = [_Copy(entry, part / placed[entry.file]) for entry in entries if entry.file in placed]
@@ -76,7 +75,7 @@ def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> tuple[Ca
         card = Card(
             name=dataset.name,
             classes=list(dataset.classes),
-            image_root=relative(root, output) if in_place else ".",
+            image_root=relative_path(root, output) if in_place else ".",
             mask_format="bitmask" if any(entry.needs_rle for entry in entries) else "polygon",
             splits=summaries,
             made_by=dict(dataset.made_by),
@@ -85,7 +84,7 @@ def write(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> tuple[Ca
     return card, len(bad)
 
 
-def relative(target: Path, folder: Path) -> str:
+def relative_path(target: Path, folder: Path) -> str:
     """The way from a folder to a target as the system walks it, links resolved, with POSIX slashes."""
     return Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix()
 
@@ -147,7 +146,7 @@ def _write_split(
     photos = (Image(index, names[entry.file], *entry.size) for index, entry in enumerate(entries, start=1))
     with open(path, "wb") as file:
         write_coco(file, photos, _annotations(survey, entries, {item.name: item.id for item in categories}), categories)
-    counts = labels_of(entries)
+    counts = count_labels(entries)
     return SplitSummary(path.name, len(entries), counts.total(), {name: counts[name] for name in classes})
 
 

@@ -13,13 +13,13 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from dataset_tools.check import check
+from dataset_tools.dataset.checks import check_source
+from dataset_tools.dataset.scan import Wishes
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.formats.card import read_card
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.labelme_folder import LabelmeFolder
-from dataset_tools.survey import Wishes
 
 SPLITS = ("train", "val", "test")
 
@@ -373,7 +373,7 @@ def test_a_folder_without_an_instance_is_an_error_for_check_and_convert(folder, 
     with pytest.raises(BadData) as caught:
         folder.convert()
     assert "LM065" in codes(caught.value.findings)
-    checked = check(LabelmeFolder(folder.root), Wishes(ShapeOptions()))
+    checked = check_source(LabelmeFolder(folder.root), Wishes(ShapeOptions()))
     assert [finding.rule.code for finding in checked.findings if finding.is_error] == ["LM065"]
 
 
@@ -515,7 +515,9 @@ def test_a_run_that_breaks_off_leaves_the_old_folder_whole(many, monkeypatch, er
     def break_off(card):
         raise error
 
-    monkeypatch.setattr("dataset_tools.write.encode_card", break_off)  # the last step: everything else is written
+    monkeypatch.setattr(
+        "dataset_tools.dataset.write.encode_card", break_off
+    )  # the last step: everything else is written
     with pytest.raises(type(error)):
         many.convert(overwrite=True, seed=1)
     assert contents(many.root.parent) == before

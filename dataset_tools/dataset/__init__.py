@@ -1,0 +1,1 @@
+"""From annotated photos to a dataset folder: read, checked, split, written."""

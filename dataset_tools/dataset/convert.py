@@ -1,0 +1,41 @@
+"""From a LabelMe folder, or a table of boxes, to a dataset folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from dataset_tools.dataset.make import ConversionResult, DatasetOptions, check_options, make_dataset
+from dataset_tools.sources.open import open_annotations
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions(DatasetOptions):
+    """What the user asked for of a LabelMe folder, or of a table of boxes.
+
+    Attributes:
+        source: the LabelMe folder, or the CSV file.
+        photos: the folder of the photos, where they are not under the source.
+        encoding: of the JSON files, or of the table.
+        negatives: photos without a file are photos with nothing in them.
+    """
+
+    command: ClassVar[str] = "convert"
+
+    source: Path
+    photos: Path | None = None
+    encoding: str = "utf-8"
+    negatives: bool = False
+
+
+def convert(options: ConvertOptions) -> ConversionResult:
+    """Turn a LabelMe folder, or a table of boxes, into a dataset folder.
+
+    Raises:
+        UserError: the options are wrong.
+        BadData: files have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
+    """
+    check_options(options, [options.source, options.photos or options.source])
+    source = open_annotations(options.source, options.photos, options.encoding, options.negatives, options.output)
+    return make_dataset(source, options)
