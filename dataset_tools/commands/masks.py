@@ -27,9 +27,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.masks import TABLE_NAME, masks
     from dataset_tools.terminal import number
     from dataset_tools.text import visible
+    from dataset_tools.view.masks import TABLE_NAME, masks
 
     done, code = reported(lambda: masks(*opened(options), options.output, options.kind, options.split))
     photos = number(done.photos, "photo")

@@ -33,9 +33,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.preview import SHEET_NAME, PreviewOptions, preview
     from dataset_tools.terminal import number
     from dataset_tools.text import visible
+    from dataset_tools.view.preview import SHEET_NAME, PreviewOptions, preview
 
     wanted = PreviewOptions(output=options.output, split=options.split, most=options.max)
     drawn, code = reported(lambda: preview(*opened(options), wanted))

@@ -29,8 +29,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> int:
     import msgspec
 
-    from dataset_tools import plots, stats
     from dataset_tools.text import visible
+    from dataset_tools.view import plots, stats
 
     source, wishes = opened(options)
     if options.output is not None:

@@ -102,6 +102,13 @@ def rasterise(polygons: Sequence[Polygon], size: tuple[int, int]) -> Rle:
     return Rle(tuple(encoded["size"]), encoded["counts"].decode("ascii"))
 
 
+def rle_of_segmentation(segmentation: Rle | Sequence[Sequence[float]], size: tuple[int, int]) -> Rle:
+    """The code of an instance, given as such or as flat polygons x, y, x, y, ..., in a photo of a (width, height)."""
+    if isinstance(segmentation, Rle):
+        return segmentation
+    return rasterise([np.reshape(polygon, (-1, 2)) for polygon in segmentation], size)
+
+
 def bounds(rle: Rle) -> Window:
     """The smallest window that holds all pixels of a mask; all 0 if it has none.
 

@@ -6,14 +6,14 @@ import logging
 
 from msgspec import Struct
 
-from dataset_tools import stats
 from dataset_tools.dataset.scan import Wishes
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS
 from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
-from dataset_tools.stats import LARGE, SMALL, Stats
+from dataset_tools.view import stats
+from dataset_tools.view.stats import LARGE, SMALL, Stats
 from polymask.report.run import RunRecord
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from dataset_tools.dataset.scan import Wishes
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
-from dataset_tools.stats import count, table
 from dataset_tools.terminal import PLACES_SHOWN, report, summarise
+from dataset_tools.view.stats import count, table
 
 
 def test_report_groups_counts_and_says_what_it_leaves_out():

@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from dataset_tools import looking
 from dataset_tools.dataset.scan import Entry, Survey, Wishes
 from dataset_tools.findings import Finding
 from dataset_tools.formats.card import SPLITS, read_card
 from dataset_tools.formats.coco import read_split
 from dataset_tools.sources.source import Source
 from dataset_tools.text import one_line
+from dataset_tools.view.selection import class_names, select_split, usable_entries
 
 # The name of the only column where nothing is split.
 ALL = "all"
@@ -110,8 +110,8 @@ def count(source: Source, wishes: Wishes, split: str | None = None) -> Counted:
         UserError: there is no such split.
     """
     with Survey(source, wishes) as survey:
-        entries = looking.of_split(survey, looking.usable(survey), split)
-        classes = looking.class_names(survey, wishes.shapes.labels)
+        entries = select_split(survey, usable_entries(survey), split)
+        classes = class_names(survey, wishes.shapes.labels)
         pages = (Page(entry.split, entry.size, _extents(survey, entry)) for entry in entries)
         return replace(tally(pages, classes), findings=survey.findings)
 

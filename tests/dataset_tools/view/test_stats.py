@@ -5,12 +5,12 @@ import json
 import pytest
 from PIL import Image
 
-from dataset_tools import plots, stats
 from dataset_tools.__main__ import main
 from dataset_tools.dataset.scan import Wishes
 from dataset_tools.errors import UserError
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
+from dataset_tools.view import plots, stats
 
 
 @pytest.fixture

@@ -11,14 +11,17 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from dataset_tools import looking, parallel
+from dataset_tools import parallel
 from dataset_tools.dataset.scan import Entry, Survey, Wishes
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import BadData, Finding
 from dataset_tools.geometry import rle
-from dataset_tools.looking import BadPhoto, WithInstances
+from dataset_tools.geometry.rle import rle_of_segmentation
 from dataset_tools.records import Instance
 from dataset_tools.sources.source import Source
+from dataset_tools.view.output import check_output_folder
+from dataset_tools.view.photos import BadPhoto, EntriesWithInstances, load_entry_photo
+from dataset_tools.view.selection import select_split, usable_entries
 
 TABLE_NAME = "masks.json"
 
@@ -52,15 +55,15 @@ def masks(source: Source, wishes: Wishes, output: Path, kind: str = "both", spli
         UserError: output holds other things, or there is no such split.
         BadData: no photo can be used. Nothing is made or changed then.
     """
-    looking.check_output(output, source, _made_in, "masks")
+    check_output_folder(output, source, _made_in, "masks")
     with Survey(source, wishes) as survey:
-        entries = looking.of_split(survey, looking.usable(survey), split)
+        entries = select_split(survey, usable_entries(survey), split)
         names = _names(entries)
         with replaced_folder(output) as part:
             for folder in {(part / each / names[entry.file]).parent for entry in entries for each in _folders(kind)}:
                 folder.mkdir(parents=True, exist_ok=True)
             task = _Task(source, kind, names, part)
-            items = WithInstances(survey, entries)
+            items = EntriesWithInstances(survey, entries)
             table = {}
             for entry, result in zip(
                 entries, parallel.in_order(_write_some, task, items, wishes.jobs, "Writing masks", "photo")
@@ -122,12 +125,12 @@ def _names(entries: Sequence[Entry]) -> dict[str, str]:
     return names
 
 
-def _write_some(task: _Task, items: WithInstances) -> list[list[dict] | Finding]:
+def _write_some(task: _Task, items: EntriesWithInstances) -> list[list[dict] | Finding]:
     """Write the pictures of some photos: each yields its rows of the table, or why it cannot be written."""
     results: list[list[dict] | Finding] = []
     for entry, instances in items:
         try:
-            photo = looking.photo_of(task.source, entry) if task.kind != "index" else None
+            photo = load_entry_photo(task.source, entry) if task.kind != "index" else None
         except BadPhoto as error:
             results.append(error.finding)
             continue
@@ -151,7 +154,7 @@ def index_of(instances: Sequence[Instance], size: tuple[int, int]) -> np.ndarray
     """The index picture (height, width) of the instances in a photo of a (width, height); 8 bits, or 16 for many."""
     index = np.zeros(size[::-1], dtype=np.uint8 if len(instances) <= _LEVELS else np.uint16)
     for number, instance in enumerate(instances, start=1):
-        code = looking.code_of(instance, size)
+        code = rle_of_segmentation(instance.segmentation, size)
         left, top, right, bottom = window = rle.bounds(code)
         index[top:bottom, left:right][rle.decode(code, window)] = number
     return index

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from dataset_tools import fonts, looking
 from dataset_tools.files import replaced_folder
 from dataset_tools.sources.source import Source
-from dataset_tools.stats import LARGE, SMALL, Counted, Stats
+from dataset_tools.view import fonts
+from dataset_tools.view.output import check_output_folder
+from dataset_tools.view.stats import LARGE, SMALL, Counted, Stats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,9 +35,9 @@ def check_output(output: Path, source: Source) -> None:
     """Refuse a folder that holds other things than statistics.
 
     Raises:
-        UserError: as said.
+        UserError: it holds other things, or is in the LabelMe folder.
     """
-    looking.check_output(output, source, _made_in, "statistics")
+    check_output_folder(output, source, _made_in, "statistics")
 
 
 def write(counted: Counted, output: Path) -> None:

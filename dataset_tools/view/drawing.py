@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dataset_tools import fonts
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.masks import Mask
-from dataset_tools.geometry.rle import Rle
-from dataset_tools.looking import code_of
+from dataset_tools.geometry.rle import Rle, rle_of_segmentation
 from dataset_tools.records import Instance
+from dataset_tools.view import fonts
 
 Colour = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels
@@ -66,7 +65,7 @@ def draw(
     """
     canvases = [np.asarray(_scaled(photo, size)).copy() for size in sizes]
     for instance in instances:
-        code = code_of(instance, photo.size)
+        code = rle_of_segmentation(instance.segmentation, photo.size)
         for pixels, size in zip(canvases, sizes):
             box = _box(instance, photo.size, size)
             _paint(pixels, _sampled(code, box, size), box, style.colours[instance.label])

@@ -8,8 +8,8 @@ from dataset_tools.dataset.scan import Wishes
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.preview import PreviewOptions, preview
 from dataset_tools.sources.open import open_source
+from dataset_tools.view.preview import PreviewOptions, preview
 
 
 @pytest.fixture

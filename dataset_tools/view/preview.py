@@ -10,14 +10,17 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, PngImagePlugin
 
-from dataset_tools import drawing, looking, parallel
+from dataset_tools import parallel
 from dataset_tools.dataset.scan import Entry, Survey, Wishes
-from dataset_tools.drawing import Style
 from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder, write_atomically
 from dataset_tools.findings import BadData, Finding
-from dataset_tools.looking import BadPhoto, WithInstances
 from dataset_tools.sources.source import Source
+from dataset_tools.view import drawing
+from dataset_tools.view.drawing import Style
+from dataset_tools.view.output import check_output_folder, check_place
+from dataset_tools.view.photos import BadPhoto, EntriesWithInstances, load_entry_photo
+from dataset_tools.view.selection import class_names, is_split, select_split, usable_entries
 
 SHEET_NAME = "preview.png"
 
@@ -84,10 +87,10 @@ def preview(source: Source, wishes: Wishes, options: PreviewOptions) -> Drawn:
         raise UserError(f"--max is {options.most}", remedy="Pass a number from 1 up, or leave it out")
     _check_output(source, options)
     with Survey(source, wishes) as survey:
-        usable = looking.usable(survey)
-        split = options.split or (_DEFAULT_SPLIT if looking.is_split(usable) else None)
-        entries = looking.of_split(survey, usable, split)
-        style = Style.of(looking.class_names(survey, wishes.shapes.labels))
+        usable = usable_entries(survey)
+        split = options.split or (_DEFAULT_SPLIT if is_split(usable) else None)
+        entries = select_split(survey, usable, split)
+        style = Style.of(class_names(survey, wishes.shapes.labels))
         names = _names(entries)
         chosen = _evenly(entries, options.most)
         if options.is_sheet:
@@ -104,9 +107,9 @@ def preview(source: Source, wishes: Wishes, options: PreviewOptions) -> Drawn:
 
 def _check_output(source: Source, options: PreviewOptions) -> None:
     if not options.is_sheet:
-        looking.check_output(options.output, source, _made_in, "previews")
+        check_output_folder(options.output, source, _made_in, "previews")
         return
-    looking.check_place(options.output, source)
+    check_place(options.output, source)
     if options.output.exists() and not _is_preview(options.output):
         remedy = "Choose another --output"
         raise UserError("this exists and is no sheet of previews", file=options.output, remedy=remedy)
@@ -157,7 +160,7 @@ def _draw(
     """The photos that could be drawn, and the sheet as a file."""
     on_sheet = {entry.file for entry in _evenly(entries, _MOST_ON_SHEET)}
     task = _Task(survey.source, style, names, on_sheet, folder)
-    results = parallel.in_order(_draw_some, task, WithInstances(survey, entries), jobs, "Drawing", "photo")
+    results = parallel.in_order(_draw_some, task, EntriesWithInstances(survey, entries), jobs, "Drawing", "photo")
     drawn, tiles = [], []
     for entry, result in zip(entries, results):
         if isinstance(result, Finding):
@@ -174,14 +177,14 @@ def _draw(
     return drawn, _as_file(sheet)
 
 
-def _draw_some(task: _Task, items: WithInstances) -> list[Image.Image | Finding | None]:
+def _draw_some(task: _Task, items: EntriesWithInstances) -> list[Image.Image | Finding | None]:
     """Draw some photos: each yields its tile on the sheet, None if it is not there, or why it cannot be drawn."""
     return [_draw_one(task, entry, instances) for entry, instances in items]
 
 
 def _draw_one(task: _Task, entry: Entry, instances: Sequence) -> Image.Image | Finding | None:
     try:
-        photo = looking.photo_of(task.source, entry)
+        photo = load_entry_photo(task.source, entry)
     except BadPhoto as error:
         return error.finding
     sizes = {}

@@ -1,0 +1,1 @@
+"""What people look at: previews, statistics and masks of what is annotated."""
