@@ -14,7 +14,8 @@ from dataset_tools.dataset.make import ConversionResult
 from dataset_tools.findings import Finding, Rule, Severity
 from dataset_tools.formats.card import Card
 from dataset_tools.text import one_line, visible
-from dataset_tools.to_labelme import CLASSES_NAME, Written
+from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
+from dataset_tools.to_labelme.from_dataset import Written
 
 # Places shown of one rule before "and N more": enough to see a pattern, few enough to keep the rules on one screen.
 PLACES_SHOWN = 5

@@ -55,7 +55,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from dataset_tools.terminal import summarise_files
-    from dataset_tools.to_labelme import ToLabelmeOptions, to_labelme
+    from dataset_tools.to_labelme.from_dataset import ToLabelmeOptions, to_labelme
 
     written = to_labelme(
         ToLabelmeOptions(

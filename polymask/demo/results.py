@@ -16,8 +16,8 @@ import numpy as np
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
 from dataset_tools.formats.coco import Annotation, Image, categories_of, write_coco
-from dataset_tools.labelme_shapes import LabelledInstance, draw
-from dataset_tools.to_labelme import annotation_names, encode_annotations, way_to_photo
+from dataset_tools.to_labelme.annotation_files import annotation_names, encode_annotations, way_to_photo
+from dataset_tools.to_labelme.shapes import LabelledInstance, draw
 from polymask.demo.drawing import draw_detections
 from polymask.demo.photos import Photo
 from polymask.detections import Detection

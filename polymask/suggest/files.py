@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from dataset_tools.files import replaced_folder
 from dataset_tools.formats import labelme
 from dataset_tools.instances.labels import class_list
-from dataset_tools.labelme_shapes import LabelledInstance, annotation_file, draw
-from dataset_tools.to_labelme import CLASSES_NAME
+from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
+from dataset_tools.to_labelme.shapes import LabelledInstance, annotation_file, draw
 from polymask.detections import Detection
 from polymask.suggest.looking import Seen
 from polymask.suggest.suggestions import Suggestion, as_csv

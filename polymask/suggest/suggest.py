@@ -14,7 +14,7 @@ from dataset_tools.findings import Rule
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import load_photo
 from dataset_tools.text import is_text
-from dataset_tools.to_labelme import annotation_names, check_is_free
+from dataset_tools.to_labelme.annotation_files import annotation_names, check_is_free
 from polymask.detections import Detection
 from polymask.predictor import Predictor, predictor_config
 from polymask.suggest.files import write_suggestions

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from tabulate import tabulate
 
-from dataset_tools.to_labelme import CLASSES_NAME
+from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
 from polymask.suggest.ranking import doubt
 
 # A detection counts as unsure in words where its score is nearer to 0.5 than to 0 or 1, and so many are named.

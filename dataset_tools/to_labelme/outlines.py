@@ -12,7 +12,7 @@ from dataset_tools.geometry.polygons import Polygon, polygons_of_geometry, round
 _LEAST_OVERLAP = 0.5
 
 
-def outlines(mask: Mask, tolerance: float) -> list[Polygon]:
+def mask_outlines(mask: Mask, tolerance: float) -> list[Polygon]:
     """Polygons that cover the pixels of a mask (height, width): along the edges of pixels, then simplified.
 
     At tolerance 0, pycocotools fills the polygons to the mask itself. Otherwise no outline is farther than

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from dataset_tools.geometry.masks import fill_polygons
-from dataset_tools.outlines import outlines
+from dataset_tools.to_labelme.outlines import mask_outlines
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)).filter(np.any)
 
@@ -23,12 +23,12 @@ def pixels(polygons, mask):
 
 @given(masks)
 def test_at_tolerance_0_they_are_the_mask(mask):
-    assert np.array_equal(pixels(outlines(mask, 0), mask), mask)
+    assert np.array_equal(pixels(mask_outlines(mask, 0), mask), mask)
 
 
 @given(masks, st.sampled_from([0.5, 1.0, 2.0, 1e300]))
 def test_no_mask_is_lost(mask, tolerance):
-    polygons = outlines(mask, tolerance)
+    polygons = mask_outlines(mask, tolerance)
     assert all(len(polygon) >= 3 for polygon in polygons)
     found = pixels(polygons, mask)
     assert (found & mask).sum() > (found & ~mask).sum()
@@ -42,7 +42,7 @@ def test_no_mask_is_lost(mask, tolerance):
 def test_outlines_stay_within_the_tolerance(discs, tolerance):
     mask = np.any([disc((x, y), radius) for x, y, radius in discs], axis=0)
     exact, simple = (
-        shapely.union_all([shapely.LinearRing(polygon) for polygon in outlines(mask, distance)])
+        shapely.union_all([shapely.LinearRing(polygon) for polygon in mask_outlines(mask, distance)])
         for distance in (0, tolerance)
     )
     distance = shapely.hausdorff_distance(exact, simple, densify=0.05)  # both ways, twenty points an edge
@@ -50,7 +50,7 @@ def test_outlines_stay_within_the_tolerance(discs, tolerance):
 
 
 def test_simplification_saves_vertices():
-    (exact,), (simple,) = outlines(disc(), 0), outlines(disc(), 1)
+    (exact,), (simple,) = mask_outlines(disc(), 0), mask_outlines(disc(), 1)
     assert (len(exact), len(simple) <= 16) == (60, True)
 
 
@@ -58,7 +58,7 @@ def test_simplification_saves_vertices():
 def test_a_hole_is_cut_through(tolerance):
     mask = np.ones((20, 20), dtype=bool)
     mask[8:11, 8:11] = False
-    polygons = outlines(mask, tolerance)
+    polygons = mask_outlines(mask, tolerance)
     assert len(polygons) == 2
     assert np.array_equal(pixels(polygons, mask), mask)
 
@@ -67,8 +67,8 @@ def test_what_is_too_thin_keeps_its_pixels():
     """A staircase, one pixel wide, would become a straight sliver."""
     mask = np.zeros((40, 40), dtype=bool)
     mask[np.arange(40), np.arange(40)] = mask[np.arange(39), np.arange(1, 40)] = True
-    assert np.array_equal(pixels(outlines(mask, 2), mask), mask)
+    assert np.array_equal(pixels(mask_outlines(mask, 2), mask), mask)
 
 
 def test_pixels_that_touch_at_a_corner():
-    assert len(outlines(np.eye(2, dtype=bool), 1)) == 2
+    assert len(mask_outlines(np.eye(2, dtype=bool), 1)) == 2

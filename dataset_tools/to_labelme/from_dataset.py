@@ -1,11 +1,9 @@
-"""The way back: COCO annotations or predictions to LabelMe files, to be looked at and corrected."""
+"""A dataset folder, or predictions for it, to LabelMe files."""
 
 from __future__ import annotations
 
 import math
-import os
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -20,7 +18,8 @@ from dataset_tools.formats.coco import Image, read_split
 from dataset_tools.formats.predictions import read_predictions
 from dataset_tools.images.header import ImageError, read_header
 from dataset_tools.instances.labels import class_list
-from dataset_tools.labelme_shapes import (
+from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, check_is_free, encode_annotations
+from dataset_tools.to_labelme.shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,
     DrawnInstance,
@@ -28,9 +27,6 @@ from dataset_tools.labelme_shapes import (
     annotation_file,
     draw,
 )
-
-# The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
-CLASSES_NAME = "classes.txt"
 
 # As in demo.py and in Detectron2's own demo.
 DEFAULT_MIN_SCORE = 0.5
@@ -178,22 +174,6 @@ def _check(options: ToLabelmeOptions) -> None:
     check_is_free(options.output)
 
 
-def check_is_free(output: Path) -> None:
-    """Refuse a folder for LabelMe files that holds something.
-
-    Raises:
-        UserError: as said.
-    """
-    if not output.exists() and not output.is_symlink():
-        return
-    if output.is_symlink() or not output.is_dir() or any(output.iterdir()):
-        raise UserError(
-            "this exists already, and LabelMe files in it may have been corrected by hand, so it is kept",
-            file=output,
-            remedy="Choose another --output",
-        )
-
-
 def _annotated(options: ToLabelmeOptions, card: Card) -> list[_Split]:
     """The ground truth: of all splits, each into its own folder, or of one."""
     splits = []
@@ -269,35 +249,6 @@ def _pages(split: _Split) -> list[_Page]:
         _Page(photo, place, file, split.instances.get(photo.id, []))
         for photo, place, file in zip(split.photos, places, annotation_names(places))
     ]
-
-
-def annotation_names(photos: Sequence[PurePosixPath]) -> list[PurePosixPath]:
-    """The annotation files of all photos in one folder, relative to it as the photos are.
-
-    A file is named after its photo. Photos that differ in their suffix only keep it, as labelme does it since 7.9:
-    ``a.jpg.json`` and ``a.png.json``.
-    """
-    short = [photo.with_suffix(".json") for photo in photos]
-    full = [photo.with_name(f"{photo.name}.json") for photo in photos]
-    taken = Counter(map(_folded, short + full))
-    return [brief if taken[_folded(brief)] == 1 else long for brief, long in zip(short, full)]
-
-
-def encode_annotations(photo: Path, file: Path, size: tuple[int, int], drawn: Sequence[DrawnInstance]) -> bytes:
-    """The bytes of an annotation file that refers to a photo where it lies.
-
-    Args:
-        photo: the photo.
-        file: where the annotation file will be.
-        size: (width, height) of the turned photo in pixels.
-        drawn: the objects, as ``labelme_shapes.draw`` makes them.
-    """
-    return labelme.encode(annotation_file(way_to_photo(photo, file.parent), size, drawn))
-
-
-def _folded(path: PurePosixPath) -> str:
-    """Equal for names that are one on file systems that do not tell capital letters from small ones."""
-    return path.as_posix().casefold()
 
 
 def _inside(photo: Image, split: _Split) -> PurePosixPath:
@@ -392,8 +343,3 @@ def _write(page: _Page, source: Path, folder: Path, final: Path, drawn: list[Dra
         target.write_bytes(labelme.encode(annotation_file(page.place.name, size, drawn)))
     else:
         target.write_bytes(encode_annotations(source, final / page.file, size, drawn))
-
-
-def way_to_photo(photo: Path, folder: Path) -> str:
-    """The way from a folder to a photo as the system walks it, with POSIX slashes. A photo that is a link stays one."""
-    return Path(os.path.relpath(photo.parent.resolve() / photo.name, folder.resolve())).as_posix()

@@ -20,8 +20,8 @@ from dataset_tools.errors import UserError
 from dataset_tools.formats import labelme
 from dataset_tools.geometry.masks import decode_mask, encode_mask, rasterise_polygons, union_masks
 from dataset_tools.geometry.rle import Rle
-from dataset_tools.labelme_shapes import BadSegmentation, DrawnInstance, LabelledInstance, annotation_file, draw
-from dataset_tools.to_labelme import ToLabelmeOptions, to_labelme
+from dataset_tools.to_labelme.from_dataset import ToLabelmeOptions, to_labelme
+from dataset_tools.to_labelme.shapes import BadSegmentation, DrawnInstance, LabelledInstance, annotation_file, draw
 
 SIZE = (64, 48)
 
@@ -611,8 +611,8 @@ def test_refuses_a_class_that_the_list_cannot_hold(folder, square, out):
 
 
 def test_loads_neither_torch_nor_labelme_nor_cv2():
-    code = "import sys, dataset_tools.to_labelme\nprint(*sys.modules)"
-    root = Path(__file__).resolve().parents[2]
+    code = "import sys, dataset_tools.to_labelme.from_dataset\nprint(*sys.modules)"
+    root = Path(__file__).resolve().parents[3]
     loaded = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
     assert not {"torch", "detectron2", "labelme", "cv2", "matplotlib"} & set(loaded.split())
 

@@ -16,7 +16,7 @@ from dataset_tools.geometry import rle
 from dataset_tools.geometry.masks import Mask, fill_polygons
 from dataset_tools.geometry.polygons import is_sane
 from dataset_tools.geometry.rle import Rle
-from dataset_tools.outlines import outlines, overlap
+from dataset_tools.to_labelme.outlines import mask_outlines, overlap
 
 # Pixels. The edge of a mask goes up and down in steps of one: from 0.71 on, a slanted one becomes a straight line.
 DEFAULT_TOLERANCE = 1.0
@@ -107,7 +107,7 @@ def draw(
     corner, mask = (left, top), rle.decode(code, window)
     if as_mask:
         return DrawnInstance([_mask_shape(instance.label, description, corner, mask)])
-    polygons = outlines(mask, tolerance)
+    polygons = mask_outlines(mask, tolerance)
     shifted = [[(x, y) for x, y in (polygon + corner).tolist()] for polygon in polygons]
     same = 1.0 if tolerance == 0 else overlap(fill_polygons(polygons, mask.shape[::-1]), mask)
     return DrawnInstance([WrittenShape(instance.label, points, None, description) for points in shifted], same)
