@@ -31,10 +31,10 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from benchmarks.mutations import ABOVE, SECRET, Case, case, encoded, picture
+from dataset_tools.commands.terminal import report, summarise
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.dataset.make import ConversionResult
 from dataset_tools.findings import BadData
-from dataset_tools.terminal import report, summarise
 
 # What one file may take, in seconds of processor time: a busy machine stretches the clock.
 SECONDS = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from dataset_tools.commands.looking import add_folder, add_how, opened
+from dataset_tools.commands.source_options import add_folder, add_reading_options, open_from_options
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -26,16 +26,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     parser.add_argument("--all", action="store_true", help="name every place, not the first five of each code")
-    add_how(parser)
+    add_reading_options(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools import terminal
+    from dataset_tools.commands import terminal
     from dataset_tools.dataset.checks import check_source
     from dataset_tools.errors import EXIT_DATA
 
-    source, wishes = opened(options)
+    source, wishes = open_from_options(options)
     if options.training_size is not None:
         wishes = replace(wishes, shapes=replace(wishes.shapes, training_size=options.training_size))
     checked = check_source(source, replace(wishes, looks=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_tools.commands.options import add_labels, add_output, add_reading, add_shapes, dataset_options
-from dataset_tools.commands.reporting import reported
+from dataset_tools.commands.reporting import run_and_report
 
 if TYPE_CHECKING:
     from dataset_tools.dataset.make import ConversionResult
@@ -56,8 +56,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def make(conversion: Callable[[], ConversionResult], output: Path) -> int:
     """Run a conversion, and say what was found and what came of it."""
-    from dataset_tools.terminal import summarise
+    from dataset_tools.commands.terminal import summarise
 
-    converted, _ = reported(conversion)  # files with errors are left out only where that was asked for
+    converted, _ = run_and_report(conversion)  # files with errors are left out only where that was asked for
     print(summarise(converted, output))
     return 0

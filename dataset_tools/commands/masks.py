@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, opened
-from dataset_tools.commands.reporting import reported
+from dataset_tools.commands.reporting import run_and_report
+from dataset_tools.commands.source_options import EPILOG, add_folder, add_reading_options, add_split, open_from_options
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -22,16 +22,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="the folder to make")
     parser.add_argument("--kind", choices=("black", "index", "both"), default="both", help="(default: both)")
     add_split(parser, "all")
-    add_how(parser)
+    add_reading_options(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.terminal import number
+    from dataset_tools.commands.terminal import number
     from dataset_tools.text import visible
     from dataset_tools.view.masks import TABLE_NAME, masks
 
-    done, code = reported(lambda: masks(*opened(options), options.output, options.kind, options.split))
+    done, code = run_and_report(lambda: masks(*open_from_options(options), options.output, options.kind, options.split))
     photos = number(done.photos, "photo")
     print(visible(f"{photos} in {options.output}; their instances in {options.output / TABLE_NAME}"))
     return code

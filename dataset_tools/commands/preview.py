@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, opened
-from dataset_tools.commands.reporting import reported
+from dataset_tools.commands.reporting import run_and_report
+from dataset_tools.commands.source_options import EPILOG, add_folder, add_reading_options, add_split, open_from_options
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -28,17 +28,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     add_split(parser, "train")
     parser.add_argument("--max", metavar="N", type=int, help="at most so many photos, evenly spread (default: all)")
-    add_how(parser)
+    add_reading_options(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.terminal import number
+    from dataset_tools.commands.terminal import number
     from dataset_tools.text import visible
     from dataset_tools.view.preview import SHEET_NAME, PreviewOptions, preview
 
     wanted = PreviewOptions(output=options.output, split=options.split, most=options.max)
-    drawn, code = reported(lambda: preview(*opened(options), wanted))
+    drawn, code = run_and_report(lambda: preview(*open_from_options(options), wanted))
     photos = number(drawn.photos, "photo") + (f" of {drawn.split}" if drawn.split else "")
     if wanted.is_sheet:
         print(visible(f"{photos} on one sheet: {options.output}"))

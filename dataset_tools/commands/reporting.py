@@ -17,11 +17,11 @@ class _WithFindings(Protocol):
 Done = TypeVar("Done", bound=_WithFindings)
 
 
-def reported(action: Callable[[], Done]) -> tuple[Done, int]:
+def run_and_report(action: Callable[[], Done]) -> tuple[Done, int]:
     """Run an action and say on standard error what was found, also where that ends it; the second is the exit code."""
+    from dataset_tools.commands.terminal import report
     from dataset_tools.errors import EXIT_DATA
     from dataset_tools.findings import BadData
-    from dataset_tools.terminal import report
 
     try:
         done = action()

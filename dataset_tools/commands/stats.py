@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dataset_tools.commands.looking import EPILOG, add_folder, add_how, add_split, opened
-from dataset_tools.commands.reporting import reported
+from dataset_tools.commands.reporting import run_and_report
+from dataset_tools.commands.source_options import EPILOG, add_folder, add_reading_options, add_split, open_from_options
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add_split(parser, "all")
     parser.add_argument("--output", metavar="DIR", type=Path, help="a folder to make, for plots and stats.json")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
-    add_how(parser)
+    add_reading_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -32,10 +32,10 @@ def _run(options: argparse.Namespace) -> int:
     from dataset_tools.text import visible
     from dataset_tools.view import plots, stats
 
-    source, wishes = opened(options)
+    source, wishes = open_from_options(options)
     if options.output is not None:
         plots.check_output(options.output, source)
-    counted, code = reported(lambda: stats.count(source, wishes, options.split))
+    counted, code = run_and_report(lambda: stats.count(source, wishes, options.split))
     if options.output is not None:
         plots.write(counted, options.output)
     if options.format == "json":

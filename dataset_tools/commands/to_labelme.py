@@ -54,7 +54,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.terminal import summarise_files
+    from dataset_tools.commands.terminal import summarise_files
     from dataset_tools.to_labelme.from_dataset import ToLabelmeOptions, to_labelme
 
     written = to_labelme(

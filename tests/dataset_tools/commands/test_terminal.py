@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
+from dataset_tools.commands.terminal import PLACES_SHOWN, report, summarise
 from dataset_tools.dataset.scan import Wishes
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
-from dataset_tools.terminal import PLACES_SHOWN, report, summarise
 from dataset_tools.view.stats import count, table
 
 

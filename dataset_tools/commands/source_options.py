@@ -1,4 +1,4 @@
-"""Options and habits of the commands that look at annotations: ``check``, ``stats``, ``preview`` and ``masks``."""
+"""What ``check``, ``stats``, ``preview`` and ``masks`` share: which folder they read, and how."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def add_split(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def add_how(parser: argparse.ArgumentParser) -> None:
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """How the folder is read: what ``convert`` makes of it with the same options is what one sees."""
     add_labels(parser)
     add_shapes(parser)
     add_reading(parser, "FOLDER")
 
 
-def opened(options: argparse.Namespace) -> tuple[Source, Wishes]:
+def open_from_options(options: argparse.Namespace) -> tuple[Source, Wishes]:
     """The folder, and how it is to be read.
 
     Raises:
