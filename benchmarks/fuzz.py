@@ -31,7 +31,8 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from benchmarks.mutations import ABOVE, SECRET, Case, case, encoded, picture
-from dataset_tools.commands.terminal import report, summarise
+from dataset_tools.commands.reporting import report
+from dataset_tools.commands.terminal import summarise
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.dataset.make import ConversionResult
 from dataset_tools.findings import BadData

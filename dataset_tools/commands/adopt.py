@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dataset_tools.commands.convert import make
 from dataset_tools.commands.options import add_labels, add_output, add_shapes, dataset_options
 
 
@@ -43,8 +42,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from dataset_tools.commands.terminal import run_conversion
     from dataset_tools.dataset.adopt import AdoptOptions, adopt
 
     names = ("file", "train", "val", "test", "images_root")
     wanted = AdoptOptions(**{name: getattr(options, name) for name in names}, **dataset_options(options))
-    return make(lambda: adopt(wanted), options.output)
+    return run_conversion(lambda: adopt(wanted), options.output)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_tools.commands.options import add_labels, add_output, add_reading, add_shapes, dataset_options
-from dataset_tools.commands.reporting import run_and_report
 
 if TYPE_CHECKING:
-    from dataset_tools.dataset.make import ConversionResult
+    pass
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -42,6 +40,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from dataset_tools.commands.terminal import run_conversion
     from dataset_tools.dataset.convert import ConvertOptions, convert
 
     wanted = ConvertOptions(
@@ -51,13 +50,4 @@ def _run(options: argparse.Namespace) -> int:
         negatives=options.negatives,
         **dataset_options(options),
     )
-    return make(lambda: convert(wanted), options.output)
-
-
-def make(conversion: Callable[[], ConversionResult], output: Path) -> int:
-    """Run a conversion, and say what was found and what came of it."""
-    from dataset_tools.commands.terminal import summarise
-
-    converted, _ = run_and_report(conversion)  # files with errors are left out only where that was asked for
-    print(summarise(converted, output))
-    return 0
+    return run_conversion(lambda: convert(wanted), options.output)

@@ -1,4 +1,4 @@
-"""What the commands say on the terminal."""
+"""What the commands say on the terminal when they are done."""
 
 from __future__ import annotations
 
@@ -6,27 +6,17 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
+from dataset_tools.commands.reporting import findings_by_rule, report, run_and_report
 from dataset_tools.dataset.checks import CheckReport
 from dataset_tools.dataset.make import ConversionResult
-from dataset_tools.findings import Finding, Rule, Severity
+from dataset_tools.findings import Severity
 from dataset_tools.formats.card import Card
 from dataset_tools.text import one_line, visible
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
 from dataset_tools.to_labelme.from_dataset import Written
-
-# Places shown of one rule before "and N more": enough to see a pattern, few enough to keep the rules on one screen.
-PLACES_SHOWN = 5
-
-
-def report(findings: Iterable[Finding], every_place: bool = False) -> str:
-    """The findings as text: grouped by rule, errors first, with counts, a few places or all, and the remedy.
-
-    The number of places that are not shown is always said.
-    """
-    return visible("\n".join(_report_group(rule, group, every_place) for rule, group in _groups(findings)))
 
 
 def diagnosis(folder: Path, checked: CheckReport, every_place: bool = False) -> str:
@@ -50,29 +40,17 @@ def as_json(folder: Path, checked: CheckReport) -> str:
             "count": len(group),
             "places": [{"file": item.file, "place": item.place, "message": item.message} for item in group],
         }
-        for rule, group in _groups(checked.findings)
+        for rule, group in findings_by_rule(checked.findings)
     ]
     content = {"folder": str(folder), "photos": checked.photos, "instances": checked.instances, "findings": groups}
     return json.dumps(content, indent=2)  # in ASCII: a file's name may be no Unicode text
 
 
-def _groups(findings: Iterable[Finding]) -> list[tuple[Rule, list[Finding]]]:
-    """The findings of each rule, the worst first."""
-    groups: dict[Rule, list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault(finding.rule, []).append(finding)
-    severities = list(Severity)
-    return sorted(groups.items(), key=lambda item: (severities.index(item[0].severity), item[0].code))
-
-
-def _report_group(rule: Rule, group: list[Finding], every_place: bool) -> str:
-    lines = [f"{rule.severity.value} {rule.code}: {rule.title} ({len(group)})"]
-    shown = group if every_place else group[:PLACES_SHOWN]
-    lines += [f"    {one_line(text)}" for text in map(str, shown) if text]
-    if len(group) > len(shown):
-        lines.append(f"    and {len(group) - len(shown)} more")
-    lines.append(f"    -> {rule.remedy}.")
-    return "\n".join(lines)
+def run_conversion(conversion: Callable[[], ConversionResult], output: Path) -> int:
+    """Run a conversion, and say what was found and what came of it; the exit code."""
+    result, _ = run_and_report(conversion)  # files with errors are left out only where that was asked for
+    print(summarise(result, output))
+    return 0
 
 
 def summarise(converted: ConversionResult, folder: Path) -> str:

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from dataset_tools.commands.terminal import PLACES_SHOWN, report, summarise
+from dataset_tools.commands.reporting import PLACES_SHOWN, report
+from dataset_tools.commands.terminal import summarise
 from dataset_tools.dataset.scan import Wishes
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.instances.shapes import ShapeOptions
