@@ -132,10 +132,10 @@ def _contents(folder: Path) -> set[tuple[str, bytes]]:
     return {(str(path), path.read_bytes() if path.is_file() else b"") for path in paths}
 
 
-def _convert(folder: Path, wishes: dict[str, object]) -> ConversionResult | BadData:
+def _convert(folder: Path, reading: dict[str, object]) -> ConversionResult | BadData:
     source, output, fractions = folder / "photos", folder / "made" / NAME, (1.0, 0.0, 0.0)
     try:
-        return convert(ConvertOptions(source=source, output=output, fractions=fractions, jobs=1, **wishes))
+        return convert(ConvertOptions(source=source, output=output, fractions=fractions, jobs=1, **reading))
     except BadData as error:
         return error
 

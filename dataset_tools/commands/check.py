@@ -35,10 +35,10 @@ def _run(options: argparse.Namespace) -> int:
     from dataset_tools.dataset.checks import check_source
     from dataset_tools.errors import EXIT_DATA
 
-    source, wishes = open_from_options(options)
+    source, reading = open_from_options(options)
     if options.training_size is not None:
-        wishes = replace(wishes, shapes=replace(wishes.shapes, training_size=options.training_size))
-    checked = check_source(source, replace(wishes, looks=True))
+        reading = replace(reading, shapes=replace(reading.shapes, training_size=options.training_size))
+    checked = check_source(source, replace(reading, hash_photos=True))
     if options.format == "json":
         print(terminal.as_json(options.folder, checked))
     else:

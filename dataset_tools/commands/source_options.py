@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dataset_tools.commands.options import add_labels, add_reading, add_shapes, label_options, shape_options
 
 if TYPE_CHECKING:
-    from dataset_tools.dataset.scan import Wishes
+    from dataset_tools.dataset.scan import ReadOptions
     from dataset_tools.sources.source import Source
 
 
@@ -41,13 +41,13 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     add_reading(parser, "FOLDER")
 
 
-def open_from_options(options: argparse.Namespace) -> tuple[Source, Wishes]:
+def open_from_options(options: argparse.Namespace) -> tuple[Source, ReadOptions]:
     """The folder, and how it is to be read.
 
     Raises:
         UserError: there is no such folder, or the options are wrong.
     """
-    from dataset_tools.dataset.scan import Wishes
+    from dataset_tools.dataset.scan import ReadOptions
     from dataset_tools.instances.labels import LabelRules
     from dataset_tools.instances.shapes import ShapeOptions
     from dataset_tools.parallel import all_cores
@@ -56,4 +56,4 @@ def open_from_options(options: argparse.Namespace) -> tuple[Source, Wishes]:
     source = open_source(options.folder, options.photos, options.encoding)
     labels = LabelRules(**label_options(options))
     jobs = options.jobs if options.jobs is not None else all_cores()
-    return source, Wishes(ShapeOptions(labels, **shape_options(options)), jobs=jobs)
+    return source, ReadOptions(ShapeOptions(labels, **shape_options(options)), jobs=jobs)

@@ -32,10 +32,10 @@ def _run(options: argparse.Namespace) -> int:
     from dataset_tools.text import visible
     from dataset_tools.view import plots, stats
 
-    source, wishes = open_from_options(options)
+    source, reading = open_from_options(options)
     if options.output is not None:
         plots.check_output(options.output, source)
-    counted, code = run_and_report(lambda: stats.count(source, wishes, options.split))
+    counted, code = run_and_report(lambda: stats.count(source, reading, options.split))
     if options.output is not None:
         plots.write(counted, options.output)
     if options.format == "json":

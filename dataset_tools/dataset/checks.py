@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from dataset_tools.dataset.scan import Entry, Splits, Survey, Wishes, count_labels, entries_by_split
+from dataset_tools.dataset.scan import Entry, ReadOptions, Scan, Splits, count_labels, entries_by_split
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.images.similarity import similar_pairs
 from dataset_tools.instances.labels import LabelRules, numbered, variants
@@ -34,25 +34,25 @@ class CheckReport:
     findings: list[Finding]
 
 
-def check_source(source: Source, wishes: Wishes) -> CheckReport:
+def check_source(source: Source, reading: ReadOptions) -> CheckReport:
     """Read a source with every rule that there is: those of ``convert``, and those that need every photo decoded.
 
     Args:
         source: what to check.
-        wishes: how it is read.
+        reading: how it is read.
     """
-    with Survey(source, wishes) as survey:
-        findings = survey.findings
-        findings += check_shared_photos(source.photo_root, survey.entries)
-        labels = wishes.shapes.labels
+    with Scan(source, reading) as scan:
+        findings = scan.findings
+        findings += check_shared_photos(source.photo_root, scan.entries)
+        labels = reading.shapes.labels
         listed = replace(labels, classes=None).classes_of(source.classes)
         labels = replace(labels, classes=labels.classes_of(source.classes))
-        findings += check_classes(survey.entries, survey.labels, labels, listed)
-        if any(entry.split for entry in survey.entries):
-            splits = entries_by_split(survey.entries)
-            findings += check_splits(splits, labels.classes or list(count_labels(survey.entries)))
-        findings += check_similar_photos(survey.entries)
-        return CheckReport(len(survey.entries), dict(count_labels(survey.entries)), findings)
+        findings += check_classes(scan.entries, scan.labels, labels, listed)
+        if any(entry.split for entry in scan.entries):
+            splits = entries_by_split(scan.entries)
+            findings += check_splits(splits, labels.classes or list(count_labels(scan.entries)))
+        findings += check_similar_photos(scan.entries)
+        return CheckReport(len(scan.entries), dict(count_labels(scan.entries)), findings)
 
 
 def check_shared_photos(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:

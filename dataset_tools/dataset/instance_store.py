@@ -14,14 +14,14 @@ from typing import BinaryIO
 _BUFFER = 1 << 16
 
 # Where something is kept: the process whose file it is, the first byte, how many.
-Place = tuple[int, int, int]
+Slot = tuple[int, int, int]
 
 
-class Spool:
+class InstanceStore:
     """A folder of such files, which is gone when this is closed.
 
     Attributes:
-        folder: for ``store``.
+        folder: for ``append_items``.
     """
 
     def __init__(self) -> None:
@@ -29,9 +29,9 @@ class Spool:
         self.folder = self._folder.name
         self._files: dict[int, BinaryIO] = {}
 
-    def fetch(self, place: Place) -> bytes:
+    def fetch(self, slot: Slot) -> bytes:
         """What is kept there."""
-        process, start, length = place
+        process, start, length = slot
         file = self._files.get(process)
         if file is None:
             file = self._files[process] = open(f"{self.folder}/{process}", "rb", buffering=_BUFFER)
@@ -45,13 +45,13 @@ class Spool:
         self._folder.cleanup()
 
 
-def store(folder: str, items: Sequence[bytes]) -> list[Place]:
+def append_items(folder: str, items: Sequence[bytes]) -> list[Slot]:
     """Keep some items in the file of this process; where each of them is."""
-    process, places = os.getpid(), []
+    process, slots = os.getpid(), []
     with open(f"{folder}/{process}", "ab") as file:
         start = file.tell()
         for item in items:
-            places.append((process, start, len(item)))
+            slots.append((process, start, len(item)))
             start += len(item)
         file.write(b"".join(items))
-    return places
+    return slots

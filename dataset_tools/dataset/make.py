@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from dataset_tools import parallel
 from dataset_tools.dataset.checks import check_classes, check_shared_photos, check_splits
-from dataset_tools.dataset.scan import Entry, Survey, Wishes, count_labels
+from dataset_tools.dataset.scan import Entry, ReadOptions, Scan, count_labels
 from dataset_tools.dataset.splits import DEFAULT_FRACTIONS, assign_splits, check_fractions, group_names
 from dataset_tools.dataset.write import IMAGE_MODES, Dataset, foreign_files, relative_path, write_dataset
 from dataset_tools.errors import EXIT_DATA, UserError
@@ -76,11 +76,11 @@ class DatasetOptions:
         return LabelRules(self.classes, self.rename, self.ignore, self.strip_numbers)
 
     @property
-    def wishes(self) -> Wishes:
+    def reading(self) -> ReadOptions:
         shapes = ShapeOptions(self.labels, self.line_width, self.repair, self.holes, self.drop_duplicates)
         max_size = MAX_SIZE if self.max_size is None else self.max_size
         max_size = max_size if self.images == "resize" else None
-        return Wishes(shapes, max_size, jobs=parallel.all_cores() if self.jobs is None else self.jobs)
+        return ReadOptions(shapes, max_size, jobs=parallel.all_cores() if self.jobs is None else self.jobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,11 @@ def make_dataset(source: Source, options: DatasetOptions) -> ConversionResult:
         UserError: the options do not fit what the source says.
         BadData: files have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
     """
-    with Survey(source, options.wishes) as survey:
-        findings = survey.findings
-        _check_photos_are_kept(survey.entries, source.photo_root, options.output)
-        findings += check_shared_photos(source.photo_root, survey.entries)
-        usable, skipped = _without_errors(survey.entries, findings, options, source.root)
+    with Scan(source, options.reading) as scan:
+        findings = scan.findings
+        _check_photos_are_kept(scan.entries, source.photo_root, options.output)
+        findings += check_shared_photos(source.photo_root, scan.entries)
+        usable, skipped = _without_errors(scan.entries, findings, options, source.root)
         labels = list(count_labels(usable))
         if not labels:
             findings.append(Finding(Rule.NO_INSTANCES))
@@ -111,10 +111,10 @@ def make_dataset(source: Source, options: DatasetOptions) -> ConversionResult:
             raise BadData("no instance is left; nothing was written", findings, file=source.root, remedy=remedy)
         splits = _assign_splits(usable, options, source.root)
         classes = options.labels.classes_of(source.classes) or labels
-        findings += check_classes(usable, survey.labels, options.labels)
+        findings += check_classes(usable, scan.labels, options.labels)
         findings += check_splits(splits, classes)
         dataset = Dataset(_name(options), classes, splits, options.images, options.skip_bad, _made_by(options))
-        card, unwritten = write_dataset(survey, dataset, options.output, options.wishes.jobs)
+        card, unwritten = write_dataset(scan, dataset, options.output, options.reading.jobs)
         return ConversionResult(card, findings, skipped + unwritten)
 
 
@@ -122,11 +122,11 @@ def check_options(options: DatasetOptions, sources: Sequence[Path]) -> None:
     """Refuse what cannot be done, before anything is read from the sources: annotations, and folders of photos.
 
     Raises:
-        UserError: as said.
+        UserError: the folder to make exists or holds what is read, a name cannot be used, or an option is out of range.
     """
     _check_output(sources, options.output, options.overwrite)
     _name(options)
-    options.wishes.check()
+    options.reading.check()
     if options.fractions is not None:
         check_fractions(options.fractions)
     if options.images not in IMAGE_MODES:

@@ -14,7 +14,7 @@ import orjson
 from numpy.typing import NDArray
 
 from dataset_tools import parallel
-from dataset_tools.dataset.instance_store import Place, Spool, store
+from dataset_tools.dataset.instance_store import InstanceStore, Slot, append_items
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import SPLITS
@@ -28,26 +28,26 @@ from dataset_tools.sources.source import Source, original_photo
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ReadOptions:
     """How a source is read.
 
     Attributes:
         shapes: what becomes of shapes.
         max_size: the longer side in pixels to which larger photos are scaled, with what is on them; None for as it is.
-        looks: decode every photo, to find those that look alike.
+        hash_photos: decode every photo, to find those that look alike.
         jobs: how many processes read.
     """
 
     shapes: ShapeOptions
     max_size: int | None = None
-    looks: bool = False
+    hash_photos: bool = False
     jobs: int = 1
 
     def check(self) -> None:
-        """Refuse what makes no sense.
+        """Refuse options that contradict themselves or are out of range.
 
         Raises:
-            UserError: as said.
+            UserError: a label rule contradicts another, or a number is not above 0.
         """
         self.shapes.check()
         if self.jobs < 1:
@@ -57,14 +57,14 @@ class Wishes:
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """An annotated photo without its instances, which ``Survey.instances`` fetches.
+    """An annotated photo without its instances, which ``Scan.instances`` fetches.
 
     Attributes:
         file, photo, size, split: as in ``AnnotatedPhoto``.
         counts: how many instances of each label.
         needs_rle: an instance cannot be expressed by polygons.
         photo_hash: what the photo looks like (``perceptual_hash``), if that was asked for.
-        place: where its instances are kept.
+        slot: where its instances are kept.
     """
 
     file: str
@@ -74,7 +74,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     counts: dict[str, int]
     needs_rle: bool
     photo_hash: int | None
-    place: Place
+    slot: Slot
 
 
 _ENTRY = msgspec.msgpack.Decoder(Entry)
@@ -90,7 +90,7 @@ def _polygon_json(polygon: NDArray[np.float64]) -> msgspec.Raw:
 _ENCODER = msgspec.json.Encoder(enc_hook=_polygon_json)
 
 
-class Survey:
+class Scan:
     """Everything that a source says: entries in the source's order, findings, and the instances of each entry.
 
     ``labels`` are all labels as they were typed, those of shapes that are left out, too.
@@ -99,31 +99,31 @@ class Survey:
     machine's memory; their entries do not.
 
     Raises:
-        UserError: the wishes make no sense.
+        UserError: the options contradict themselves or are out of range.
     """
 
-    def __init__(self, source: Source, wishes: Wishes):
-        wishes.check()
+    def __init__(self, source: Source, reading: ReadOptions):
+        reading.check()
         self.source = source
         self.entries: list[Entry] = []
         self.findings: list[Finding] = []
         self.labels: set[str] = set()
-        self._spool = Spool()
+        self._store = InstanceStore()
         try:
-            self._read(wishes)
+            self._read(reading)
         except BaseException:
-            self._spool.close()
+            self._store.close()
             raise
 
-    def __enter__(self) -> Survey:
+    def __enter__(self) -> Scan:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._spool.close()
+        self._store.close()
 
     def stored(self, entry: Entry) -> Iterator[tuple[str, bytes]]:
         """Label, and ``coco.Outline`` as JSON, of each instance of an entry: most readers only pass it on."""
-        labels, *outlines = self._spool.fetch(entry.place).split(b"\n")
+        labels, *outlines = self._store.fetch(entry.slot).split(b"\n")
         return zip(_LABELS.decode(labels), outlines)
 
     def instances(self, entry: Entry) -> list[Instance]:
@@ -131,22 +131,22 @@ class Survey:
         outlines = ((label, _OUTLINE.decode(text)) for label, text in self.stored(entry))
         return [Instance(label, item.segmentation, item.area, item.bbox) for label, item in outlines]
 
-    def _read(self, wishes: Wishes) -> None:
-        self._read_keys(self.source.keys, wishes)
+    def _read(self, reading: ReadOptions) -> None:
+        self._read_keys(self.source.keys, reading)
         failed = {item.file for item in self.findings if item.is_error or item.rule is Rule.OUTSIDE_SPLITS}
         failed -= {entry.file for entry in self.entries}
-        self._read_keys(self.source.negatives(self._used(), failed), wishes)
+        self._read_keys(self.source.negatives(self._used(), failed), reading)
         self.findings += self.source.unread(self._used(), failed)
 
     def _used(self) -> set[str]:
         return {entry.photo.path for entry in self.entries}
 
-    def _read_keys(self, keys: Sequence[str], wishes: Wishes) -> None:
+    def _read_keys(self, keys: Sequence[str], reading: ReadOptions) -> None:
         if not keys:
             return
-        state = self.source, wishes, self._spool.folder
-        results = parallel.in_order(_read_some, state, keys, wishes.jobs, "Reading", "file")
-        with closing(results):  # no process writes any more, whatever is raised, when the spool is closed
+        state = self.source, reading, self._store.folder
+        results = parallel.in_order(_read_some, state, keys, reading.jobs, "Reading", "file")
+        with closing(results):  # no process writes any more, whatever is raised, when the store is closed
             for entry, labels, found in results:
                 self.findings += found
                 self.labels |= labels
@@ -159,30 +159,32 @@ class Survey:
 _Packed = tuple[bytes | None, frozenset[str], list[Finding]]
 
 
-def _read_some(state: tuple[Source, Wishes, str], keys: Sequence[str]) -> list[_Packed]:
+def _read_some(state: tuple[Source, ReadOptions, str], keys: Sequence[str]) -> list[_Packed]:
     """What comes of some keys; the instances go to the disk."""
-    source, wishes, folder = state
+    source, reading, folder = state
     gc.disable()  # what is read has no cycles, and looking for them takes a twentieth of the time
     try:
-        read = source.read(keys, wishes.shapes, wishes.max_size)
-        places = store(folder, [_outlines(item.instances) if item else b"" for item, _ in read])
-        return [_packed(source, item, found, wishes.looks, place) for (item, found), place in zip(read, places)]
+        read = source.read(keys, reading.shapes, reading.max_size)
+        slots = append_items(folder, [_outlines(item.instances) if item else b"" for item, _ in read])
+        return [_packed(source, item, found, reading.hash_photos, slot) for (item, found), slot in zip(read, slots)]
     finally:
         gc.enable()
 
 
-def _packed(source: Source, item: AnnotatedPhoto | None, found: list[Finding], looks: bool, place: Place) -> _Packed:
+def _packed(
+    source: Source, item: AnnotatedPhoto | None, found: list[Finding], hash_photos: bool, slot: Slot
+) -> _Packed:
     if item is None:
         return None, frozenset(), found
     photo_hash = None
-    if looks:
+    if hash_photos:
         try:
             photo_hash = _photo_hash(source, item)
         except ImageError as error:  # its header is in order, so nobody has noticed yet
             found = [*found, Finding(error.rule, item.file, message=f"'{item.photo.path}': {error}")]
     counts = dict(Counter([instance.label for instance in item.instances]))
     needs_rle = any(not isinstance(instance.segmentation, list) for instance in item.instances)
-    entry = Entry(item.file, item.photo, item.size, item.split, counts, needs_rle, photo_hash, place)
+    entry = Entry(item.file, item.photo, item.size, item.split, counts, needs_rle, photo_hash, slot)
     return msgspec.msgpack.encode(entry), item.labels, found
 
 

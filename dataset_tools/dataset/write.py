@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_tools import parallel
-from dataset_tools.dataset.scan import Entry, Splits, Survey, count_labels
+from dataset_tools.dataset.scan import Entry, Scan, Splits, count_labels
 from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding, refusal
@@ -49,29 +49,29 @@ class Dataset:
     made_by: Mapping[str, object]
 
 
-def write_dataset(survey: Survey, dataset: Dataset, output: Path, jobs: int) -> tuple[Card, int]:
+def write_dataset(scan: Scan, dataset: Dataset, output: Path, jobs: int) -> tuple[Card, int]:
     """Build the dataset folder beside its place, and move it there in one step.
 
     Returns:
-        The card, and how many photos were left out because they turned out to be broken; the survey's findings say so.
+        The card, and how many photos were left out because they turned out to be broken; the scan's findings say so.
 
     Raises:
         BadData: photos are broken and not to be left out, or none is left. Nothing is made or changed then.
     """
     entries = [entry for split in SPLITS for entry in dataset.splits[split]]
     placed = _placed(entries, dataset.image_mode)
-    root = survey.source.photo_root
+    root = scan.source.photo_root
     in_place = len(placed) < len(entries)  # a photo stays where it is, and so the image root is there
     inside = f"{relative_path(output, root)}/" if in_place else ""
     names = {entry.file: inside + placed[entry.file] if entry.file in placed else entry.photo.path for entry in entries}
     with replaced_folder(output) as part:
         copies = [_Copy(entry, part / placed[entry.file]) for entry in entries if entry.file in placed]
-        bad = _copied(copies, survey, dataset, jobs)
+        bad = _copied(copies, scan, dataset, jobs)
         entries = [entry for entry in entries if entry.file not in bad]
         summaries = {}
         for split in SPLITS:
             kept = [entry for entry in dataset.splits[split] if entry.file not in bad]
-            summaries[split] = _write_split(part / f"{split}.json", survey, dataset.classes, kept, names)
+            summaries[split] = _write_split(part / f"{split}.json", scan, dataset.classes, kept, names)
         card = Card(
             name=dataset.name,
             classes=list(dataset.classes),
@@ -126,34 +126,34 @@ def _placed(entries: Sequence[Entry], image_mode: str) -> dict[str, str]:
     return placed
 
 
-def _copied(copies: Sequence[_Copy], survey: Survey, dataset: Dataset, jobs: int) -> set[str]:
+def _copied(copies: Sequence[_Copy], scan: Scan, dataset: Dataset, jobs: int) -> set[str]:
     """Write photos; the annotation files of those that are broken, which only shows when a photo is decoded."""
     for folder in {copy.path.parent for copy in copies}:
         folder.mkdir(parents=True, exist_ok=True)
-    state = survey.source, dataset.image_mode
+    state = scan.source, dataset.image_mode
     results = parallel.in_order(_write_photos, state, copies, jobs, "Writing photos", "photo")
     failures = [finding for finding in results if finding is not None]
-    survey.findings += failures
+    scan.findings += failures
     if failures and (not dataset.skip_bad or len(failures) == sum(map(len, dataset.splits.values()))):
-        raise refusal(survey.findings, survey.source.root)
+        raise refusal(scan.findings, scan.source.root)
     return {finding.file for finding in failures}
 
 
 def _write_split(
-    path: Path, survey: Survey, classes: Sequence[str], entries: Sequence[Entry], names: Mapping[str, str]
+    path: Path, scan: Scan, classes: Sequence[str], entries: Sequence[Entry], names: Mapping[str, str]
 ) -> SplitSummary:
     categories = categories_of(list(classes))
     photos = (Image(index, names[entry.file], *entry.size) for index, entry in enumerate(entries, start=1))
     with open(path, "wb") as file:
-        write_coco(file, photos, _annotations(survey, entries, {item.name: item.id for item in categories}), categories)
+        write_coco(file, photos, _annotations(scan, entries, {item.name: item.id for item in categories}), categories)
     counts = count_labels(entries)
     return SplitSummary(path.name, len(entries), counts.total(), {name: counts[name] for name in classes})
 
 
-def _annotations(survey: Survey, entries: Sequence[Entry], category_ids: Mapping[str, int]) -> Iterator[bytes]:
+def _annotations(scan: Scan, entries: Sequence[Entry], category_ids: Mapping[str, int]) -> Iterator[bytes]:
     number = 0
     for image_id, entry in enumerate(entries, start=1):
-        for label, outline in survey.stored(entry):
+        for label, outline in scan.stored(entry):
             number += 1
             yield annotation_json(number, image_id, category_ids[label], outline)
 

@@ -108,7 +108,7 @@ class LabelRules:
         """Refuse rules that contradict themselves.
 
         Raises:
-            UserError: as said.
+            UserError: a class is empty, reserved, listed twice or ignored, or a label becomes none of the classes.
         """
         if self.classes is not None:
             _check_names("--classes", self.classes)

@@ -78,10 +78,10 @@ class ShapeOptions:
     training_size: int = TRAINING_SIZE
 
     def check(self) -> None:
-        """Refuse what makes no sense.
+        """Refuse options that contradict themselves or are out of range.
 
         Raises:
-            UserError: as said.
+            UserError: a label rule contradicts another, or a number of pixels is not above 0.
         """
         self.labels.check()
         for flag, value in (("--line-width", self.line_width), ("--training-size", self.training_size)):

@@ -137,7 +137,7 @@ class CocoFiles:
         """A COCO file holds no photo.
 
         Raises:
-            LookupError: as said.
+            LookupError: always.
         """
         raise LookupError(f"no photo is embedded for {file}")
 

@@ -96,7 +96,7 @@ class CsvBoxes:
         """A table holds no photo.
 
         Raises:
-            LookupError: as said.
+            LookupError: always.
         """
         raise LookupError(f"no photo is embedded for {file}")
 

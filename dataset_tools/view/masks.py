@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dataset_tools import parallel
-from dataset_tools.dataset.scan import Entry, Survey, Wishes
+from dataset_tools.dataset.scan import Entry, ReadOptions, Scan
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import BadData, Finding
 from dataset_tools.geometry import rle
@@ -39,14 +39,14 @@ class Masked:
     findings: list[Finding]
 
 
-def masks(source: Source, wishes: Wishes, output: Path, kind: str = "both", split: str | None = None) -> Masked:
+def masks(source: Source, reading: ReadOptions, output: Path, kind: str = "both", split: str | None = None) -> Masked:
     """Write masked photos and index pictures into folders ``black`` and ``index``, and a table of the instances.
 
     The index is 0 where nothing is annotated, then 1, 2, ... for the instances in order; a later one lies on top.
 
     Args:
         source: a LabelMe folder or a dataset folder.
-        wishes: how it is read.
+        reading: how it is read.
         output: the folder to make. One that holds nothing but earlier masks is replaced.
         kind: one of ``KINDS``.
         split: ``train``, ``val`` or ``test``; None for all photos.
@@ -56,27 +56,27 @@ def masks(source: Source, wishes: Wishes, output: Path, kind: str = "both", spli
         BadData: no photo can be used. Nothing is made or changed then.
     """
     check_output_folder(output, source, _made_in, "masks")
-    with Survey(source, wishes) as survey:
-        entries = select_split(survey, usable_entries(survey), split)
+    with Scan(source, reading) as scan:
+        entries = select_split(scan, usable_entries(scan), split)
         names = _names(entries)
         with replaced_folder(output) as part:
             for folder in {(part / each / names[entry.file]).parent for entry in entries for each in _folders(kind)}:
                 folder.mkdir(parents=True, exist_ok=True)
             task = _Task(source, kind, names, part)
-            items = EntriesWithInstances(survey, entries)
+            items = EntriesWithInstances(scan, entries)
             table = {}
             for entry, result in zip(
-                entries, parallel.in_order(_write_some, task, items, wishes.jobs, "Writing masks", "photo")
+                entries, parallel.in_order(_write_some, task, items, reading.jobs, "Writing masks", "photo")
             ):
                 if isinstance(result, Finding):
-                    survey.findings.append(result)
+                    scan.findings.append(result)
                 else:
                     table[names[entry.file]] = {"photo": entry.photo.path, "instances": result}
             if not table:
                 remedy = "Correct what is listed above"
-                raise BadData("no photo can be read", survey.findings, file=source.root, remedy=remedy)
+                raise BadData("no photo can be read", scan.findings, file=source.root, remedy=remedy)
             (part / TABLE_NAME).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return Masked(len(table), survey.findings)
+        return Masked(len(table), scan.findings)
 
 
 class _Row(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from dataset_tools.dataset.scan import Entry, Survey
+from dataset_tools.dataset.scan import Entry, Scan
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import load_photo
@@ -17,17 +17,17 @@ from dataset_tools.sources.source import Source, original_photo
 class EntriesWithInstances(Sequence):
     """Entries with their instances, which are fetched when their turn comes; a part of them is as lazy."""
 
-    def __init__(self, survey: Survey, entries: Sequence[Entry]):
-        self._survey, self._entries = survey, entries
+    def __init__(self, scan: Scan, entries: Sequence[Entry]):
+        self._scan, self._entries = scan, entries
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __getitem__(self, index: int | slice) -> tuple[Entry, list[Instance]] | EntriesWithInstances:
         if isinstance(index, slice):
-            return EntriesWithInstances(self._survey, self._entries[index])
+            return EntriesWithInstances(self._scan, self._entries[index])
         entry = self._entries[index]
-        return entry, self._survey.instances(entry)
+        return entry, self._scan.instances(entry)
 
     def __reduce__(self) -> tuple:
         # Another process gets them as a list. That is made when it is about to work on them: never all at once.

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image, PngImagePlugin
 
 from dataset_tools import parallel
-from dataset_tools.dataset.scan import Entry, Survey, Wishes
+from dataset_tools.dataset.scan import Entry, ReadOptions, Scan
 from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder, write_atomically
 from dataset_tools.findings import BadData, Finding
@@ -76,7 +76,7 @@ class Drawn:
     findings: list[Finding]
 
 
-def preview(source: Source, wishes: Wishes, options: PreviewOptions) -> Drawn:
+def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> Drawn:
     """Draw photos with masks, labels and boxes on them: a PNG for each, and a sheet. Those with errors are left out.
 
     Raises:
@@ -86,23 +86,23 @@ def preview(source: Source, wishes: Wishes, options: PreviewOptions) -> Drawn:
     if options.most is not None and options.most < 1:
         raise UserError(f"--max is {options.most}", remedy="Pass a number from 1 up, or leave it out")
     _check_output(source, options)
-    with Survey(source, wishes) as survey:
-        usable = usable_entries(survey)
+    with Scan(source, reading) as scan:
+        usable = usable_entries(scan)
         split = options.split or (_DEFAULT_SPLIT if is_split(usable) else None)
-        entries = select_split(survey, usable, split)
-        style = Style.of(class_names(survey, wishes.shapes.labels))
+        entries = select_split(scan, usable, split)
+        style = Style.of(class_names(scan, reading.shapes.labels))
         names = _names(entries)
         chosen = _evenly(entries, options.most)
         if options.is_sheet:
             chosen = _evenly(chosen, _MOST_ON_SHEET)
-            drawn, sheet = _draw(survey, chosen, names, style, None, wishes.jobs)
+            drawn, sheet = _draw(scan, chosen, names, style, None, reading.jobs)
             options.output.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(options.output, sheet)
         else:
             with replaced_folder(options.output) as part:
-                drawn, sheet = _draw(survey, chosen, names, style, part, wishes.jobs)
+                drawn, sheet = _draw(scan, chosen, names, style, part, reading.jobs)
                 (part / SHEET_NAME).write_bytes(sheet)
-        return Drawn(len(drawn), split, _numbered(style, drawn), survey.findings)
+        return Drawn(len(drawn), split, _numbered(style, drawn), scan.findings)
 
 
 def _check_output(source: Source, options: PreviewOptions) -> None:
@@ -155,23 +155,23 @@ class _Task:
 
 
 def _draw(
-    survey: Survey, entries: list[Entry], names: dict[str, str], style: Style, folder: Path | None, jobs: int
+    scan: Scan, entries: list[Entry], names: dict[str, str], style: Style, folder: Path | None, jobs: int
 ) -> tuple[list[Entry], bytes]:
     """The photos that could be drawn, and the sheet as a file."""
     on_sheet = {entry.file for entry in _evenly(entries, _MOST_ON_SHEET)}
-    task = _Task(survey.source, style, names, on_sheet, folder)
-    results = parallel.in_order(_draw_some, task, EntriesWithInstances(survey, entries), jobs, "Drawing", "photo")
+    task = _Task(scan.source, style, names, on_sheet, folder)
+    results = parallel.in_order(_draw_some, task, EntriesWithInstances(scan, entries), jobs, "Drawing", "photo")
     drawn, tiles = [], []
     for entry, result in zip(entries, results):
         if isinstance(result, Finding):
-            survey.findings.append(result)
+            scan.findings.append(result)
             continue
         drawn.append(entry)
         if result is not None:
             tiles.append((names[entry.file], result))
     if not drawn:
         remedy = "Correct what is listed above"
-        raise BadData("no photo can be drawn", survey.findings, file=survey.source.root, remedy=remedy)
+        raise BadData("no photo can be drawn", scan.findings, file=scan.source.root, remedy=remedy)
     present = {label for entry in drawn for label in entry.counts}
     sheet = drawing.sheet(tiles, style, [name for name in style.colours if name in present])
     return drawn, _as_file(sheet)

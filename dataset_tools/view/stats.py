@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from dataset_tools.dataset.scan import Entry, Survey, Wishes
+from dataset_tools.dataset.scan import Entry, ReadOptions, Scan
 from dataset_tools.findings import Finding
 from dataset_tools.formats.card import SPLITS, read_card
 from dataset_tools.formats.coco import read_split
@@ -102,18 +102,18 @@ class Counted:
     findings: Sequence[Finding] = ()
 
 
-def count(source: Source, wishes: Wishes, split: str | None = None) -> Counted:
+def count(source: Source, reading: ReadOptions, split: str | None = None) -> Counted:
     """Count a LabelMe folder or a dataset folder, or one split of it; photos with errors are left out.
 
     Raises:
         BadData: no photo is left.
         UserError: there is no such split.
     """
-    with Survey(source, wishes) as survey:
-        entries = select_split(survey, usable_entries(survey), split)
-        classes = class_names(survey, wishes.shapes.labels)
-        pages = (Page(entry.split, entry.size, _extents(survey, entry)) for entry in entries)
-        return replace(tally(pages, classes), findings=survey.findings)
+    with Scan(source, reading) as scan:
+        entries = select_split(scan, usable_entries(scan), split)
+        classes = class_names(scan, reading.shapes.labels)
+        pages = (Page(entry.split, entry.size, _extents(scan, entry)) for entry in entries)
+        return replace(tally(pages, classes), findings=scan.findings)
 
 
 def of_dataset(folder: Path, split: str | None = None) -> Counted:
@@ -163,8 +163,8 @@ def tally(pages: Iterable[Page], classes: Sequence[str]) -> Counted:
 _EXTENT = msgspec.json.Decoder(Extent)
 
 
-def _extents(survey: Survey, entry: Entry) -> list[tuple[str, Extent]]:
-    return [(label, _EXTENT.decode(outline)) for label, outline in survey.stored(entry)]
+def _extents(scan: Scan, entry: Entry) -> list[tuple[str, Extent]]:
+    return [(label, _EXTENT.decode(outline)) for label, outline in scan.stored(entry)]
 
 
 def _split(members: Sequence[Page], classes: Sequence[str]) -> SplitStats:

@@ -6,7 +6,7 @@ import logging
 
 from msgspec import Struct
 
-from dataset_tools.dataset.scan import Wishes
+from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS
 from dataset_tools.instances.labels import LabelRules
@@ -45,7 +45,7 @@ def overview(run: RunRecord) -> Overview:
 def _count(run: RunRecord) -> Stats:
     source = open_source(run.dataset_folder)
     # In this process: after a training it has threads, with which others could not be forked safely.
-    return stats.count(source, Wishes(ShapeOptions(LabelRules(classes=tuple(run.card.classes))))).stats
+    return stats.count(source, ReadOptions(ShapeOptions(LabelRules(classes=tuple(run.card.classes))))).stats
 
 
 def _counted(counted: Stats, classes: list[str]) -> Overview:

@@ -6,7 +6,7 @@ import pytest
 
 from dataset_tools.commands.reporting import PLACES_SHOWN, report
 from dataset_tools.commands.terminal import summarise
-from dataset_tools.dataset.scan import Wishes
+from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
@@ -59,7 +59,7 @@ def test_the_next_command_runs_in_the_same_environment(folder, square, monkeypat
 def test_a_class_with_the_end_of_a_line_in_it_stays_on_its_line(folder, square):
     folder.pair("train/a", [square("bus\n"), square("car", left=30)])
     text = summarise(folder.convert(), folder.dataset)
-    counted = count(open_source(folder.root), Wishes(ShapeOptions())).stats
+    counted = count(open_source(folder.root), ReadOptions(ShapeOptions())).stats
     for lines in text.splitlines(), table(counted).splitlines():
         assert ["bus\\n", "1"] in [line.split()[:2] for line in lines]
         assert len({len(line) for line in lines if line.startswith(("  bus", "  car"))}) == 1

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dataset_tools.__main__ import main
 from dataset_tools.dataset.checks import check_source
-from dataset_tools.dataset.scan import Wishes
+from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
@@ -19,7 +19,7 @@ from dataset_tools.sources.open import open_source
 
 
 def examine(folder, **shapes):
-    return check_source(LabelmeFolder(folder.root), Wishes(ShapeOptions(**shapes), looks=True))
+    return check_source(LabelmeFolder(folder.root), ReadOptions(ShapeOptions(**shapes), hash_photos=True))
 
 
 def scene(seed, size=(160, 120)):
@@ -75,7 +75,7 @@ def test_labels_of_a_dataset_folder_that_may_mean_one_class(folder, square, code
         folder.pair(str(index), [square(label)], seed=index)
     folder.convert(skip_bad=True)
     found = check_source(
-        open_source(folder.dataset), Wishes(ShapeOptions(LabelRules(open_source(folder.dataset).classes)))
+        open_source(folder.dataset), ReadOptions(ShapeOptions(LabelRules(open_source(folder.dataset).classes)))
     )
     assert {"LM053", "LM058"} <= codes(found.findings)
     chosen = LabelRules(("car", "Car", "ball1", "ball2"))
@@ -172,7 +172,7 @@ def test_masks_that_the_card_calls_polygons_are_an_error(folder, mask_shape):
     folder.convert()
     path = folder.dataset / "dataset.json"
     path.write_text(path.read_text().replace('"bitmask"', '"polygon"'))
-    found = check_source(open_source(folder.dataset), Wishes(ShapeOptions())).findings
+    found = check_source(open_source(folder.dataset), ReadOptions(ShapeOptions())).findings
     assert [(item.rule, item.file, item.place) for item in found if item.is_error] == [
         (Rule.NOT_TRAINABLE, "train.json", "annotations[0].segmentation")
     ]
@@ -186,7 +186,7 @@ def test_false_counts_on_the_card_are_said(folder, square):
     card["splits"]["train"] |= {"images": 9, "instances_per_class": {"car": 5}}
     card["splits"]["val"]["instances"] = 7
     path.write_text(json.dumps(card))
-    found = check_source(open_source(folder.dataset), Wishes(ShapeOptions())).findings
+    found = check_source(open_source(folder.dataset), ReadOptions(ShapeOptions())).findings
     assert [(item.file, item.place, item.message) for item in found if item.rule is Rule.CARD_COUNTS_DIFFER] == [
         ("dataset.json", "splits.train", "9 images, 1 in train.json"),
         ("dataset.json", "splits.train", "5 instances of 'car', 1 in train.json"),
@@ -202,7 +202,7 @@ def test_the_files_of_a_card_may_be_in_a_folder_of_their_own(folder, square):
         (folder.dataset / f"{split}.json").rename(folder.dataset / "files" / f"{split}.json")
     path = folder.dataset / "dataset.json"
     path.write_text(re.sub(r'"(\w+\.json)"', r'"files/\1"', path.read_text()))
-    checked = check_source(open_source(folder.dataset), Wishes(ShapeOptions()))
+    checked = check_source(open_source(folder.dataset), ReadOptions(ShapeOptions()))
     assert checked.photos == 1 and not [item for item in checked.findings if item.is_error]
 
 

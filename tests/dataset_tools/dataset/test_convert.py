@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from dataset_tools.dataset.checks import check_source
-from dataset_tools.dataset.scan import Wishes
+from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.formats.card import read_card
@@ -373,7 +373,7 @@ def test_a_folder_without_an_instance_is_an_error_for_check_and_convert(folder, 
     with pytest.raises(BadData) as caught:
         folder.convert()
     assert "LM065" in codes(caught.value.findings)
-    checked = check_source(LabelmeFolder(folder.root), Wishes(ShapeOptions()))
+    checked = check_source(LabelmeFolder(folder.root), ReadOptions(ShapeOptions()))
     assert [finding.rule.code for finding in checked.findings if finding.is_error] == ["LM065"]
 
 

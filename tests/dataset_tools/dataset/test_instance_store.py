@@ -3,16 +3,16 @@
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from dataset_tools.dataset.instance_store import Spool, store
+from dataset_tools.dataset.instance_store import InstanceStore, append_items
 
 
 def test_there_and_back():
-    spool = Spool()
+    store = InstanceStore()
     with ProcessPoolExecutor(1) as pool:
-        there = pool.submit(store, spool.folder, [b"one", b"", b"three"]).result()
-    here = store(spool.folder, [b"four"]) + store(spool.folder, [b"five"])
-    assert [spool.fetch(place) for place in there + here] == [b"one", b"", b"three", b"four", b"five"]
-    assert [spool.fetch(place) for place in reversed(there + here)] == [b"five", b"four", b"three", b"", b"one"]
-    assert len(list(Path(spool.folder).iterdir())) == 2
-    spool.close()
-    assert not Path(spool.folder).exists()
+        there = pool.submit(append_items, store.folder, [b"one", b"", b"three"]).result()
+    here = append_items(store.folder, [b"four"]) + append_items(store.folder, [b"five"])
+    assert [store.fetch(place) for place in there + here] == [b"one", b"", b"three", b"four", b"five"]
+    assert [store.fetch(place) for place in reversed(there + here)] == [b"five", b"four", b"three", b"", b"one"]
+    assert len(list(Path(store.folder).iterdir())) == 2
+    store.close()
+    assert not Path(store.folder).exists()

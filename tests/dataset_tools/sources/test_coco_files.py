@@ -8,7 +8,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from dataset_tools.dataset.scan import Survey, Wishes
+from dataset_tools.dataset.scan import ReadOptions, Scan
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
 from dataset_tools.formats import card as cards
@@ -63,9 +63,9 @@ def look(write, folder):
 
 
 def read(source, options=None):
-    with Survey(source, Wishes(options or ShapeOptions(training_size=10_000))) as survey:
-        items = {entry.file: survey.instances(entry) for entry in survey.entries}
-        return items, survey.findings
+    with Scan(source, ReadOptions(options or ShapeOptions(training_size=10_000))) as scan:
+        items = {entry.file: scan.instances(entry) for entry in scan.entries}
+        return items, scan.findings
 
 
 def told(findings):
@@ -106,8 +106,8 @@ def test_classes_of_several_files_are_merged_by_name(write, folder):
     val = write(coco(annotations, images, [(3, "tram"), (5, "car")]), "v.json")
     files = CocoFiles({"train": train, "val": val}, folder.root)
     assert files.classes == ("car", "bus", "tram")
-    with Survey(files, Wishes(ShapeOptions())) as survey:
-        assert [(entry.file, entry.split, entry.counts) for entry in survey.entries] == [
+    with Scan(files, ReadOptions(ShapeOptions())) as scan:
+        assert [(entry.file, entry.split, entry.counts) for entry in scan.entries] == [
             ("a.jpg", "train", {"car": 1, "bus": 1}),
             ("b.jpg", "val", {"car": 1, "tram": 1}),
         ]
@@ -466,8 +466,8 @@ def test_the_classes_and_the_splits_are_those_of_the_card(folder, square):
     folder.convert(classes=("zebra", "car"))
     files = CocoFiles.of_dataset(folder.dataset)
     assert files.classes == ("zebra", "car")
-    with Survey(files, Wishes(ShapeOptions())) as survey:
-        assert [(entry.file, entry.split) for entry in survey.entries] == [
+    with Scan(files, ReadOptions(ShapeOptions())) as scan:
+        assert [(entry.file, entry.split) for entry in scan.entries] == [
             ("train/0.jpg", "train"),
             ("val/1.jpg", "val"),
             ("test/2.jpg", "test"),
@@ -490,7 +490,7 @@ def test_many_instances_take_seconds(write, folder):
     ]
     path = write(coco(annotations, images))
     start = time.perf_counter()
-    with Survey(CocoFiles(path, folder.root), Wishes(ShapeOptions(), jobs=2)) as survey:
-        assert sum(sum(entry.counts.values()) for entry in survey.entries) == 1500
-        assert [entry.file for entry in survey.entries] == [item["file_name"] for item in images]
+    with Scan(CocoFiles(path, folder.root), ReadOptions(ShapeOptions(), jobs=2)) as scan:
+        assert sum(sum(entry.counts.values()) for entry in scan.entries) == 1500
+        assert [entry.file for entry in scan.entries] == [item["file_name"] for item in images]
     assert time.perf_counter() - start < 5

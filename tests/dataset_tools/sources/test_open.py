@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataset_tools.dataset.scan import Survey, Wishes
+from dataset_tools.dataset.scan import ReadOptions, Scan
 from dataset_tools.errors import UserError
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.coco_files import CocoFiles
@@ -20,9 +20,9 @@ def test_doors(folder, square):
     assert [source.classes for source in sources] == [None, ("car",), None]
     read = []
     for source in sources:
-        with Survey(source, Wishes(ShapeOptions(training_size=10_000))) as survey:
-            (entry,) = survey.entries
-            read.append((entry.photo, survey.instances(entry), survey.findings))
+        with Scan(source, ReadOptions(ShapeOptions(training_size=10_000))) as scan:
+            (entry,) = scan.entries
+            read.append((entry.photo, scan.instances(entry), scan.findings))
     assert read[0] == read[1] == read[2]  # the same photo with the same square, however it is written down
 
 
@@ -32,8 +32,8 @@ def test_photos_elsewhere(folder, square, tmp_path):
     photos = folder.root.rename(tmp_path / "moved")
     with pytest.raises(UserError, match="no such folder"):
         open_source(folder.dataset)
-    with Survey(open_source(folder.dataset, photos), Wishes(ShapeOptions())) as survey:
-        assert [entry.photo.path for entry in survey.entries] == ["a.jpg"]
+    with Scan(open_source(folder.dataset, photos), ReadOptions(ShapeOptions())) as scan:
+        assert [entry.photo.path for entry in scan.entries] == ["a.jpg"]
 
 
 def test_nothing_there(tmp_path):

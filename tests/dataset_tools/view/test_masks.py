@@ -8,7 +8,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from dataset_tools.__main__ import main
-from dataset_tools.dataset.scan import Wishes
+from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
 from dataset_tools.instances.shapes import ShapeOptions
@@ -17,7 +17,7 @@ from dataset_tools.view.masks import masks
 
 
 def write(folder, output, **options):
-    return masks(open_source(folder), Wishes(ShapeOptions()), output, **options)
+    return masks(open_source(folder), ReadOptions(ShapeOptions()), output, **options)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_tools.dataset.scan import Wishes
+from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
 from dataset_tools.instances.shapes import ShapeOptions
@@ -23,7 +23,7 @@ def dataset(folder, square, mask_shape):
 
 
 def draw(folder, output, **options):
-    return preview(open_source(folder), Wishes(ShapeOptions()), PreviewOptions(output=output, **options))
+    return preview(open_source(folder), ReadOptions(ShapeOptions()), PreviewOptions(output=output, **options))
 
 
 def pictures(output):

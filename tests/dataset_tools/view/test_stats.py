@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from dataset_tools.__main__ import main
-from dataset_tools.dataset.scan import Wishes
+from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
@@ -25,7 +25,7 @@ def many(folder, square):
 
 
 def count(path):
-    return stats.count(open_source(path), Wishes(ShapeOptions()))
+    return stats.count(open_source(path), ReadOptions(ShapeOptions()))
 
 
 @pytest.mark.parametrize("kind", ["root", "dataset"])
@@ -57,16 +57,16 @@ def test_classes_are_renamed_and_ignored(many, capsys, kind, option, instances):
 
 
 def test_one_split(many):
-    counted = stats.count(open_source(many.dataset), Wishes(ShapeOptions()), "val")
+    counted = stats.count(open_source(many.dataset), ReadOptions(ShapeOptions()), "val")
     assert list(counted.stats.splits) == ["val"]
     assert counted.stats.photo_sizes == [((400, 200), 1)]
     with pytest.raises(UserError, match="'test' has no photos"):
-        stats.count(open_source(many.dataset), Wishes(ShapeOptions()), "test")
+        stats.count(open_source(many.dataset), ReadOptions(ShapeOptions()), "test")
 
 
 @pytest.mark.parametrize("split", [None, "val"])
 def test_a_dataset_folder_says_the_same_without_its_photos(many, split):
-    read = stats.count(open_source(many.dataset), Wishes(ShapeOptions()), split)
+    read = stats.count(open_source(many.dataset), ReadOptions(ShapeOptions()), split)
     said = stats.of_dataset(many.dataset, split)
     assert said.stats == read.stats
     assert said.centres.tolist() == read.centres.tolist()
