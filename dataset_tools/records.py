@@ -48,7 +48,7 @@ class Photo(msgspec.Struct, frozen=True, gc=False):
     origin: str | None = None
 
 
-class Sheet(msgspec.Struct, frozen=True, gc=False):
+class Canvas(msgspec.Struct, frozen=True, gc=False):
     """What the shapes of one annotation file are drawn on.
 
     Attributes:
@@ -89,4 +89,4 @@ class AnnotatedPhoto(msgspec.Struct, frozen=True, gc=False):
 
 
 # What comes of one annotation file: a photo, or None if it cannot be used; and what there is to say about it.
-Read = tuple[AnnotatedPhoto | None, list[Finding]]
+SourceResult = tuple[AnnotatedPhoto | None, list[Finding]]

@@ -16,7 +16,7 @@ from dataset_tools.findings import Severity
 from dataset_tools.formats.card import Card
 from dataset_tools.text import one_line, visible
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
-from dataset_tools.to_labelme.from_dataset import Written
+from dataset_tools.to_labelme.from_dataset import WriteReport
 
 
 def diagnosis(folder: Path, checked: CheckReport, every_place: bool = False) -> str:
@@ -91,7 +91,7 @@ def _python() -> str:
     return str(interpreter.relative_to(here)) if interpreter.is_relative_to(here) else "python"
 
 
-def summarise_files(written: Written, output: Path) -> str:
+def summarise_files(written: WriteReport, output: Path) -> str:
     """What ``to-labelme`` has written, and what it left out or changed."""
     lines = [
         f"{number(written.files, 'file')} in {output}: {number(written.instances, 'instance')}, "

@@ -121,10 +121,10 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
 
 
 # What the file says, and the photo in it.
-_Decoded = tuple[AnnotationJson, bytes | None]
+_RecordAndPicture = tuple[AnnotationJson, bytes | None]
 
 
-def _decode_apart(content: bytes) -> _Decoded | None:
+def _decode_apart(content: bytes) -> _RecordAndPicture | None:
     """First reading: the photo is cut out, and the rest decoded; None where it is not so simple.
 
     JSON decoders look at every character of a text, and here nearly all of a file is one text: this saves a third of
@@ -146,7 +146,7 @@ def _decode_apart(content: bytes) -> _Decoded | None:
     return (record, picture) if record.image_json == _EMPTY and record.shapes is not msgspec.UNSET else None
 
 
-def _decode_whole(content: bytes) -> _Decoded:
+def _decode_whole(content: bytes) -> _RecordAndPicture:
     """Second reading, of all there is."""
     record = _DECODER.decode(content)
     if record.shapes is msgspec.UNSET:
@@ -186,7 +186,7 @@ def _text(content: bytes, encoding: str) -> str:
         raise WrongEncoding(f"it is not {encoding} text: {error.reason} at byte {error.start}") from error
 
 
-def _decode_loosely(content: str) -> _Decoded:
+def _decode_loosely(content: str) -> _RecordAndPicture:
     """Last reading, by Python's own rules for JSON, which know ``NaN``, ``Infinity`` and numbers of any length."""
     try:
         tree = json.loads(content, parse_int=parse_integer)

@@ -16,7 +16,7 @@ from dataset_tools.images.names import is_absolute, with_slashes
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PhotoMatch:
     """A photo, relative to the folder, and whether it is another one than the name leads to."""
 
     path: str
@@ -40,7 +40,7 @@ class NamedPhotos:
         self._beside = beside
         self._folder = os.path.abspath(root)
 
-    def find(self, name: str, folders: Sequence[str] = ()) -> Found:
+    def find(self, name: str, folders: Sequence[str] = ()) -> PhotoMatch:
         """The photo of a name.
 
         Tried in turn: the name as a path from the folder, and from some sub-folders; as the end of the path of any
@@ -62,11 +62,11 @@ class NamedPhotos:
             path = posixpath.basename(path) if is_elsewhere else path[len(self._folder) + 1 :]
         if path.split("/")[0] == "..":
             if self._is_beside(path):
-                return Found(path)
+                return PhotoMatch(path)
             raise ImageError(Rule.PHOTO_LEAVES_ROOT, repr(name))
         for candidate in (path, *(posixpath.join(folder, path) for folder in folders)):
             if os.path.isfile(f"{self._folder}/{candidate}"):
-                return Found(candidate, is_elsewhere)
+                return PhotoMatch(candidate, is_elsewhere)
         return self._anywhere(name, path, is_elsewhere)
 
     @cached_property
@@ -74,16 +74,16 @@ class NamedPhotos:
         """All photos, sorted."""
         return sorted(list_folder(self.root, self._exclude).photos)
 
-    def _exact(self, name: str) -> Found:
+    def _exact(self, name: str) -> PhotoMatch:
         if not os.path.isfile(os.path.join(self._folder, name)):
             raise ImageError(Rule.PHOTO_MISSING, repr(name))
-        return Found(name)
+        return PhotoMatch(name)
 
     def _is_beside(self, path: str) -> bool:
         target = Path(self._folder, path).resolve()
         return self._beside is not None and target.is_file() and target.is_relative_to(self._beside.resolve())
 
-    def _anywhere(self, name: str, path: str, is_elsewhere: bool) -> Found:
+    def _anywhere(self, name: str, path: str, is_elsewhere: bool) -> PhotoMatch:
         alike = self._by_name.get(posixpath.basename(path), [])
         ends = [photo for photo in alike if photo.endswith(f"/{path}")]
         if not alike:
@@ -91,7 +91,7 @@ class NamedPhotos:
         if len(ends or alike) > 1:
             several = ", ".join(f"'{photo}'" for photo in ends or alike)
             raise ImageError(Rule.PHOTO_AMBIGUOUS, f"{name!r}: {several}")
-        return Found(*(ends or alike), is_guess=is_elsewhere or not ends)
+        return PhotoMatch(*(ends or alike), is_guess=is_elsewhere or not ends)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:

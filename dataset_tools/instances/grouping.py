@@ -24,7 +24,7 @@ from dataset_tools.geometry.masks import (
 from dataset_tools.geometry.polygons import Polygon, has_area, round_polygon
 from dataset_tools.geometry.rle import Rle
 from dataset_tools.instances.shapes import LONGEST_SIDE, Part, ShapeOptions, parts_of_shapes
-from dataset_tools.records import Instance, Sheet
+from dataset_tools.records import Canvas, Instance
 
 # Two masks of one class that overlap this much: Mask R-CNN could not show both, since of two detections whose boxes
 # overlap by more it drops one (Detectron2's MODEL.ROI_HEADS.NMS_THRESH_TEST).
@@ -37,41 +37,41 @@ InstancesAndFindings = tuple[list[Instance], list[Finding]]
 
 
 def build_instances(
-    sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]], options: ShapeOptions
+    canvases: Sequence[Canvas], shapes: Sequence[Sequence[Shape]], options: ShapeOptions
 ) -> list[InstancesAndFindings]:
     """For each file, its instances, in the order of their first shapes, and what was found on the way.
 
     Args:
-        sheets: of some files: together they are done faster than one by one.
+        canvases: of some files: together they are done faster than one by one.
         shapes: of each of them, as decoded.
         options: what becomes of them.
     """
-    covered = parts_of_shapes(sheets, shapes, options)
-    made = instances_of_parts(sheets, [parts for parts, _ in covered], options)
+    covered = parts_of_shapes(canvases, shapes, options)
+    made = instances_of_parts(canvases, [parts for parts, _ in covered], options)
     return [(instances, found + further) for (instances, further), (_, found) in zip(made, covered)]
 
 
 def instances_of_parts(
-    sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]], options: ShapeOptions
+    canvases: Sequence[Canvas], parts: Sequence[Sequence[Part]], options: ShapeOptions
 ) -> list[InstancesAndFindings]:
     """For each file, the instances that its parts make up, and what there is to say about them."""
     objects, findings = [], []
-    for sheet, drawn in zip(sheets, _drawn(sheets, parts)):
+    for canvas, drawn in zip(canvases, _raster_parts(canvases, parts)):
         found: list[Finding] = []
-        objects.append(list(_objects(sheet.file, drawn, options, found)))
+        objects.append(list(_objects(canvas.file, drawn, options, found)))
         findings.append(found)
-    seen = _seen(sheets, objects, findings)
+    seen = _visible_objects(canvases, objects, findings)
     made = []
-    for sheet, items, found in zip(sheets, seen, findings):
-        distinct = list(compress(items, _are_first(sheet.file, [item for item, _ in items], options, found)))
-        found += _overlaps(sheet.file, distinct)
+    for canvas, items, found in zip(canvases, seen, findings):
+        distinct = list(compress(items, _are_first(canvas.file, [item for item, _ in items], options, found)))
+        found += _overlaps(canvas.file, distinct)
         kept = distinct if options.drop_duplicates else items
-        found += _tiny(sheet, kept, options.training_size)
+        found += _tiny(canvas, kept, options.training_size)
         made.append(([instance for _, instance in kept], found))
     return made
 
 
-class _Drawn(msgspec.Struct, frozen=True, gc=False):
+class _RasterPart(msgspec.Struct, frozen=True, gc=False):
     """A part in the frame: its polygons there, and its pixels as RLE, None if it has none."""
 
     part: Part
@@ -90,7 +90,7 @@ class _Drawn(msgspec.Struct, frozen=True, gc=False):
 class _Object(msgspec.Struct, frozen=True, gc=False):
     """The parts of one instance, joined."""
 
-    group: list[_Drawn]
+    group: list[_RasterPart]
     segmentation: Sequence[NDArray[np.float64]] | Rle
     encoded: dict
 
@@ -104,44 +104,46 @@ class _Object(msgspec.Struct, frozen=True, gc=False):
 
 
 # An object that covers at least one pixel, and what becomes of it.
-_Seen = tuple[_Object, Instance]
+_VisibleObject = tuple[_Object, Instance]
 
 
-def _drawn(sheets: Sequence[Sheet], parts: Sequence[Sequence[Part]]) -> Iterator[list[_Drawn]]:
+def _raster_parts(canvases: Sequence[Canvas], parts: Sequence[Sequence[Part]]) -> Iterator[list[_RasterPart]]:
     """For each file, its parts in the frame; all polygons of one frame are rasterised in one call."""
-    outlines = [[_framed(part, sheet) for part in items] for sheet, items in zip(sheets, parts)]
+    outlines = [[_framed(part, canvas) for part in items] for canvas, items in zip(canvases, parts)]
     by_frame: dict[tuple[int, int], list[Polygon]] = {}
-    for sheet, items in zip(sheets, outlines):
-        by_frame.setdefault(sheet.frame, []).extend(polygon for polygons in items for polygon in polygons)
+    for canvas, items in zip(canvases, outlines):
+        by_frame.setdefault(canvas.frame, []).extend(polygon for polygons in items for polygon in polygons)
     encoded = {frame: iter(rasterise_polygons(polygons, frame)) for frame, polygons in by_frame.items()}
-    for sheet, items, polygons_of in zip(sheets, parts, outlines):
+    for canvas, items, polygons_of in zip(canvases, parts, outlines):
         yield [
-            _Drawn(part, polygons, _pixels(part, sheet, [next(encoded[sheet.frame]) for _ in polygons]))
+            _RasterPart(part, polygons, _pixels(part, canvas, [next(encoded[canvas.frame]) for _ in polygons]))
             for part, polygons in zip(items, polygons_of)
         ]
 
 
-def _framed(part: Part, sheet: Sheet) -> list[Polygon]:
+def _framed(part: Part, canvas: Canvas) -> list[Polygon]:
     """The polygons of a part in the frame, rounded; without those that this leaves without area."""
     polygons = part.polygons
-    if sheet.frame == sheet.size and part.is_rounded:
+    if canvas.frame == canvas.size and part.is_rounded:
         return list(polygons)
-    if sheet.frame != sheet.size:
-        polygons = [polygon * np.divide(sheet.frame, sheet.size) for polygon in polygons]
+    if canvas.frame != canvas.size:
+        polygons = [polygon * np.divide(canvas.frame, canvas.size) for polygon in polygons]
     return [polygon for polygon in map(round_polygon, polygons) if has_area(polygon)]
 
 
-def _pixels(part: Part, sheet: Sheet, drawn: list[dict]) -> dict | None:
+def _pixels(part: Part, canvas: Canvas, drawn: list[dict]) -> dict | None:
     """The pixels of a part, given those of its polygons, as RLE; None if it has none."""
     if part.mask is None:
         return union_masks(drawn) if drawn else None
-    if sheet.frame == sheet.size:
+    if canvas.frame == canvas.size:
         return part.mask
-    return encode_mask(resize_mask(decode_mask(part.mask), sheet.frame))
+    return encode_mask(resize_mask(decode_mask(part.mask), canvas.frame))
 
 
-def _objects(file: str, drawn: Sequence[_Drawn], options: ShapeOptions, findings: list[Finding]) -> Iterator[_Object]:
-    groups: dict[object, list[_Drawn]] = {}
+def _objects(
+    file: str, drawn: Sequence[_RasterPart], options: ShapeOptions, findings: list[Finding]
+) -> Iterator[_Object]:
+    groups: dict[object, list[_RasterPart]] = {}
     for item in drawn:
         groups.setdefault((item.label, item.part.group), []).append(item)
     for group in groups.values():  # in the order of their first parts
@@ -155,8 +157,8 @@ def _objects(file: str, drawn: Sequence[_Drawn], options: ShapeOptions, findings
 
 
 def _distinct_parts(
-    file: str, parts: Sequence[_Drawn], options: ShapeOptions, findings: list[Finding]
-) -> Sequence[_Drawn]:
+    file: str, parts: Sequence[_RasterPart], options: ShapeOptions, findings: list[Finding]
+) -> Sequence[_RasterPart]:
     """The parts of an instance, each once if so wished; a finding for each that is there again.
 
     A part that covers no pixel repeats none and stays: what was clipped into such pieces is one shape at first, and
@@ -168,7 +170,7 @@ def _distinct_parts(
     return [part for part in parts if id(part) not in repeated] if options.drop_duplicates else parts
 
 
-def _joined(file: str, group: list[_Drawn], options: ShapeOptions, findings: list[Finding]) -> _Object:
+def _joined(file: str, group: list[_RasterPart], options: ShapeOptions, findings: list[Finding]) -> _Object:
     """One instance of its parts.
 
     Polygons stay polygons: COCO takes several in one segmentation as their union. Beside a mask all become one RLE, and
@@ -191,7 +193,7 @@ def _joined(file: str, group: list[_Drawn], options: ShapeOptions, findings: lis
     return _Object(group, Rle(size=(height, width), counts=whole["counts"].decode("ascii")), whole)
 
 
-def _with_holes(group: Sequence[_Drawn], depths: Sequence[int]) -> dict:
+def _with_holes(group: Sequence[_RasterPart], depths: Sequence[int]) -> dict:
     """A part inside another is a hole in it, a part inside the hole is none, and so on inwards."""
     mask = None
     for depth, item in sorted(zip(depths, group), key=lambda pair: pair[0]):
@@ -201,11 +203,11 @@ def _with_holes(group: Sequence[_Drawn], depths: Sequence[int]) -> dict:
 
 
 def _are_first(
-    file: str, items: Sequence[_Drawn | _Object], options: ShapeOptions, findings: list[Finding]
+    file: str, items: Sequence[_RasterPart | _Object], options: ShapeOptions, findings: list[Finding]
 ) -> list[bool]:
     """Whether each is the first of its label on just these pixels; a finding for each that is not."""
     rule = Rule.DUPLICATE_DROPPED if options.drop_duplicates else Rule.DUPLICATE_SHAPE
-    first: dict[tuple[str, bytes], _Drawn | _Object] = {}
+    first: dict[tuple[str, bytes], _RasterPart | _Object] = {}
     judged = []
     for item in items:
         earlier = first.setdefault((item.label, item.encoded["counts"]), item)
@@ -215,17 +217,17 @@ def _are_first(
     return judged
 
 
-def _places(group: Sequence[_Drawn]) -> str:
+def _places(group: Sequence[_RasterPart]) -> str:
     return ", ".join(dict.fromkeys(item.place for item in group))  # parts of one annotation have one place
 
 
-def _without_pixels(file: str, group: Sequence[_Drawn]) -> Finding:
+def _without_pixels(file: str, group: Sequence[_RasterPart]) -> Finding:
     return Finding(Rule.NO_PIXELS, file, _places(group), f"label {group[0].label!r}")
 
 
-def _seen(
-    sheets: Sequence[Sheet], objects: Sequence[Sequence[_Object]], findings: Sequence[list[Finding]]
-) -> list[list[_Seen]]:
+def _visible_objects(
+    canvases: Sequence[Canvas], objects: Sequence[Sequence[_Object]], findings: Sequence[list[Finding]]
+) -> list[list[_VisibleObject]]:
     """For each file, the objects that cover a pixel; a finding for each of the others.
 
     One call measures those of all files, as one rasterises them: pycocotools' code and Python's then need not change
@@ -233,18 +235,18 @@ def _seen(
     """
     areas, boxes = measure_masks([item.encoded for items in objects for item in items])
     measured = zip(areas, boxes)
-    seen: list[list[_Seen]] = []
-    for sheet, items, found in zip(sheets, objects, findings):
+    seen: list[list[_VisibleObject]] = []
+    for canvas, items, found in zip(canvases, objects, findings):
         seen.append([])
         for item, (area, box) in zip(items, measured):
             if area > 0:
                 seen[-1].append((item, Instance(item.label, item.segmentation, area, tuple(box))))
             else:
-                found.append(_without_pixels(sheet.file, item.group))
+                found.append(_without_pixels(canvas.file, item.group))
     return seen
 
 
-def _overlaps(file: str, seen: Sequence[_Seen]) -> Iterator[Finding]:
+def _overlaps(file: str, seen: Sequence[_VisibleObject]) -> Iterator[Finding]:
     labels, encoded = [one.label for one, _ in seen], [one.encoded for one, _ in seen]
     areas, boxes = [instance.area for _, instance in seen], [instance.bbox for _, instance in seen]
     for first, second, value in overlapping_masks(labels, encoded, areas, boxes, _SUSPICIOUS_OVERLAP):
@@ -252,10 +254,10 @@ def _overlaps(file: str, seen: Sequence[_Seen]) -> Iterator[Finding]:
         yield Finding(Rule.OVERLAP, file, other.place, f"{one.label!r}, IoU {value:.2f} with {one.place}")
 
 
-def _tiny(sheet: Sheet, seen: Sequence[_Seen], training_size: int) -> Iterator[Finding]:
-    scale = min(training_size / min(sheet.frame), LONGEST_SIDE * training_size / max(sheet.frame))
+def _tiny(canvas: Canvas, seen: Sequence[_VisibleObject], training_size: int) -> Iterator[Finding]:
+    scale = min(training_size / min(canvas.frame), LONGEST_SIDE * training_size / max(canvas.frame))
     for item, instance in seen:
         width, height = instance.bbox[2] * scale, instance.bbox[3] * scale
         if min(width, height) < _FINEST_STRIDE:
             sides = f"{width:.1f} x {height:.1f} px at a training size of {training_size}"
-            yield Finding(Rule.TINY, sheet.file, item.place, f"{item.label!r}, {sides}")
+            yield Finding(Rule.TINY, canvas.file, item.place, f"{item.label!r}, {sides}")

@@ -33,7 +33,7 @@ from dataset_tools.geometry.polygons import (
 )
 from dataset_tools.images.header import MAX_PIXELS
 from dataset_tools.instances.labels import LabelRules, Note, ResolvedLabel
-from dataset_tools.records import Sheet
+from dataset_tools.records import Canvas
 
 # LabelMe's shape types: how many points each may have (None: any number), fewer are a warning, more an error.
 _POINTS: dict[str, tuple[int, int | None]] = {
@@ -117,41 +117,41 @@ class UnusableShape(Exception):
 
 
 def parts_of_shapes(
-    sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]], options: ShapeOptions
+    canvases: Sequence[Canvas], shapes: Sequence[Sequence[Shape]], options: ShapeOptions
 ) -> list[tuple[list[Part], list[Finding]]]:
     """For each file, what each of its shapes covers, in their order, and what was found on the way.
 
     Args:
-        sheets: of some files: together they are done faster than one by one.
+        canvases: of some files: together they are done faster than one by one.
         shapes: of each of them, as decoded.
         options: what becomes of them.
     """
-    plain = _plain_outlines(sheets, shapes)
-    return [_parts_of(sheet, drawn, plain, options) for sheet, drawn in zip(sheets, shapes)]
+    plain = _plain_outlines(canvases, shapes)
+    return [_parts_of(canvas, drawn, plain, options) for canvas, drawn in zip(canvases, shapes)]
 
 
 def _parts_of(
-    sheet: Sheet, shapes: Sequence[Shape], plain: Mapping[int, Polygon], options: ShapeOptions
+    canvas: Canvas, shapes: Sequence[Shape], plain: Mapping[int, Polygon], options: ShapeOptions
 ) -> tuple[list[Part], list[Finding]]:
     findings: list[Finding] = []
     parts = []
     for index, shape in enumerate(shapes):
         notes: list[Note] = []
         try:
-            parts.append(_part(sheet.place(index), shape, plain.get(id(shape)), sheet.size, options, notes))
+            parts.append(_part(canvas.place(index), shape, plain.get(id(shape)), canvas.size, options, notes))
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
         if notes:
-            findings += [Finding(rule, sheet.file, sheet.place(index), message) for rule, message in notes]
-    findings += _shared_groups(sheet.file, parts)
+            findings += [Finding(rule, canvas.file, canvas.place(index), message) for rule, message in notes]
+    findings += _shared_groups(canvas.file, parts)
     return parts, findings
 
 
-def _plain_outlines(sheets: Sequence[Sheet], shapes: Sequence[Sequence[Shape]]) -> dict[int, Polygon]:
+def _plain_outlines(canvases: Sequence[Canvas], shapes: Sequence[Sequence[Shape]]) -> dict[int, Polygon]:
     """The outlines, rounded, of the shapes that need no care, by the shapes' ``id``: all are judged in one go."""
     found = [
-        (shape, sheet.size)
-        for sheet, drawn in zip(sheets, shapes)
+        (shape, canvas.size)
+        for canvas, drawn in zip(canvases, shapes)
         for shape in drawn
         if len(shape.points) >= 3 and (shape.kind == "polygon" or (shape.kind in _CORNERED and len(shape.points) == 4))
     ]

@@ -19,7 +19,7 @@ from dataset_tools.images.header import ImageError, fit_size, photo_size
 from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances.grouping import instances_of_parts
 from dataset_tools.instances.shapes import Part, ShapeOptions
-from dataset_tools.records import AnnotatedPhoto, Instance, Photo, Read, Sheet
+from dataset_tools.records import AnnotatedPhoto, Canvas, Instance, Photo, SourceResult
 from dataset_tools.sources.coco_shapes import Drawing, parts_of_annotations
 
 # A polygon is filled by whole pixels, which moves an edge by one at most; some tools count the last pixel, some do not.
@@ -28,7 +28,7 @@ _BOX_TOLERANCE = 2.0
 Files = Path | Mapping[str, Path]
 
 
-class _Listed(msgspec.Struct, frozen=True, gc=False):
+class _ListedPhoto(msgspec.Struct, frozen=True, gc=False):
     """A photo as a COCO file lists it.
 
     Attributes:
@@ -83,7 +83,7 @@ class CocoFiles:
         self._card, self._dataset = card, dataset
         self._finder = NamedPhotos(photos, exclude, is_exact=card is not None, beside=dataset)
         self._about_files: list[Finding] = []
-        self._listed: dict[str, list[_Listed]] = {}
+        self._listed: dict[str, list[_ListedPhoto]] = {}
         contents = {split: read_foreign(path) for split, path in paths.items()}
         for split, content in contents.items():
             self._list(split, paths[split], content, is_alone=len(paths) == 1)
@@ -108,7 +108,7 @@ class CocoFiles:
         files = {split: folder / summary.annotations for split, summary in card.splits.items()}
         return cls(files, photos or folder / card.image_root, card, dataset=folder)
 
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[SourceResult]:
         """Some photos with their instances, and everything there is to say about each.
 
         Args:
@@ -116,21 +116,21 @@ class CocoFiles:
             options: what becomes of annotations.
             max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
         """
-        read: dict[str, Read] = {}
-        sheets, drawings = [], []
+        read: dict[str, SourceResult] = {}
+        canvases, drawings = [], []
         for key in keys:
-            size, found = self._judged(key)
+            size, found = self._size_and_findings(key)
             read[key] = None, found
             if size is not None:
-                sheets.append(Sheet(key, size, fit_size(size, max_size)))
+                canvases.append(Canvas(key, size, fit_size(size, max_size)))
                 drawings.append(self._listed[key][0].drawings)
-        covered = parts_of_annotations(sheets, drawings, options)
-        made = instances_of_parts(sheets, [parts for parts, _ in covered], options)
-        for sheet, (parts, found), (instances, further) in zip(sheets, covered, made):
-            found = [*read[sheet.file][1], *found, *further]
+        covered = parts_of_annotations(canvases, drawings, options)
+        made = instances_of_parts(canvases, [parts for parts, _ in covered], options)
+        for canvas, (parts, found), (instances, further) in zip(canvases, covered, made):
+            found = [*read[canvas.file][1], *found, *further]
             if self._card:
-                found += self._about_annotations(sheet, parts, instances, further)
-            read[sheet.file] = self._annotated(sheet, instances), found
+                found += self._about_annotations(canvas, parts, instances, further)
+            read[canvas.file] = self._annotated(canvas, instances), found
         return [read[key] for key in keys]
 
     def embedded(self, file: str) -> NoReturn:
@@ -190,7 +190,7 @@ class CocoFiles:
         folders: Sequence[str],
         drawings: list[Drawing],
         repeated: set[int],
-    ) -> _Listed:
+    ) -> _ListedPhoto:
         problem = doubt = None
         try:
             found = self._finder.find(image.file_name, folders)
@@ -203,9 +203,9 @@ class CocoFiles:
             problem = Finding(error.rule, path, place, str(error))
         if image.id in repeated:
             problem = Finding(Rule.IMAGE_ID_TWICE, path, place, f"id {image.id}")
-        return _Listed(path, place, split, image, drawings, problem, doubt)
+        return _ListedPhoto(path, place, split, image, drawings, problem, doubt)
 
-    def _judged(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:
+    def _size_and_findings(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:
         """The size of a photo, if it can be used, and what there is to say about it."""
         listed = self._listed[key]
         if len(listed) > 1:
@@ -221,23 +221,23 @@ class CocoFiles:
             findings.append(Finding(Rule.NO_SHAPES, key))
         return size, findings
 
-    def _annotated(self, sheet: Sheet, instances: list[Instance]) -> AnnotatedPhoto:
-        (listed,) = self._listed[sheet.file]
+    def _annotated(self, canvas: Canvas, instances: list[Instance]) -> AnnotatedPhoto:
+        (listed,) = self._listed[canvas.file]
         labels = frozenset(drawing.label for drawing in listed.drawings if drawing.label is not None)
-        photo = Photo(sheet.file, sheet.size)
-        return AnnotatedPhoto(sheet.file, photo, sheet.frame, instances, listed.split, labels)
+        photo = Photo(canvas.file, canvas.size)
+        return AnnotatedPhoto(canvas.file, photo, canvas.frame, instances, listed.split, labels)
 
     def _about_annotations(
-        self, sheet: Sheet, parts: Sequence[Part], instances: Sequence[Instance], findings: Sequence[Finding]
+        self, canvas: Canvas, parts: Sequence[Part], instances: Sequence[Instance], findings: Sequence[Finding]
     ) -> Iterator[Finding]:
         """Boxes and areas in the file that are not those of the masks; Detectron2 takes them as they are."""
-        (listed,) = self._listed[sheet.file]
+        (listed,) = self._listed[canvas.file]
         lost = {finding.place for finding in findings if finding.rule is Rule.NO_PIXELS}
         numbers = dict.fromkeys(part.group for part in parts if part.place not in lost)
         for number, instance in zip(numbers, instances):
             drawing = listed.drawings[number]
             for difference in _differences(drawing.annotation, instance):
-                yield Finding(Rule.MEASURES_DIFFER, sheet.file, drawing.place, difference)
+                yield Finding(Rule.MEASURES_DIFFER, canvas.file, drawing.place, difference)
 
     def _classes_of(self, contents: Sequence[ForeignCoco]) -> tuple[str, ...]:
         """The categories in the order of their ids, without those that only group others.

@@ -13,7 +13,7 @@ from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignRle, de
 from dataset_tools.formats.labelme import Shape
 from dataset_tools.geometry import rle
 from dataset_tools.instances.shapes import Note, Part, ShapeOptions, UnusableShape, parts_of_shapes, resolve_label
-from dataset_tools.records import Sheet
+from dataset_tools.records import Canvas
 
 # A polygon as COCO has it: x, y, x, y, ..., None for what is no number.
 _Values = Sequence[float | None]
@@ -27,30 +27,30 @@ class Drawing(msgspec.Struct, frozen=True, gc=False):
     annotation: ForeignAnnotation
 
 
-class _Sorted(msgspec.Struct, frozen=True, gc=False):
+class _Figures(msgspec.Struct, frozen=True, gc=False):
     """The annotations of one photo as figures: shapes of polygons and boxes, RLEs as parts.
 
     The group of each is the annotation's number in the photo.
     """
 
-    sheet: Sheet
+    canvas: Canvas
     shapes: list[Shape]
     masks: list[Part]
     findings: list[Finding]
 
 
 def parts_of_annotations(
-    sheets: Sequence[Sheet], drawings: Sequence[Sequence[Drawing]], options: ShapeOptions
+    canvases: Sequence[Canvas], drawings: Sequence[Sequence[Drawing]], options: ShapeOptions
 ) -> list[tuple[list[Part], list[Finding]]]:
     """For each photo, what each of its annotations covers, in their order, and what was found on the way.
 
     Args:
-        sheets: of some photos.
+        canvases: of some photos.
         drawings: the annotations of each.
         options: what becomes of them.
     """
-    figures = [_sorted(sheet, drawn, options) for sheet, drawn in zip(sheets, drawings)]
-    covered = parts_of_shapes([item.sheet for item in figures], [item.shapes for item in figures], options)
+    figures = [_figures(canvas, drawn, options) for canvas, drawn in zip(canvases, drawings)]
+    covered = parts_of_shapes([item.canvas for item in figures], [item.shapes for item in figures], options)
     made = []
     for item, (parts, found) in zip(figures, covered):
         parts = sorted([*parts, *item.masks], key=lambda part: part.group)
@@ -59,12 +59,12 @@ def parts_of_annotations(
     return made
 
 
-def _sorted(sheet: Sheet, drawings: Sequence[Drawing], options: ShapeOptions) -> _Sorted:
+def _figures(canvas: Canvas, drawings: Sequence[Drawing], options: ShapeOptions) -> _Figures:
     figures, places, masks, findings = [], [], [], []
     for number, drawing in enumerate(drawings):
         notes: list[Note] = []
         try:
-            drawn = _drawn(drawing, sheet, notes)
+            drawn = _drawn(drawing, canvas, notes)
             if isinstance(drawn, dict):
                 label = resolve_label(drawing.label, options.labels, notes).name
                 masks.append(Part(drawing.place, label, number, mask=drawn))
@@ -73,12 +73,12 @@ def _sorted(sheet: Sheet, drawings: Sequence[Drawing], options: ShapeOptions) ->
                 places += [drawing.place] * len(drawn)
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
-        findings += [Finding(rule, sheet.file, drawing.place, message) for rule, message in notes]
-    sheet = Sheet(sheet.file, sheet.size, sheet.frame, places)
-    return _Sorted(sheet, figures, masks, findings)
+        findings += [Finding(rule, canvas.file, drawing.place, message) for rule, message in notes]
+    canvas = Canvas(canvas.file, canvas.size, canvas.frame, places)
+    return _Figures(canvas, figures, masks, findings)
 
 
-def _drawn(drawing: Drawing, sheet: Sheet, notes: list[Note]) -> dict | list[tuple[str, _Values]]:
+def _drawn(drawing: Drawing, canvas: Canvas, notes: list[Note]) -> dict | list[tuple[str, _Values]]:
     """A mask as pycocotools' RLE; or polygons and boxes, each with LabelMe's word for what it is."""
     annotation = drawing.annotation
     if drawing.label is None:
@@ -90,7 +90,7 @@ def _drawn(drawing: Drawing, sheet: Sheet, notes: list[Note]) -> dict | list[tup
     except (msgspec.MsgspecError, ValueError) as error:
         raise UnusableShape(Rule.BAD_SEGMENTATION, str(error).replace("`$", "`segmentation")) from error
     if isinstance(segmentation, ForeignRle):
-        return _encoded(segmentation, drawing.label, sheet.size)
+        return _encoded(segmentation, drawing.label, canvas.size)
     if segmentation is not None:
         return list(_polygons(segmentation, drawing.label, notes))
     if annotation.bbox is None or len(annotation.bbox) != 4:

@@ -16,7 +16,7 @@ from dataset_tools.images.header import ImageError, fit_size, photo_size
 from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances.grouping import build_instances
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
+from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
 from dataset_tools.sources.split_folders import SplitFolders
 from dataset_tools.text import check_encoding
 
@@ -67,7 +67,7 @@ class CsvBoxes:
         self.keys = list(self._rows)
         self._splits = SplitFolders([key for key in self.keys if key not in self._unusable], self.photo_root)
 
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[SourceResult]:
         """Some photos with their boxes, and everything there is to say about each.
 
         Args:
@@ -75,21 +75,21 @@ class CsvBoxes:
             options: what becomes of boxes.
             max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
         """
-        read: dict[str, Read] = {}
-        sheets = []
+        read: dict[str, SourceResult] = {}
+        canvases = []
         for key in keys:
-            size, found = self._judged(key)
+            size, found = self._size_and_findings(key)
             read[key] = None, found
             if size is not None:
                 places = [f"line {row.line}" for row in self._rows.get(key, ())]
-                sheets.append(Sheet(key, size, fit_size(size, max_size), places))
-        shapes = [[_shape(row) for row in self._rows.get(sheet.file, ())] for sheet in sheets]
-        for sheet, drawn, (instances, found) in zip(sheets, shapes, build_instances(sheets, shapes, options)):
+                canvases.append(Canvas(key, size, fit_size(size, max_size), places))
+        shapes = [[_shape(row) for row in self._rows.get(canvas.file, ())] for canvas in canvases]
+        for canvas, drawn, (instances, found) in zip(canvases, shapes, build_instances(canvases, shapes, options)):
             labels = frozenset(shape.label for shape in drawn)
-            photo = Photo(sheet.file, sheet.size)
-            split = self._splits.of_photo(sheet.file)
-            item = AnnotatedPhoto(sheet.file, photo, sheet.frame, instances, split, labels)
-            read[sheet.file] = item, read[sheet.file][1] + found
+            photo = Photo(canvas.file, canvas.size)
+            split = self._splits.of_photo(canvas.file)
+            item = AnnotatedPhoto(canvas.file, photo, canvas.frame, instances, split, labels)
+            read[canvas.file] = item, read[canvas.file][1] + found
         return [read[key] for key in keys]
 
     def embedded(self, file: str) -> NoReturn:
@@ -157,7 +157,7 @@ class CsvBoxes:
             self._about_photos[found.path].append(finding)
         return found.path
 
-    def _judged(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:
+    def _size_and_findings(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:
         """The size of a photo, if it can be used, and what there is to say about it."""
         findings = list(self._about_photos.get(key, ()))
         if key in self._unusable:

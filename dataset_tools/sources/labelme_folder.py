@@ -19,7 +19,7 @@ from dataset_tools.images.names import is_photo_name
 from dataset_tools.images.photo_finder import PhotoFinder
 from dataset_tools.instances.grouping import build_instances
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.records import AnnotatedPhoto, Photo, Read, Sheet
+from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
 from dataset_tools.sources.split_folders import SplitFolders
 from dataset_tools.text import check_encoding, is_text
 
@@ -83,7 +83,7 @@ class LabelmeFolder:
         self._takes_negatives = negatives
         self.keys = self._files
 
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[SourceResult]:
         """Some annotation files with their photos and instances, and everything there is to say about each.
 
         A photo for a key is one with nothing in it. No photo comes of a file that leads to none, or is no annotation
@@ -94,7 +94,7 @@ class LabelmeFolder:
             options: what becomes of shapes.
             max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
         """
-        read: dict[str, Read] = {}
+        read: dict[str, SourceResult] = {}
         shapes: dict[str, Sequence[Shape]] = {}
         photos: dict[str, Photo | None] = {}
         for key in keys:
@@ -106,12 +106,12 @@ class LabelmeFolder:
                     read[key], shapes[key] = (None, found), record.shapes
             except _Unreadable as error:
                 read[key] = None, [error.finding]
-        sheets = [Sheet(key, photo.size, fit_size(photo.size, max_size)) for key, photo in photos.items() if photo]
-        made = build_instances(sheets, [shapes[sheet.file] for sheet in sheets], options)
-        for sheet, (built, further) in zip(sheets, made):
-            key, found = sheet.file, read[sheet.file][1]
+        canvases = [Canvas(key, photo.size, fit_size(photo.size, max_size)) for key, photo in photos.items() if photo]
+        made = build_instances(canvases, [shapes[canvas.file] for canvas in canvases], options)
+        for canvas, (built, further) in zip(canvases, made):
+            key, found = canvas.file, read[canvas.file][1]
             labels = frozenset([shape.label for shape in shapes[key]])
-            item = AnnotatedPhoto(key, photos[key], sheet.frame, built, self._split(key), labels)
+            item = AnnotatedPhoto(key, photos[key], canvas.frame, built, self._split(key), labels)
             if not shapes[key]:
                 further = [*further, Finding(Rule.NO_SHAPES, key)]
             read[key] = item, found + further
@@ -126,7 +126,7 @@ class LabelmeFolder:
         if self._splits and self._split(key) is None:
             raise _Unreadable(Finding(Rule.OUTSIDE_SPLITS, key))
 
-    def _read_negative(self, photo: str, max_size: int | None) -> Read:
+    def _read_negative(self, photo: str, max_size: int | None) -> SourceResult:
         size, problem = photo_size(self.photo_root, photo)
         if problem:
             return None, [problem]

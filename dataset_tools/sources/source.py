@@ -9,7 +9,7 @@ from typing import Protocol
 from dataset_tools.findings import Finding
 from dataset_tools.images.embedded import EmbeddedPicture
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.records import Photo, Read
+from dataset_tools.records import Photo, SourceResult
 
 
 class Source(Protocol):
@@ -27,7 +27,7 @@ class Source(Protocol):
     keys: Sequence[str]
     classes: tuple[str, ...] | None
 
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[Read]:
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[SourceResult]:
         """What comes of each of some keys: a photo with its instances, and what there is to say about it."""
         ...
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from dataset_tools.errors import UserError
 from dataset_tools.formats import labelme
-from dataset_tools.to_labelme.shapes import DrawnInstance, annotation_file
+from dataset_tools.to_labelme.shapes import InstanceShapes, annotation_file
 
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
 CLASSES_NAME = "classes.txt"
@@ -43,7 +43,7 @@ def annotation_names(photos: Sequence[PurePosixPath]) -> list[PurePosixPath]:
     return [brief if taken[_folded(brief)] == 1 else long for brief, long in zip(short, full)]
 
 
-def encode_annotations(photo: Path, file: Path, size: tuple[int, int], drawn: Sequence[DrawnInstance]) -> bytes:
+def encode_annotations(photo: Path, file: Path, size: tuple[int, int], drawn: Sequence[InstanceShapes]) -> bytes:
     """The bytes of an annotation file that refers to a photo where it lies.
 
     Args:

@@ -22,7 +22,7 @@ from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_n
 from dataset_tools.to_labelme.shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,
-    DrawnInstance,
+    InstanceShapes,
     LabelledInstance,
     annotation_file,
     draw,
@@ -59,7 +59,7 @@ class ToLabelmeOptions:
 
 
 @dataclass(slots=True)
-class Written:
+class WriteReport:
     """What came of it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Written:
     changed: int = 0
     least_overlap: tuple[float, str] = (1.0, "")
 
-    def count(self, file: PurePosixPath, page: _Page, drawn: Sequence[DrawnInstance]) -> None:
+    def count(self, file: PurePosixPath, page: _Page, drawn: Sequence[InstanceShapes]) -> None:
         """Add a file."""
         self.files += 1
         for (_, instance), made in zip(page.instances, drawn):
@@ -132,7 +132,7 @@ class _Page:
     instances: list[_Placed]
 
 
-def to_labelme(options: ToLabelmeOptions) -> Written:
+def to_labelme(options: ToLabelmeOptions) -> WriteReport:
     """Write a dataset's annotations, or predictions for it, as LabelMe files: one for every photo, in one step.
 
     The ground truth goes into a sub-folder per split, so that it is converted to the same splits again; a single split
@@ -147,9 +147,9 @@ def to_labelme(options: ToLabelmeOptions) -> Written:
     classes = class_list(card.classes)
     if options.predictions:
         split, below_score = _predicted(options, card)
-        splits, written = [split], Written(below_score=below_score)
+        splits, written = [split], WriteReport(below_score=below_score)
     else:
-        splits, written = _annotated(options, card), Written()
+        splits, written = _annotated(options, card), WriteReport()
     with replaced_folder(options.output) as part:
         for split in splits:
             folder, final = part / split.folder, options.output / split.folder
@@ -303,7 +303,7 @@ def _check_photo(path: Path, photo: Image) -> None:
         )
 
 
-def _draw_all(page: _Page, split: _Split, options: ToLabelmeOptions) -> list[DrawnInstance]:
+def _draw_all(page: _Page, split: _Split, options: ToLabelmeOptions) -> list[InstanceShapes]:
     """The shapes of the photo's instances, drawn as the options say."""
     size = page.photo.width, page.photo.height
     shapes = options.shapes or ("polygon" if options.predictions else None)
@@ -324,7 +324,7 @@ def _draw_all(page: _Page, split: _Split, options: ToLabelmeOptions) -> list[Dra
     return drawn
 
 
-def _write(page: _Page, source: Path, folder: Path, final: Path, drawn: list[DrawnInstance], copy: bool) -> None:
+def _write(page: _Page, source: Path, folder: Path, final: Path, drawn: list[InstanceShapes], copy: bool) -> None:
     """Write an annotation file, and its photo if it is to be copied.
 
     Args:

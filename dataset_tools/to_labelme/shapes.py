@@ -38,7 +38,7 @@ class LabelledInstance:
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnInstance:
+class InstanceShapes:
     """The shapes of one object; none if it covers nothing.
 
     Attributes:
@@ -54,7 +54,7 @@ class BadSegmentation(ValueError):
     """A segmentation that cannot be drawn."""
 
 
-def annotation_file(image_path: str, size: tuple[int, int], drawn: Sequence[DrawnInstance]) -> WrittenFile:
+def annotation_file(image_path: str, size: tuple[int, int], drawn: Sequence[InstanceShapes]) -> WrittenFile:
     """The record of an annotation file; objects of several shapes get a group each, numbered from 1.
 
     Args:
@@ -76,7 +76,7 @@ def draw(
     size: tuple[int, int],
     shapes: str | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
-) -> DrawnInstance:
+) -> InstanceShapes:
     """The LabelMe shapes of one object.
 
     Polygons stay exactly as they are, unless masks are wanted.
@@ -99,18 +99,18 @@ def draw(
         polygons = [_pairs(polygon) for polygon in instance.segmentation]
         polygons = [polygon for polygon in polygons if len(polygon) >= 3]  # others cover nothing; Detectron2 drops them
         if shapes != "mask":
-            return DrawnInstance([WrittenShape(instance.label, polygon, None, description) for polygon in polygons])
+            return InstanceShapes([WrittenShape(instance.label, polygon, None, description) for polygon in polygons])
         code, as_mask = _filled(polygons, size), True
     left, top, right, bottom = window = rle.bounds(code)
     if left == right:
-        return DrawnInstance([])
+        return InstanceShapes([])
     corner, mask = (left, top), rle.decode(code, window)
     if as_mask:
-        return DrawnInstance([_mask_shape(instance.label, description, corner, mask)])
+        return InstanceShapes([_mask_shape(instance.label, description, corner, mask)])
     polygons = mask_outlines(mask, tolerance)
     shifted = [[(x, y) for x, y in (polygon + corner).tolist()] for polygon in polygons]
     same = 1.0 if tolerance == 0 else overlap(fill_polygons(polygons, mask.shape[::-1]), mask)
-    return DrawnInstance([WrittenShape(instance.label, points, None, description) for points in shifted], same)
+    return InstanceShapes([WrittenShape(instance.label, points, None, description) for points in shifted], same)
 
 
 def _pairs(polygon: list[float]) -> list[tuple[float, float]]:

@@ -32,14 +32,16 @@ _LEVELS = 255  # of an 8-bit picture; more instances take 16 bits
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
+class MasksReport:
     """How many photos were written, and what was found."""
 
     photos: int
     findings: list[Finding]
 
 
-def masks(source: Source, reading: ReadOptions, output: Path, kind: str = "both", split: str | None = None) -> Masked:
+def masks(
+    source: Source, reading: ReadOptions, output: Path, kind: str = "both", split: str | None = None
+) -> MasksReport:
     """Write masked photos and index pictures into folders ``black`` and ``index``, and a table of the instances.
 
     The index is 0 where nothing is annotated, then 1, 2, ... for the instances in order; a later one lies on top.
@@ -76,7 +78,7 @@ def masks(source: Source, reading: ReadOptions, output: Path, kind: str = "both"
                 remedy = "Correct what is listed above"
                 raise BadData("no photo can be read", scan.findings, file=source.root, remedy=remedy)
             (part / TABLE_NAME).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return Masked(len(table), scan.findings)
+        return MasksReport(len(table), scan.findings)
 
 
 class _Row(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from dataset_tools.files import replaced_folder
 from dataset_tools.sources.source import Source
 from dataset_tools.view import fonts
 from dataset_tools.view.output import check_output_folder
-from dataset_tools.view.stats import LARGE, SMALL, Counted, Stats
+from dataset_tools.view.stats import LARGE, SMALL, DatasetCounts, Stats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def check_output(output: Path, source: Source) -> None:
     check_output_folder(output, source, _made_in, "statistics")
 
 
-def write(counted: Counted, output: Path) -> None:
+def write(counted: DatasetCounts, output: Path) -> None:
     """Write the numbers as JSON, and plots of them as PNG files, into a folder; ``check_output`` has been called."""
     with replaced_folder(output) as part:
         (part / TABLE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2) + b"\n")
@@ -56,7 +56,7 @@ def _made_in(folder: Path) -> set[str]:
     return {TABLE_NAME, *(f"{name}.png" for name in _PLOTS)}
 
 
-def _plot(counted: Counted, folder: Path) -> None:
+def _plot(counted: DatasetCounts, folder: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")

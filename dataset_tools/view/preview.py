@@ -60,7 +60,7 @@ class PreviewOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class PreviewReport:
     """What came of it.
 
     Attributes:
@@ -76,7 +76,7 @@ class Drawn:
     findings: list[Finding]
 
 
-def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> Drawn:
+def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> PreviewReport:
     """Draw photos with masks, labels and boxes on them: a PNG for each, and a sheet. Those with errors are left out.
 
     Raises:
@@ -102,7 +102,7 @@ def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> Dr
             with replaced_folder(options.output) as part:
                 drawn, sheet = _draw(scan, chosen, names, style, part, reading.jobs)
                 (part / SHEET_NAME).write_bytes(sheet)
-        return Drawn(len(drawn), split, _numbered(style, drawn), scan.findings)
+        return PreviewReport(len(drawn), split, _numbered(style, drawn), scan.findings)
 
 
 def _check_output(source: Source, options: PreviewOptions) -> None:

@@ -69,7 +69,7 @@ class Extent(msgspec.Struct, frozen=True, gc=False):
     bbox: tuple[float, float, float, float]
 
 
-class Page(msgspec.Struct, frozen=True, gc=False):
+class PhotoCounts(msgspec.Struct, frozen=True, gc=False):
     """What is counted of a photo.
 
     Attributes:
@@ -84,7 +84,7 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class DatasetCounts:
     """The numbers, what they were made of for plots, and what was found.
 
     Attributes:
@@ -102,7 +102,7 @@ class Counted:
     findings: Sequence[Finding] = ()
 
 
-def count(source: Source, reading: ReadOptions, split: str | None = None) -> Counted:
+def count(source: Source, reading: ReadOptions, split: str | None = None) -> DatasetCounts:
     """Count a LabelMe folder or a dataset folder, or one split of it; photos with errors are left out.
 
     Raises:
@@ -112,11 +112,11 @@ def count(source: Source, reading: ReadOptions, split: str | None = None) -> Cou
     with Scan(source, reading) as scan:
         entries = select_split(scan, usable_entries(scan), split)
         classes = class_names(scan, reading.shapes.labels)
-        pages = (Page(entry.split, entry.size, _extents(scan, entry)) for entry in entries)
+        pages = (PhotoCounts(entry.split, entry.size, _extents(scan, entry)) for entry in entries)
         return replace(tally(pages, classes), findings=scan.findings)
 
 
-def of_dataset(folder: Path, split: str | None = None) -> Counted:
+def of_dataset(folder: Path, split: str | None = None) -> DatasetCounts:
     """Count what the COCO files of a dataset folder say, or that of one split; no photo is looked at.
 
     Raises:
@@ -129,18 +129,18 @@ def of_dataset(folder: Path, split: str | None = None) -> Counted:
         instances: dict[int, list[tuple[str, Extent]]] = {image.id: [] for image in content.images}
         for item in content.annotations:
             instances[item.image_id].append((card.classes[item.category_id - 1], Extent(item.area, item.bbox)))
-        pages += [Page(name, (image.width, image.height), instances[image.id]) for image in content.images]
+        pages += [PhotoCounts(name, (image.width, image.height), instances[image.id]) for image in content.images]
     return tally(pages, card.classes)
 
 
-def tally(pages: Iterable[Page], classes: Sequence[str]) -> Counted:
+def tally(pages: Iterable[PhotoCounts], classes: Sequence[str]) -> DatasetCounts:
     """Count photos.
 
     Args:
         pages: the photos: all of them in splits, or none.
         classes: in order; every label is one of them.
     """
-    by_split: dict[str, list[Page]] = {}
+    by_split: dict[str, list[PhotoCounts]] = {}
     for page in pages:
         by_split.setdefault(page.split or ALL, []).append(page)
     splits = {name: by_split[name] for name in (*SPLITS, ALL) if name in by_split}
@@ -157,7 +157,7 @@ def tally(pages: Iterable[Page], classes: Sequence[str]) -> Counted:
         sides=_quantiles(sides),
         relative_sides=_quantiles(sides / np.sqrt(sizes.prod(axis=1))),
     )
-    return Counted(stats, per_photo, sides, (boxes[:, :2] + boxes[:, 2:] / 2) / sizes)
+    return DatasetCounts(stats, per_photo, sides, (boxes[:, :2] + boxes[:, 2:] / 2) / sizes)
 
 
 _EXTENT = msgspec.json.Decoder(Extent)
@@ -167,7 +167,7 @@ def _extents(scan: Scan, entry: Entry) -> list[tuple[str, Extent]]:
     return [(label, _EXTENT.decode(outline)) for label, outline in scan.stored(entry)]
 
 
-def _split(members: Sequence[Page], classes: Sequence[str]) -> SplitStats:
+def _split(members: Sequence[PhotoCounts], classes: Sequence[str]) -> SplitStats:
     counts = Counter(label for page in members for label, _ in page.instances)
     sides = np.sqrt([extent.area for page in members for _, extent in page.instances])
     small, large = int((sides < SMALL).sum()), int((sides >= LARGE).sum())

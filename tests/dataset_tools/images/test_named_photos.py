@@ -4,7 +4,7 @@ import pytest
 
 from dataset_tools.findings import Rule
 from dataset_tools.images.header import ImageError
-from dataset_tools.images.named_photos import Found, NamedPhotos
+from dataset_tools.images.named_photos import NamedPhotos, PhotoMatch
 
 
 @pytest.fixture
@@ -19,15 +19,15 @@ def photos(tmp_path):
 @pytest.mark.parametrize(
     ("name", "found"),
     [
-        ("a.jpg", Found("a.jpg")),
-        ("./one/../a.jpg", Found("a.jpg")),
-        ("one\\b.jpg", Found("one/b.jpg")),
-        ("b.jpg", Found("one/b.jpg")),
-        ("deep/d.jpg", Found("two/deep/d.jpg")),
-        ("two/c.jpg", Found("two/c.jpg")),
-        ("elsewhere/d.jpg", Found("two/deep/d.jpg", is_guess=True)),
-        ("/elsewhere/a.jpg", Found("a.jpg", is_guess=True)),
-        ("https://elsewhere/x/a.jpg", Found("a.jpg", is_guess=True)),
+        ("a.jpg", PhotoMatch("a.jpg")),
+        ("./one/../a.jpg", PhotoMatch("a.jpg")),
+        ("one\\b.jpg", PhotoMatch("one/b.jpg")),
+        ("b.jpg", PhotoMatch("one/b.jpg")),
+        ("deep/d.jpg", PhotoMatch("two/deep/d.jpg")),
+        ("two/c.jpg", PhotoMatch("two/c.jpg")),
+        ("elsewhere/d.jpg", PhotoMatch("two/deep/d.jpg", is_guess=True)),
+        ("/elsewhere/a.jpg", PhotoMatch("a.jpg", is_guess=True)),
+        ("https://elsewhere/x/a.jpg", PhotoMatch("a.jpg", is_guess=True)),
         ("c.jpg", Rule.PHOTO_AMBIGUOUS),
         ("elsewhere/c.jpg", Rule.PHOTO_AMBIGUOUS),
         ("e.jpg", Rule.PHOTO_MISSING),
@@ -39,7 +39,7 @@ def photos(tmp_path):
     ],
 )
 def test_names(photos, name, found):
-    if isinstance(found, Found):
+    if isinstance(found, PhotoMatch):
         assert photos.find(name) == found
     else:
         with pytest.raises(ImageError) as caught:
@@ -48,16 +48,16 @@ def test_names(photos, name, found):
 
 
 def test_absolute_name_inside(photos):
-    assert photos.find(f"{photos.root}/one/b.jpg") == Found("one/b.jpg")
+    assert photos.find(f"{photos.root}/one/b.jpg") == PhotoMatch("one/b.jpg")
 
 
 def test_folders_to_look_into_first(photos):
-    assert photos.find("c.jpg", ["none", "two", "one"]) == Found("two/c.jpg")
+    assert photos.find("c.jpg", ["none", "two", "one"]) == PhotoMatch("two/c.jpg")
 
 
 def test_exact_names(photos):
     exact = NamedPhotos(photos.root, is_exact=True)
-    assert exact.find("../photos/a.jpg") == Found("../photos/a.jpg")
+    assert exact.find("../photos/a.jpg") == PhotoMatch("../photos/a.jpg")
     for name in ("b.jpg", "one\\b.jpg"):
         with pytest.raises(ImageError) as caught:
             exact.find(name)

@@ -21,7 +21,7 @@ from dataset_tools.formats import labelme
 from dataset_tools.geometry.masks import decode_mask, encode_mask, rasterise_polygons, union_masks
 from dataset_tools.geometry.rle import Rle
 from dataset_tools.to_labelme.from_dataset import ToLabelmeOptions, to_labelme
-from dataset_tools.to_labelme.shapes import BadSegmentation, DrawnInstance, LabelledInstance, annotation_file, draw
+from dataset_tools.to_labelme.shapes import BadSegmentation, InstanceShapes, LabelledInstance, annotation_file, draw
 
 SIZE = (64, 48)
 
@@ -36,7 +36,7 @@ def disc(size=SIZE, centre=(30, 24), radius=15.0):
     return (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2
 
 
-def pixels(drawn: DrawnInstance, size=SIZE):
+def pixels(drawn: InstanceShapes, size=SIZE):
     """The pixels of polygon shapes by pycocotools' rule."""
     polygons = [np.array(shape.points) for shape in drawn.shapes]
     return decode_mask(union_masks(rasterise_polygons(polygons, size)))
@@ -108,7 +108,7 @@ def test_score():
 @pytest.mark.parametrize("segmentation", [[], [[1, 2, 3, 4]], rle(np.zeros((48, 64), dtype=bool))])
 @pytest.mark.parametrize("shapes", [None, "polygon", "mask"])
 def test_what_covers_nothing_has_no_shapes(segmentation, shapes):
-    assert draw(LabelledInstance("car", segmentation), SIZE, shapes) == DrawnInstance([])
+    assert draw(LabelledInstance("car", segmentation), SIZE, shapes) == InstanceShapes([])
 
 
 @pytest.mark.parametrize(
