@@ -10,13 +10,7 @@ from dataset_tools.dataset.make import ConversionResult, DatasetOptions, check_o
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS, is_dataset_folder, read_card
 from dataset_tools.sources.coco_files import CocoFiles, Files
-
-# What the files of a split are called, in the order in which they are taken: by hand, by COCO itself, by Roboflow.
-_NAMES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
-_PATTERNS = ("{}.json", "annotations/instances_{}*.json", "{}/_annotations.coco.json")
-
-# A file for all photos: by CVAT and others, by Label Studio and others.
-_PATTERNS_OF_ONE = ("annotations/*.json", "*.json")
+from dataset_tools.sources.coco_layout import find_coco_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,24 +50,6 @@ def adopt(options: AdoptOptions) -> ConversionResult:
     return make_dataset(CocoFiles(files, photos, exclude=options.output, dataset=dataset), options)
 
 
-def find_files(folder: Path) -> Files:
-    """The COCO files in a folder as usual tools lay them out.
-
-    Raises:
-        UserError: there are none, or several and nothing says what is what.
-    """
-    if is_dataset_folder(folder):
-        return {split: folder / summary.annotations for split, summary in read_card(folder).splits.items()}
-    found = {split: path for split, names in _NAMES.items() if (path := _first(folder, names))}
-    if "train" in found:
-        return found
-    alone = [path for pattern in _PATTERNS_OF_ONE for path in sorted(folder.glob(pattern))]
-    if len(alone) != 1:
-        reason = f"{len(alone) or 'no'} JSON files are here, and none of them is named after 'train'"
-        raise UserError(reason, file=folder, remedy="Name the files with --train, --val and --test")
-    return alone[0]
-
-
 def _files(options: AdoptOptions) -> Files:
     by_split = {split: path for split in SPLITS if (path := getattr(options, split))}
     if (options.file is None) == (not by_split):
@@ -82,7 +58,7 @@ def _files(options: AdoptOptions) -> Files:
         if "train" not in by_split:
             raise UserError("there is no file to train on", remedy="Pass --train FILE")
         return by_split
-    return find_files(options.file) if options.file.is_dir() else options.file
+    return find_coco_files(options.file) if options.file.is_dir() else options.file
 
 
 def _photos(options: AdoptOptions, files: Files) -> Path:
@@ -93,8 +69,3 @@ def _photos(options: AdoptOptions, files: Files) -> Path:
     if is_dataset_folder(options.file):
         return options.file / read_card(options.file).image_root
     return options.file
-
-
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    paths = (path for name in names for pattern in _PATTERNS for path in sorted(folder.glob(pattern.format(name))))
-    return next(paths, None)

@@ -75,12 +75,12 @@ class PhotoFinder:
             named = self._named(file, record.image_path)
         except ImageError as error:
             return None, [Finding(error.rule, file, "imagePath", str(error))]
-        if named and (photo := self._undoubted(file, named, record, embedded)):
+        if named and (photo := self._obvious_photo(file, named, record, embedded)):
             return photo, []
-        fitting, failures = self._judge(self._near(file, named, record.image_path), record, embedded)
+        fitting, failures = self._fitting_photos(self._near(file, named, record.image_path), record, embedded)
         strays = not fitting
         if strays:
-            fitting, further = self._judge(self._far(file, record.image_path), record, embedded)
+            fitting, further = self._fitting_photos(self._far(file, record.image_path), record, embedded)
             failures += further
         if not fitting:
             return _fall_back(file, named, record, failures)
@@ -88,12 +88,12 @@ class PhotoFinder:
         if strays and len(fitting) > 1 and (difference or not embedded):
             several = ", ".join(f"'{photo.path}'" for photo in fitting)
             return None, [Finding(Rule.PHOTO_AMBIGUOUS, file, "imagePath", f"it is {record.image_path!r}: {several}")]
-        findings = list(_doubts(file, record, named, photo, fitting, failures, embedded))
+        findings = list(_findings_about_choice(file, record, named, photo, fitting, failures, embedded))
         if difference:
             findings.append(Finding(Rule.IMAGE_DATA_DIFFERS, file, "imageData", difference))
         return photo, findings
 
-    def _undoubted(self, file: str, named: str, record: AnnotationFile, embedded: bytes) -> Photo | None:
+    def _obvious_photo(self, file: str, named: str, record: AnnotationFile, embedded: bytes) -> Photo | None:
         """The photo that imagePath names, where nothing speaks against it: nearly always."""
         if not _has_name_of(named, file) or is_absolute(record.image_path):
             return None
@@ -144,7 +144,7 @@ class PhotoFinder:
                 return [photo for photo in photos if _common_folders(photo, file) == best]
         return []
 
-    def _judge(
+    def _fitting_photos(
         self, paths: Iterable[str], record: AnnotationFile, embedded: bytes
     ) -> tuple[list[Photo], list[tuple[str, ImageError]]]:
         """The candidates that exist and fit, and those before the first of them that exist and do not, with why."""
@@ -236,7 +236,7 @@ def _expected_size(record: AnnotationFile, embedded: bytes) -> tuple[int | None,
     return record.image_width, record.image_height
 
 
-def _doubts(
+def _findings_about_choice(
     file: str,
     record: AnnotationFile,
     named: str | None,

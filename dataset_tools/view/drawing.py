@@ -56,7 +56,7 @@ def _colour(index: int) -> Colour:
     return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(index * _GOLDEN_RATIO % 1, saturation, value))
 
 
-def draw(
+def draw_instances(
     photo: Image.Image, instances: Sequence[Instance], style: Style, sizes: Sequence[tuple[int, int]]
 ) -> list[Image.Image]:
     """The photo at some sizes (width, height), each with the masks, boxes and labels of the instances.
@@ -171,7 +171,7 @@ def tile_size(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def sheet(tiles: Sequence[tuple[str, Image.Image]], style: Style, classes: Sequence[str]) -> Image.Image:
+def draw_sheet(tiles: Sequence[tuple[str, Image.Image]], style: Style, classes: Sequence[str]) -> Image.Image:
     """Named pictures of at most TILE x TILE pixels in rows, each over its name; below them, what the colours mean."""
     rows = [tiles[start : start + _TILES_IN_ROW] for start in range(0, len(tiles), _TILES_IN_ROW)]
     heights = [max(tile.height for _, tile in row) + _LINE_HEIGHT for row in rows]

@@ -173,7 +173,7 @@ def _draw(
         remedy = "Correct what is listed above"
         raise BadData("no photo can be drawn", scan.findings, file=scan.source.root, remedy=remedy)
     present = {label for entry in drawn for label in entry.counts}
-    sheet = drawing.sheet(tiles, style, [name for name in style.colours if name in present])
+    sheet = drawing.draw_sheet(tiles, style, [name for name in style.colours if name in present])
     return drawn, _as_file(sheet)
 
 
@@ -192,7 +192,7 @@ def _draw_one(task: _Task, entry: Entry, instances: Sequence) -> Image.Image | F
         sizes["picture"] = _picture_size(photo.size)
     if entry.file in task.on_sheet:
         sizes["tile"] = drawing.tile_size(photo.size)
-    pictures = dict(zip(sizes, drawing.draw(photo, instances, task.style, list(sizes.values()))))
+    pictures = dict(zip(sizes, drawing.draw_instances(photo, instances, task.style, list(sizes.values()))))
     if "picture" in pictures:
         path = task.folder / f"{task.names[entry.file]}.png"
         pictures["picture"].save(path, compress_level=FAST, pnginfo=_mark())
