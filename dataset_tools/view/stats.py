@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from dataset_tools.dataset.scan import Entry, ReadOptions, Scan
 from dataset_tools.findings import Finding
-from dataset_tools.formats.card import SPLITS, read_card
-from dataset_tools.formats.coco import read_split
+from dataset_tools.formats.card import SPLITS
 from dataset_tools.sources.source import Source
 from dataset_tools.text import one_line
 from dataset_tools.view.selection import class_names, select_split, usable_entries
@@ -114,23 +112,6 @@ def count(source: Source, reading: ReadOptions, split: str | None = None) -> Dat
         classes = class_names(scan, reading.shapes.labels)
         pages = (PhotoCounts(entry.split, entry.size, _extents(scan, entry)) for entry in entries)
         return replace(tally(pages, classes), findings=scan.findings)
-
-
-def of_dataset(folder: Path, split: str | None = None) -> DatasetCounts:
-    """Count what the COCO files of a dataset folder say, or that of one split; no photo is looked at.
-
-    Raises:
-        UserError: it is no dataset folder, or a file of it is broken.
-    """
-    card = read_card(folder)
-    pages = []
-    for name in SPLITS if split is None else (split,):
-        content = read_split(folder, card, name)
-        instances: dict[int, list[tuple[str, Extent]]] = {image.id: [] for image in content.images}
-        for item in content.annotations:
-            instances[item.image_id].append((card.classes[item.category_id - 1], Extent(item.area, item.bbox)))
-        pages += [PhotoCounts(name, (image.width, image.height), instances[image.id]) for image in content.images]
-    return tally(pages, card.classes)
 
 
 def tally(pages: Iterable[PhotoCounts], classes: Sequence[str]) -> DatasetCounts:
