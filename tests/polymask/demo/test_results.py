@@ -83,10 +83,12 @@ def test_labelme(written, predictor):
         assert instances.max() == len(found)
         assert [shape["label"] for shape in label_file.shapes] == [predictor.classes[d.category] for d in found]
         assert label_file.shapes[0]["description"] == f"score {found[0].score:.2f}"
-        for number, detection in enumerate(found, start=1):
-            expected = detection.mask.pixels_in((0, 0, photo.shape[1], photo.shape[0]))
-            filled = instances == number
-            assert (filled & expected).sum() / (filled | expected).sum() > 0.85
+        covered = np.zeros(photo.shape[:2], dtype=bool)  # labelme draws later shapes over earlier ones
+        for number, detection in reversed(list(enumerate(found, start=1))):
+            pixels = detection.mask.pixels_in((0, 0, photo.shape[1], photo.shape[0]))
+            differing = (instances == number) ^ (pixels & ~covered)
+            assert differing.sum() < 0.15 * pixels.sum()
+            covered |= pixels
 
 
 def test_a_turned_photo_is_annotated_as_it_is_shown(run_demo, photos, tmp_path):
