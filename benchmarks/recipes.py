@@ -33,7 +33,7 @@ from tqdm import tqdm
 from benchmarks.folds import make_folds, pooled_judge
 from benchmarks.training import train
 from dataset_tools.errors import UserError
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.engine.hooks.finite_loss import REPORT_NAME
 from polymask.evaluation.bootstrap import bootstrap_interval
 from polymask.evaluation.coco import TASKS, detections_file

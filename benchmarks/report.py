@@ -21,7 +21,8 @@ from tqdm import tqdm
 from benchmarks.generated_results import SIZE, Amount, generated_results
 from dataset_tools.formats.card import CARD_NAME, Card, SplitSummary, encode_card
 from dataset_tools.formats.coco import CocoFile, categories_of, encode_coco, read_coco
-from polymask.config import load_config, resolve_dataset
+from polymask.config.load import load_config
+from polymask.config.resolve import resolve_dataset
 from polymask.evaluation.coco import detections_file
 from polymask.known_warnings import silence_known_warnings
 from polymask.report.write import write_report

@@ -17,7 +17,8 @@ from PIL import Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.images.pixels import read_pixels
-from polymask.config import load_config, resolve_device
+from polymask.config.load import load_config
+from polymask.config.resolve import resolve_device
 from polymask.detections import Detection
 from polymask.engine.checkpoint import load_trained_model
 from polymask.modeling.precision import autocast, compute_type

@@ -20,7 +20,7 @@ from benchmarks.stages.machine import device
 from benchmarks.stages.options import PROJECT, Options, frozen_config
 from benchmarks.stages.same_work import LEAST_SCORE, Found, check_detections
 from benchmarks.stages.timing import Contender, Pair, Stage
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.data.seeding import seed_everything
 from polymask.detections import Detection
 from polymask.predictor import Predictor

@@ -17,7 +17,8 @@ from benchmarks.stages.options import PROJECT, Options
 from benchmarks.stages.timing import Contender, DifferentWork, Pair, Stage
 from dataset_tools.catalog import register
 from dataset_tools.dataset.convert import ConvertOptions, convert
-from polymask.config import load_config, resolve_dataset
+from polymask.config.load import load_config
+from polymask.config.resolve import resolve_dataset
 from polymask.data.loader import build_train_loader
 
 OURS, CACHED, PEER = "polymask, first epoch", "polymask, second epoch", "Detectron2's DatasetMapper"

@@ -8,7 +8,7 @@ from pathlib import Path
 from detectron2.config import CfgNode
 
 from benchmarks.stages.machine import device
-from polymask.config import load_config
+from polymask.config.load import load_config
 
 PROJECT = Path(__file__).resolve().parents[2]
 CLASSES = ("Car", "Sign Board")  # those of the embedded sample

@@ -11,7 +11,7 @@ from detectron2.data.detection_utils import build_augmentation, gen_crop_transfo
 from detectron2.structures import BoxMode
 
 from dataset_tools.errors import UserError
-from polymask.config_checks import is_number
+from polymask.config.checks import is_number
 
 # Detectron2's, for T.RandomFlip and T.RandomCrop.
 FLIPS = ("horizontal", "vertical", "none")

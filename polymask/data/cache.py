@@ -25,13 +25,11 @@ from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
+from polymask.config.keys import AUTO, MEMORY, OFF
 from polymask.data.photos import read_resized
 
 log = logging.getLogger(__name__)
 
-# The values of INPUT.CACHE.
-AUTO, MEMORY, DISK, OFF = "auto", "memory", "disk", "off"
-MODES = (AUTO, MEMORY, DISK, OFF)
 # To be raised when read_resized gives other pixels. Libraries and the processor's instructions play a part, too.
 READER_VERSION = 1
 _READER = f"{READER_VERSION} {PIL.__version__} {torch.__version__} {torch.backends.cpu.get_cpu_capability()}"

@@ -15,7 +15,7 @@ from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
 from dataset_tools.parallel import all_cores
-from polymask.config import FOLLOW_CORES
+from polymask.config.keys import FOLLOW_CORES
 from polymask.data.copy_paste import CopyPasteMapper
 from polymask.data.mapper import EvaluationMapper, TrainMapper
 from polymask.data.sampler import BatchPlan

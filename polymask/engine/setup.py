@@ -23,16 +23,10 @@ from dataset_tools.catalog import register
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import write_atomically
 from dataset_tools.images.header import ImageError, read_header
-from polymask.config import (
-    AUTO,
-    flat_items,
-    load_config,
-    resolve_dataset,
-    resolve_device,
-    resolve_learning_rate,
-    resolve_schedule,
-)
-from polymask.config_checks import check_supported, check_training_data, check_training_keys, check_validation_data
+from polymask.config.checks import check_supported, check_training_data, check_training_keys, check_validation_data
+from polymask.config.keys import AUTO, flat_items
+from polymask.config.load import load_config
+from polymask.config.resolve import resolve_dataset, resolve_device, resolve_learning_rate, resolve_schedule
 from polymask.data.augmentation import check_augmentation_keys
 from polymask.data.seeding import seed_everything
 from polymask.engine.checkpoint import LAST_CHECKPOINT, states_in

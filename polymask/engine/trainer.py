@@ -46,7 +46,7 @@ LOG_PERIOD = 20
 
 
 class Trainer(DefaultTrainer):
-    """Detectron2's ``DefaultTrainer`` for a resolved configuration (see ``polymask.config``).
+    """Detectron2's ``DefaultTrainer`` for a resolved configuration (see ``polymask.config.resolve``).
 
     Its differences: a training that is interrupted at any moment and resumed ends as if it had not been; half
     precision works on the CPU too, where the hardware has it (``SOLVER.AMP.ENABLED``); gradients can be accumulated; a hook can end the training early, by

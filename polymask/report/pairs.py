@@ -13,7 +13,7 @@ from detectron2.data.catalog import Metadata
 from detectron2.structures import Boxes, BoxMode, Instances
 
 from dataset_tools.errors import UserError
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.pictures import DRAWN_WIDTH, draw_annotations, draw_predictions
 from polymask.predictor import read_photo
 

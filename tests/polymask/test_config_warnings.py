@@ -10,7 +10,8 @@ from detectron2.data.datasets import load_coco_json
 from detectron2.data.transforms import AugInput, RandomCrop, ResizeScale, ResizeShortestEdge
 
 from dataset_tools.dataset.convert import ConvertOptions, convert
-from polymask.config import load_config, resolve_schedule
+from polymask.config.load import load_config
+from polymask.config.resolve import resolve_schedule
 from polymask.config_warnings import GIB, TORCHVISION_PIXELS, Facts, training_doubts, training_scale
 
 MINI = "configs/mini_scratch.yaml"

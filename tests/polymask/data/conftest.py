@@ -6,7 +6,7 @@ import pytest
 from detectron2.structures import BoxMode
 from PIL import Image
 
-from polymask.config import load_config
+from polymask.config.load import load_config
 
 # RGB of the objects, in their order; the background is black.
 COLOURS = np.array([(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0)], dtype=np.uint8)

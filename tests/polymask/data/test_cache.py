@@ -11,8 +11,8 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from dataset_tools.errors import UserError
-from polymask.config import FOLLOW_CORES
-from polymask.config_checks import check_supported, check_training_keys
+from polymask.config.checks import check_supported, check_training_keys
+from polymask.config.keys import FOLLOW_CORES
 from polymask.data import cache
 from polymask.data.augmentation import build_train_augmentations
 from polymask.data.cache import DiskCache, MemoryCache, build_photo_reader, disk_folder

@@ -11,7 +11,7 @@ import torch
 from detectron2.modeling import build_model
 
 from dataset_tools.errors import EXIT_USAGE, UserError
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.engine.checkpoint import Checkpointer
 
 SMALL = [

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from dataset_tools.errors import UserError
-from polymask.config import load_config, resolve_device
+from polymask.config.load import load_config
+from polymask.config.resolve import resolve_device
 from polymask.data.loader import build_train_loader
 from polymask.data.seeding import seed_everything
 from polymask.engine import dry_run as module

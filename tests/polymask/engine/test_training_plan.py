@@ -4,7 +4,7 @@ import cv2
 import pytest
 import torch
 
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.engine.training_plan import (
     Costs,
     checkpoint_bytes,

@@ -7,7 +7,7 @@ import torch
 from detectron2.modeling import build_model
 
 from dataset_tools.errors import UserError
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.engine.checkpoint import CLASS_LAYERS, Checkpointer
 from polymask.engine.zoo import read_zoo_file
 

@@ -12,7 +12,7 @@ from detectron2.utils import comm
 from PIL import Image
 
 from dataset_tools.catalog import register
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.engine.distributed import cpu_cores, launch
 from polymask.evaluation.coco import MaskAPEvaluator, detections_file, evaluate
 

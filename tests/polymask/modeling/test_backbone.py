@@ -2,7 +2,7 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.engine.checkpoint import Checkpointer
 
 CONFIG = "configs/mask_rcnn_R_18_FPN.yaml"

@@ -6,7 +6,7 @@ from detectron2 import modeling
 from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils.events import EventStorage
 
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.modeling.build import FASTER, build_model
 
 HEADS = ["StandardROIHeads", "CascadeROIHeads"]

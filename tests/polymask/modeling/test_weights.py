@@ -7,7 +7,7 @@ from detectron2.modeling import build_model
 from torchvision.models import ResNet18_Weights
 
 from dataset_tools.errors import EXIT_USAGE, UserError
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.engine.checkpoint import Checkpointer
 
 CACHED_NAME = Path(ResNet18_Weights.IMAGENET1K_V1.url).name

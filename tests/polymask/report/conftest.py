@@ -12,7 +12,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card
 from dataset_tools.formats.coco import Annotation, CocoFile, Image, categories_of, encode_coco
-from polymask.config import load_config, resolve_dataset
+from polymask.config.load import load_config
+from polymask.config.resolve import resolve_dataset
 from polymask.engine.facts import RunFacts
 from polymask.evaluation.coco import detections_file
 from polymask.evaluation.records import (

@@ -1,7 +1,7 @@
 import pytest
 
 from dataset_tools.errors import UserError
-from polymask.config import load_config
+from polymask.config.load import load_config
 from polymask.report.run import analyse_split, changes_from_defaults, in_words, read_run
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.errors import UserError
-from polymask.config import add_polymask_config
+from polymask.config.keys import add_polymask_config
 from polymask.suggest.pool import annotated_in, make_pool, photos_of_run
 
 

@@ -6,7 +6,8 @@ import torch
 from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 
-from polymask.config import load_config, resolve_dataset
+from polymask.config.load import load_config
+from polymask.config.resolve import resolve_dataset
 from polymask.data.loader import build_validation_loader
 from polymask.engine.hooks.validation import validation_losses
 

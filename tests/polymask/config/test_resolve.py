@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,33 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_tools.errors import EXIT_USAGE, UserError
-from dataset_tools.formats.card import Card, SplitSummary
-from polymask.config import (
+from polymask.config.load import load_config
+from polymask.config.resolve import (
     epochs_to_iterations,
-    load_config,
     resolve_dataset,
     resolve_device,
     resolve_learning_rate,
     resolve_schedule,
 )
-
-BASE = "configs/Base-RCNN-R18-FPN.yaml"
-DOCUMENTED = "configs/mask_rcnn_R_18_FPN_documented.yaml"
-
-
-def card(classes=("Car", "Sign Board"), mask_format="polygon", train=82, val=14, test=14):
-    splits = {
-        name: SplitSummary(f"{name}.json", images, images)
-        for name, images in (("train", train), ("val", val), ("test", test))
-    }
-    return Card(name="street", classes=list(classes), image_root=".", mask_format=mask_format, splits=splits)
-
-
-def resolved(config=BASE, *overrides, images=82, **card_values):
-    cfg = load_config(config, list(overrides))
-    resolve_dataset(cfg, card(**card_values))
-    resolve_schedule(cfg, images)
-    return cfg
+from tests.polymask.config.configs import BASE, DOCUMENTED, card, resolved
 
 
 def test_documented_solver_to_the_letter():
@@ -237,93 +217,9 @@ def test_the_documented_learning_rate_is_never_scaled():
     assert cfg.SOLVER.BASE_LR == 0.00001
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [("SOLVER.EPOCHS", "SOLVER.MAX_ITER"), ("TEST.EVAL_EPOCHS", "TEST.EVAL_PERIOD")]
-)
-def test_the_same_thing_said_twice_is_an_error(one, other):
-    with pytest.raises(UserError, match=f"{one} and {other}"):
-        load_config(BASE, [one, "3", other, "7"])
-
-
-def test_an_unknown_key_names_the_nearest_known_one():
-    for unknown in ("SOLVER.BASE_LRR", "SOLVER.BASE_RL"):
-        with pytest.raises(UserError, match=f"there is no key {unknown}. The nearest known one is SOLVER.BASE_LR"):
-            load_config(BASE, [unknown, "0.1"])
-
-
-@pytest.mark.parametrize(
-    ("unknown", "nearest"),
-    [
-        ("solver.base_lr", "SOLVER.BASE_LR"),
-        ("lr", "SOLVER.BASE_LR"),
-        ("epochs", "SOLVER.EPOCHS"),
-        ("input.min_size_train", "INPUT.MIN_SIZE_TRAIN"),
-        ("MAXITER", "SOLVER.MAX_ITER"),
-    ],
-)
-def test_the_nearest_key_to_one_in_lower_case_or_without_its_section(unknown, nearest):
-    with pytest.raises(UserError, match=f"there is no key {unknown}. The nearest known one is {nearest}[.]"):
-        load_config(BASE, [unknown, "0.1"])
-
-
-def test_whole_numbers_below_zero_are_numbers_too():
-    assert load_config(BASE, ["SOLVER.WEIGHT_DECAY", "-1"]).SOLVER.WEIGHT_DECAY == -1.0
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("", "holds no keys with values"),
-        ("- SOLVER", "holds no keys with values"),
-        ("_BASE_: own.yaml", "its _BASE_ leads back to it"),
-        ("SOLVER: 3", "SOLVER is a section of keys"),
-        ("_BASE_: gone.yaml", "gone.yaml cannot be read: No such file"),
-        ("SOLVER: {BASE_LR: fast}", "SOLVER.BASE_LR takes a value of the type float, and this is one of the type str"),
-    ],
-)
-def test_a_file_that_is_no_configuration(tmp_path, content, words):
-    path = tmp_path / "own.yaml"
-    path.write_text(content)
-    with pytest.raises(UserError, match=words):
-        load_config(path, [])
-
-
 def test_a_device_that_there_is_not():
     with pytest.raises(UserError, match="MODEL.DEVICE is gpu"):
         resolve_device(load_config(BASE, ["MODEL.DEVICE", "gpu"]))
-
-
-@pytest.mark.parametrize("overrides", [["SOLVER.MAX_ITER", "many"], ["SOLVER.MAX_ITER"], ["SOLVER", "3"]])
-def test_a_bad_value_on_the_command_line_is_an_error(overrides):
-    with pytest.raises(UserError, match="command line"):
-        load_config(BASE, overrides)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        (["SOLVER.MAX_ITER", "3", "--num-gpus", "2"], "--num-gpus stands behind"),
-        (["SOLVER.MAX_ITER", "3", "--resume"], "--resume stands behind"),
-        (["SOLVER.MAX_ITER", "3", "SEED"], "SEED has no value"),
-    ],
-)
-def test_words_that_are_no_pairs(overrides, words):
-    with pytest.raises(UserError, match=words):
-        load_config(BASE, overrides)
-
-
-def test_yaml_cannot_run_code(tmp_path):
-    victim = tmp_path / "victim"
-    config = tmp_path / "evil.yaml"
-    config.write_text(f"OUTPUT_DIR: !!python/object/apply:os.mkdir ['{victim}']\n")
-    with pytest.raises(UserError):
-        load_config(config, [])
-    assert not victim.exists()
-
-
-def test_no_config_file_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        load_config(tmp_path / "none.yaml", [])
 
 
 def test_the_device_is_one_that_is_here():
@@ -336,55 +232,6 @@ def test_the_device_is_one_that_is_here():
         assert cfg.MODEL.DEVICE == expected
 
 
-@pytest.mark.parametrize("command", [["train_net.py"], ["demo.py"], ["-m", "polymask"]])
-def test_help_loads_nothing_heavy(command):
-    code = (
-        "import runpy, sys; sys.argv = ['x', '--help']\n"
-        f"try: runpy.{'run_module' if command[0] == '-m' else 'run_path'}({command[-1]!r}, run_name='__main__')\n"
-        "except SystemExit as end: assert not end.code\n"
-        "heavy = {'torch', 'detectron2', 'numpy', 'cv2', 'matplotlib'} & sys.modules.keys()\n"
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-
-
-def test_whole_numbers_are_fine_where_a_float_is_meant(tmp_path):
-    config = tmp_path / "mine.yaml"
-    config.write_text("SOLVER:\n  EPOCHS: 50\n")
-    assert load_config(config, []).SOLVER.EPOCHS == 50
-    assert load_config(BASE, ["SOLVER.EPOCHS", "7"]).SOLVER.EPOCHS == 7
-
-
-@pytest.mark.parametrize(
-    ("overrides", "iterations"),
-    [
-        (["SOLVER.EPOCHS", "2"], 164),
-        (["SOLVER.EPOCHS", "2", "SOLVER.MAX_ITER", "0"], 164),  # 0 is the word for "follow the epochs"
-        ([], 1600),
-    ],
-)
-def test_epochs_on_the_command_line_count_also_where_the_file_has_iterations(overrides, iterations):
-    """mini_scratch.yaml sets MAX_ITER; two epochs of 82 photos, one a batch, are 164 iterations."""
-    assert resolved("configs/mini_scratch.yaml", *overrides).SOLVER.MAX_ITER == iterations
-
-
-@pytest.mark.parametrize(
-    ("content", "iterations"),
-    [
-        ("SOLVER: {EPOCHS: 2}", 164),
-        ("SOLVER: {EPOCHS: 2, MAX_ITER: 7}", 7),
-        ("SOLVER: {IMS_PER_BATCH: 1}", 1600),
-    ],
-)
-def test_epochs_of_a_file_count_before_the_iterations_of_its_base(tmp_path, content, iterations):
-    """Also those of a file between the two."""
-    base = Path("configs/mini_scratch.yaml").resolve()
-    (tmp_path / "middle.yaml").write_text(f"_BASE_: {base}\n{content}\n")
-    (tmp_path / "mine.yaml").write_text("_BASE_: middle.yaml\nSEED: 3\n")
-    for name in ("middle.yaml", "mine.yaml"):
-        assert resolved(tmp_path / name).SOLVER.MAX_ITER == iterations
-
-
 def test_a_warm_up_before_the_beginning_is_an_error():
     for share in ("-0.5", "1.0"):
         with pytest.raises(UserError, match=f"WARMUP_SHARE is {share}"):
@@ -394,10 +241,3 @@ def test_a_warm_up_before_the_beginning_is_an_error():
 def test_an_empty_split_is_left_out_also_where_it_is_named():
     cfg = resolved(BASE, "DATASETS.VAL", "('street_val',)", "DATASETS.TEST", "('street_val', 'street_test')", val=0)
     assert cfg.DATASETS.VAL == () and cfg.DATASETS.TEST == ("street_test",)
-
-
-@pytest.mark.parametrize("content", ["", "# nothing", "- a\n- b\n", "_BASE_: nowhere.yaml\n", "a: [1\n"])
-def test_a_file_that_is_no_configuration_is_an_error(tmp_path, content):
-    (tmp_path / "odd.yaml").write_text(content)
-    with pytest.raises(UserError, match="odd.yaml"):
-        load_config(tmp_path / "odd.yaml", [])

@@ -5,14 +5,15 @@ import detectron2
 import pytest
 
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
-from polymask.config import load_config, resolve_schedule
-from polymask.config_checks import (
+from polymask.config.checks import (
     UNSUPPORTED,
     check_supported,
     check_training_data,
     check_training_keys,
     check_validation_data,
 )
+from polymask.config.load import load_config
+from polymask.config.resolve import resolve_schedule
 from polymask.modeling.build import build_model
 
 MINI = "configs/mini_scratch.yaml"

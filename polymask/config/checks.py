@@ -10,8 +10,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import BACKBONE_REGISTRY
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from polymask.config import FOLLOW_CORES
-from polymask.data.cache import MODES as CACHE_MODES
+from polymask.config.keys import CACHE_MODES, FOLLOW_CORES
 from polymask.modeling.backbone import build_resnet18_fpn_backbone
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,145 @@
+"""What a configuration leaves open, taken from the machine and the dataset; epochs as iterations."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from fractions import Fraction
+
+import torch
+from detectron2.config import CfgNode
+
+from dataset_tools.errors import UserError
+from dataset_tools.formats.card import Card
+from polymask.config.keys import AUTO
+
+log = logging.getLogger(__name__)
+
+
+def resolve_device(cfg: CfgNode) -> None:
+    """``auto`` becomes the GPU where there is one, else the CPU.
+
+    The configuration of a run on a GPU can be used on a machine without one.
+
+    Raises:
+        UserError: it is another of PyTorch's devices, for which Detectron2 has no operators, or none.
+    """
+    if cfg.MODEL.DEVICE == AUTO:
+        cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+    elif cfg.MODEL.DEVICE.startswith("cuda") and not torch.cuda.is_available():
+        log.warning("MODEL.DEVICE is %s, and PyTorch finds no GPU here: using the CPU.", cfg.MODEL.DEVICE)
+        cfg.MODEL.DEVICE = "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", cfg.MODEL.DEVICE):
+        raise UserError(f"MODEL.DEVICE is {cfg.MODEL.DEVICE}", remedy=f"Use {AUTO}, cpu, cuda or cuda:1")
+
+
+def resolve_dataset(cfg: CfgNode, card: Card) -> None:
+    """Replaces the sentinels of classes, splits and mask format by what the dataset has.
+
+    Args:
+        cfg: changed in place.
+        card: the card of ``DATASETS.ROOT``.
+
+    Raises:
+        UserError: a value of the user's contradicts the dataset.
+    """
+    classes = list(card.classes)
+    if list(cfg.DATASETS.CLASSES) not in ([], classes):
+        raise UserError(
+            f"DATASETS.CLASSES is {list(cfg.DATASETS.CLASSES)}, and the dataset has {classes}",
+            file=cfg.DATASETS.ROOT,
+            remedy="Use the dataset that this configuration was trained on, or convert with the same --classes",
+        )
+    if cfg.MODEL.ROI_HEADS.NUM_CLASSES not in (0, len(classes)):
+        raise UserError(
+            f"MODEL.ROI_HEADS.NUM_CLASSES is {cfg.MODEL.ROI_HEADS.NUM_CLASSES}, "
+            f"and the dataset has {len(classes)} classes",
+            file=cfg.DATASETS.ROOT,
+            remedy="Leave MODEL.ROI_HEADS.NUM_CLASSES at 0: it follows the dataset",
+        )
+    if cfg.INPUT.MASK_FORMAT == "polygon" and card.mask_format == "bitmask":
+        raise UserError(
+            "INPUT.MASK_FORMAT is polygon, and the dataset holds masks that are no polygons",
+            file=cfg.DATASETS.ROOT,
+            remedy="Leave INPUT.MASK_FORMAT at auto, or set it to bitmask",
+        )
+    if cfg.INPUT.MASK_FORMAT not in (AUTO, "polygon", "bitmask"):
+        raise UserError(
+            f"INPUT.MASK_FORMAT is {cfg.INPUT.MASK_FORMAT}",
+            remedy="Use auto, polygon or bitmask",
+            file=cfg.DATASETS.ROOT,
+        )
+    empty = {f"{card.name}_{split}" for split, summary in card.splits.items() if not summary.images}
+    cfg.DATASETS.CLASSES = classes
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(classes)
+    if cfg.INPUT.MASK_FORMAT == AUTO:
+        # What is pasted covers parts of other objects, which then are no polygons.
+        cfg.INPUT.MASK_FORMAT = "bitmask" if cfg.INPUT.COPY_PASTE.PROBABILITY > 0 else card.mask_format
+    for key, split in (("TRAIN", "train"), ("VAL", "val"), ("TEST", "test")):
+        names = tuple(cfg.DATASETS[key])
+        if not names and card.splits[split].images:
+            names = (f"{card.name}_{split}",)
+        cfg.DATASETS[key] = tuple(name for name in names if name not in empty)
+
+
+def resolve_schedule(cfg: CfgNode, images: int) -> None:
+    """Replaces the sentinels of the schedule by iterations, computed from epochs and shares.
+
+    Args:
+        cfg: changed in place.
+        images: the number of training images that remain after filtering.
+
+    Raises:
+        UserError: the training would be empty.
+    """
+    solver = cfg.SOLVER
+    if solver.IMS_PER_BATCH < 1:
+        raise UserError(f"SOLVER.IMS_PER_BATCH is {solver.IMS_PER_BATCH}", remedy="Use 1 or more images a batch")
+    if solver.MAX_ITER == 0:
+        solver.MAX_ITER = epochs_to_iterations(solver.EPOCHS, images, solver.IMS_PER_BATCH)
+    if solver.MAX_ITER < 1:
+        raise UserError(
+            f"the training would have {solver.MAX_ITER} iterations",
+            remedy="Set SOLVER.EPOCHS or SOLVER.MAX_ITER to a number above 0",
+        )
+    if not all(isinstance(share, int | float) for share in solver.STEP_SHARES):
+        raise UserError(f"SOLVER.STEP_SHARES is {solver.STEP_SHARES}", remedy="Use shares, as (0.6, 0.9)")
+    if not solver.STEPS:
+        solver.STEPS = tuple(round(share * solver.MAX_ITER) for share in solver.STEP_SHARES)
+    if not 0 <= solver.WARMUP_SHARE < 1:
+        raise UserError(f"SOLVER.WARMUP_SHARE is {solver.WARMUP_SHARE}", remedy="Use a share from 0 to below 1")
+    if solver.WARMUP_ITERS < 0:
+        solver.WARMUP_ITERS = round(solver.WARMUP_SHARE * solver.MAX_ITER)
+    if solver.CHECKPOINT_PERIOD == 0:
+        solver.CHECKPOINT_PERIOD = epochs_to_iterations(solver.CHECKPOINT_EPOCHS, images, solver.IMS_PER_BATCH)
+    if solver.CHECKPOINT_PERIOD < 1:
+        raise UserError("no checkpoint would ever be saved", remedy="Set SOLVER.CHECKPOINT_EPOCHS to a number above 0")
+    if cfg.TEST.EVAL_PERIOD < 0:
+        cfg.TEST.EVAL_PERIOD = epochs_to_iterations(cfg.TEST.EVAL_EPOCHS, images, solver.IMS_PER_BATCH)
+
+
+def resolve_learning_rate(cfg: CfgNode) -> None:
+    """Scales ``SOLVER.BASE_LR`` linearly from the batch it is meant for to the batch at hand.
+
+    Goyal et al. 2017, https://arxiv.org/abs/1706.02677. The reference becomes the batch at hand, so that the
+    configuration resolves to itself.
+    """
+    solver = cfg.SOLVER
+    reference, batch = solver.REFERENCE_IMS_PER_BATCH, solver.IMS_PER_BATCH
+    if reference in (0, batch):
+        return
+    factor = batch / reference
+    log.info("SOLVER.BASE_LR %g is meant for %d images a batch: for %d it becomes %g.",
+             solver.BASE_LR, reference, batch, solver.BASE_LR * factor)  # fmt: skip
+    for key in ("BASE_LR", "BASE_LR_END"):
+        solver[key] *= factor
+    solver.REFERENCE_IMS_PER_BATCH = batch
+
+
+def epochs_to_iterations(epochs: float, images: int, images_per_batch: int) -> int:
+    """``ceil(epochs * images / images_per_batch)``, in exact arithmetic.
+
+    In floating point 0.1 epochs of 30 images would be 3.0000000000000004 images, and so one iteration more.
+    """
+    return math.ceil(Fraction(str(epochs)) * images / images_per_batch)

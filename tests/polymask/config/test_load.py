@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pytest
+
+from dataset_tools.errors import UserError
+from polymask.config.load import load_config
+from tests.polymask.config.configs import BASE, resolved
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("SOLVER.EPOCHS", "SOLVER.MAX_ITER"), ("TEST.EVAL_EPOCHS", "TEST.EVAL_PERIOD")]
+)
+def test_the_same_thing_said_twice_is_an_error(one, other):
+    with pytest.raises(UserError, match=f"{one} and {other}"):
+        load_config(BASE, [one, "3", other, "7"])
+
+
+def test_an_unknown_key_names_the_nearest_known_one():
+    for unknown in ("SOLVER.BASE_LRR", "SOLVER.BASE_RL"):
+        with pytest.raises(UserError, match=f"there is no key {unknown}. The nearest known one is SOLVER.BASE_LR"):
+            load_config(BASE, [unknown, "0.1"])
+
+
+@pytest.mark.parametrize(
+    ("unknown", "nearest"),
+    [
+        ("solver.base_lr", "SOLVER.BASE_LR"),
+        ("lr", "SOLVER.BASE_LR"),
+        ("epochs", "SOLVER.EPOCHS"),
+        ("input.min_size_train", "INPUT.MIN_SIZE_TRAIN"),
+        ("MAXITER", "SOLVER.MAX_ITER"),
+    ],
+)
+def test_the_nearest_key_to_one_in_lower_case_or_without_its_section(unknown, nearest):
+    with pytest.raises(UserError, match=f"there is no key {unknown}. The nearest known one is {nearest}[.]"):
+        load_config(BASE, [unknown, "0.1"])
+
+
+def test_whole_numbers_below_zero_are_numbers_too():
+    assert load_config(BASE, ["SOLVER.WEIGHT_DECAY", "-1"]).SOLVER.WEIGHT_DECAY == -1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "holds no keys with values"),
+        ("- SOLVER", "holds no keys with values"),
+        ("_BASE_: own.yaml", "its _BASE_ leads back to it"),
+        ("SOLVER: 3", "SOLVER is a section of keys"),
+        ("_BASE_: gone.yaml", "gone.yaml cannot be read: No such file"),
+        ("SOLVER: {BASE_LR: fast}", "SOLVER.BASE_LR takes a value of the type float, and this is one of the type str"),
+    ],
+)
+def test_a_file_that_is_no_configuration(tmp_path, content, words):
+    path = tmp_path / "own.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=words):
+        load_config(path, [])
+
+
+@pytest.mark.parametrize("overrides", [["SOLVER.MAX_ITER", "many"], ["SOLVER.MAX_ITER"], ["SOLVER", "3"]])
+def test_a_bad_value_on_the_command_line_is_an_error(overrides):
+    with pytest.raises(UserError, match="command line"):
+        load_config(BASE, overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["SOLVER.MAX_ITER", "3", "--num-gpus", "2"], "--num-gpus stands behind"),
+        (["SOLVER.MAX_ITER", "3", "--resume"], "--resume stands behind"),
+        (["SOLVER.MAX_ITER", "3", "SEED"], "SEED has no value"),
+    ],
+)
+def test_words_that_are_no_pairs(overrides, words):
+    with pytest.raises(UserError, match=words):
+        load_config(BASE, overrides)
+
+
+def test_yaml_cannot_run_code(tmp_path):
+    victim = tmp_path / "victim"
+    config = tmp_path / "evil.yaml"
+    config.write_text(f"OUTPUT_DIR: !!python/object/apply:os.mkdir ['{victim}']\n")
+    with pytest.raises(UserError):
+        load_config(config, [])
+    assert not victim.exists()
+
+
+def test_no_config_file_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        load_config(tmp_path / "none.yaml", [])
+
+
+def test_whole_numbers_are_fine_where_a_float_is_meant(tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("SOLVER:\n  EPOCHS: 50\n")
+    assert load_config(config, []).SOLVER.EPOCHS == 50
+    assert load_config(BASE, ["SOLVER.EPOCHS", "7"]).SOLVER.EPOCHS == 7
+
+
+@pytest.mark.parametrize(
+    ("overrides", "iterations"),
+    [
+        (["SOLVER.EPOCHS", "2"], 164),
+        (["SOLVER.EPOCHS", "2", "SOLVER.MAX_ITER", "0"], 164),  # 0 is the word for "follow the epochs"
+        ([], 1600),
+    ],
+)
+def test_epochs_on_the_command_line_count_also_where_the_file_has_iterations(overrides, iterations):
+    """mini_scratch.yaml sets MAX_ITER; two epochs of 82 photos, one a batch, are 164 iterations."""
+    assert resolved("configs/mini_scratch.yaml", *overrides).SOLVER.MAX_ITER == iterations
+
+
+@pytest.mark.parametrize(
+    ("content", "iterations"),
+    [
+        ("SOLVER: {EPOCHS: 2}", 164),
+        ("SOLVER: {EPOCHS: 2, MAX_ITER: 7}", 7),
+        ("SOLVER: {IMS_PER_BATCH: 1}", 1600),
+    ],
+)
+def test_epochs_of_a_file_count_before_the_iterations_of_its_base(tmp_path, content, iterations):
+    """Also those of a file between the two."""
+    base = Path("configs/mini_scratch.yaml").resolve()
+    (tmp_path / "middle.yaml").write_text(f"_BASE_: {base}\n{content}\n")
+    (tmp_path / "mine.yaml").write_text("_BASE_: middle.yaml\nSEED: 3\n")
+    for name in ("middle.yaml", "mine.yaml"):
+        assert resolved(tmp_path / name).SOLVER.MAX_ITER == iterations
+
+
+@pytest.mark.parametrize("content", ["", "# nothing", "- a\n- b\n", "_BASE_: nowhere.yaml\n", "a: [1\n"])
+def test_a_file_that_is_no_configuration_is_an_error(tmp_path, content):
+    (tmp_path / "odd.yaml").write_text(content)
+    with pytest.raises(UserError, match="odd.yaml"):
+        load_config(tmp_path / "odd.yaml", [])
