@@ -18,9 +18,9 @@ from detectron2.utils.file_io import PathManager
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
 from polymask.config.checks import check_supported
-from polymask.engine.zoo import read_zoo_file
 from polymask.modeling.build import build_model
 from polymask.modeling.weights import BOTTOM_UP, TORCHVISION_PREFIX, from_torchvision, is_torchvision_resnet
+from polymask.modeling.zoo import read_zoo_file
 
 log = logging.getLogger(__name__)
 
