@@ -29,7 +29,7 @@ from polymask.config_warnings import Facts, training_doubts
 from polymask.data.loader import build_evaluation_loader, build_train_loader
 from polymask.engine.checkpoint import BACKBONE_ONLY_KEY
 from polymask.engine.distributed import reduce_flag
-from polymask.engine.hooks.progress_bar import peak_memory_gib
+from polymask.engine.run_files import peak_memory_gib
 from polymask.engine.trainer import Trainer
 from polymask.engine.training_plan import (
     Costs,

@@ -31,10 +31,10 @@ from polymask.data.augmentation import check_augmentation_keys
 from polymask.data.seeding import seed_everything
 from polymask.engine.checkpoint import LAST_CHECKPOINT, states_in
 from polymask.engine.hooks.history import HISTORY_NAME
+from polymask.engine.run_files import CONFIG_NAME
 
 log = logging.getLogger(__name__)
 
-CONFIG_NAME = "config.yaml"
 # What the state of a training depends on: its order of photos, and what its optimizer keeps.
 FIXED = ("SEED", "SOLVER.IMS_PER_BATCH", "SOLVER.OPTIMIZER")
 

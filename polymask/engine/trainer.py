@@ -19,7 +19,6 @@ from dataset_tools.errors import UserError
 from polymask.data.loader import build_train_loader
 from polymask.engine.checkpoint import Checkpointer, load_trained_model
 from polymask.engine.distributed import wrap
-from polymask.engine.facts import facts_of_an_evaluation, read_facts, write_facts
 from polymask.engine.hooks.best_checkpoint import BestCheckpoint
 from polymask.engine.hooks.checkpoints import Checkpoints
 from polymask.engine.hooks.early_stopping import EarlyStopping
@@ -32,7 +31,8 @@ from polymask.engine.hooks.loss_curve import LossCurve
 from polymask.engine.hooks.progress_bar import ProgressBar
 from polymask.engine.hooks.run_facts import RunFacts
 from polymask.engine.hooks.validation import Validation
-from polymask.engine.setup import CONFIG_NAME, write_config
+from polymask.engine.run_files import CONFIG_NAME, facts_of_an_evaluation, read_facts, write_facts
+from polymask.engine.setup import write_config
 from polymask.engine.update import UpdateTrainer
 from polymask.evaluation.coco import Metrics, evaluate
 from polymask.memory import keep_freed_memory

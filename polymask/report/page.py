@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from polymask.engine.facts import RunFacts
+from polymask.engine.run_files import RunFacts
 from polymask.evaluation.records import Analysis
 from polymask.report import plots
 from polymask.report.advice import advise, outcomes, summary

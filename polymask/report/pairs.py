@@ -14,10 +14,9 @@ from detectron2.structures import Boxes, BoxMode, Instances
 
 from dataset_tools.errors import UserError
 from polymask.config.load import load_config
+from polymask.engine.run_files import CONFIG_NAME
 from polymask.pictures import DRAWN_WIDTH, draw_annotations, draw_predictions
 from polymask.predictor import read_photo
-
-CONFIG_NAME = "config.yaml"
 
 
 def config_of(run: Path) -> CfgNode:

@@ -13,8 +13,8 @@ from detectron2.config import CfgNode, get_cfg
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import Card, read_card
 from polymask.config.keys import add_polymask_config, flat_items
-from polymask.engine.facts import RunFacts, read_facts
 from polymask.engine.hooks.history import HISTORY_NAME, read_history
+from polymask.engine.run_files import RunFacts, read_facts
 from polymask.evaluation.analysis import analyse
 from polymask.evaluation.coco import detections_file
 from polymask.evaluation.records import Analysis

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import resource
-import sys
 
-import torch
 from detectron2.engine import HookBase
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from polymask.engine.hooks.validation import MASK_AP
+from polymask.engine.run_files import peak_memory_gib
 
 # The loggers whose console lines would otherwise tear the bar apart.
 LOGGERS = ("detectron2", "fvcore", "polymask")
@@ -59,11 +57,3 @@ class ProgressBar(HookBase):
 
     def after_train(self) -> None:
         self._stack.close()
-
-
-def peak_memory_gib(device: str) -> float:
-    """The most memory that this process has held so far: of the GPU that is its device, else of the machine."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

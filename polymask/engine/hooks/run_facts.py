@@ -10,9 +10,8 @@ import msgspec
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
-from polymask.engine.facts import RunFacts as Facts
-from polymask.engine.facts import command_line, device_in_words, read_facts, versions, write_facts
-from polymask.engine.hooks.progress_bar import peak_memory_gib
+from polymask.engine.run_files import RunFacts as Facts
+from polymask.engine.run_files import command_line, device_in_words, peak_memory_gib, read_facts, versions, write_facts
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, SplitSummary, en
 from dataset_tools.formats.coco import Annotation, CocoFile, Image, categories_of, encode_coco
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve_dataset
-from polymask.engine.facts import RunFacts
+from polymask.engine.run_files import RunFacts
 from polymask.evaluation.coco import detections_file
 from polymask.evaluation.records import (
     KINDS,

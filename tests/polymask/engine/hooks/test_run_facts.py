@@ -2,8 +2,8 @@ import csv
 
 import pytest
 
-from polymask.engine.facts import command_line, read_facts
 from polymask.engine.hooks.run_facts import RunFacts
+from polymask.engine.run_files import command_line, read_facts
 
 STEPS = [{"total_loss": 1.0}] * 6
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dataset_tools.errors import UserError
-from polymask.engine.facts import (
+from polymask.engine.run_files import (
     FACTS_NAME,
     PROJECT,
     RunFacts,

@@ -1,8 +1,9 @@
-"""What is true of a run beside its configuration: command lines, versions, device, time and memory, in ``run.json``."""
+"""What a run writes about itself: the name of its configuration, and ``run.json`` (versions, device, time, memory)."""
 
 from __future__ import annotations
 
 import platform
+import resource
 import shlex
 import subprocess
 import sys
@@ -15,8 +16,8 @@ import torchvision
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
-from polymask.engine.hooks.progress_bar import peak_memory_gib
 
+CONFIG_NAME = "config.yaml"
 FACTS_NAME = "run.json"
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -104,6 +105,14 @@ def device_in_words(device: str) -> str:
         return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
     threads = torch.get_num_threads()
     return f"CPU ({_processor()}), {threads} thread{'s' if threads > 1 else ''}"
+
+
+def peak_memory_gib(device: str) -> float:
+    """The most memory that this process has held so far: of the GPU that is its device, else of the machine."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def _processor() -> str:
