@@ -27,10 +27,10 @@ from dataset_tools.formats.card import read_card
 from dataset_tools.formats.coco import read_split
 from dataset_tools.geometry.masks import fill_polygons
 from dataset_tools.geometry.rle import Rle, decode
-from polymask.detections import Detection, PlacedMask, place, shared_area
+from polymask.inference.detections import Detection, PlacedMask, place, shared_area
+from polymask.inference.predictor import Predictor, predictor_config, read_photo
+from polymask.inference.tiles import detect_in_tiles
 from polymask.known_warnings import silence_known_warnings
-from polymask.predictor import Predictor, predictor_config, read_photo
-from polymask.tiles import detect_in_tiles
 
 Detect = Callable[[Sequence[np.ndarray]], list[list[Detection]]]
 CONFIDENCE = 0.5

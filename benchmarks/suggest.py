@@ -25,8 +25,8 @@ from benchmarks.subsets import photos_of, write_dataset
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import read_card
 from dataset_tools.formats.coco import read_split
+from polymask.inference.predictor import Predictor, predictor_config
 from polymask.known_warnings import silence_known_warnings
-from polymask.predictor import Predictor, predictor_config
 from polymask.suggest.looking import Observer
 from polymask.suggest.pool import photos_of_run
 from polymask.suggest.suggest import LOWEST_SCORE, WEIGHTS_NAME, look_at, rank

@@ -22,8 +22,8 @@ from benchmarks.stages.same_work import LEAST_SCORE, Found, check_detections
 from benchmarks.stages.timing import Contender, Pair, Stage
 from polymask.config.load import load_config
 from polymask.data.seeding import seed_everything
-from polymask.detections import Detection
-from polymask.predictor import Predictor
+from polymask.inference.detections import Detection
+from polymask.inference.predictor import Predictor
 
 OURS, PEER = "Predictor.detect", "DefaultPredictor"
 OURS_RLE, PEER_RLE = "Predictor.detect and rle", "DefaultPredictor and pycocotools"

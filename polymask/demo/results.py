@@ -18,10 +18,10 @@ from dataset_tools.files import write_atomically
 from dataset_tools.formats.coco import Annotation, Image, categories_of, write_coco
 from dataset_tools.to_labelme.annotation_files import annotation_names, encode_annotations, way_to_photo
 from dataset_tools.to_labelme.shapes import LabelledInstance, draw
-from polymask.demo.drawing import draw_detections
 from polymask.demo.photos import Photo
-from polymask.detections import Detection
-from polymask.pictures import metadata_of
+from polymask.inference.detections import Detection
+from polymask.inference.drawing import draw_detections
+from polymask.inference.visualizer import metadata_of
 
 KINDS = ("pictures", "coco", "labelme")
 COCO_NAME, LABELME_NAME = "coco.json", "labelme"

@@ -18,9 +18,9 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.demo.photos import find_photos
 from polymask.demo.results import check_output, demand_screen, open_results
 from polymask.demo.video import FrameDrawer, Video, VideoFile, VideoWindow, open_video, video_target
-from polymask.detections import Detection
-from polymask.predictor import Predictor, predictor_config, read_photo
-from polymask.tiles import check_tiling, detect_in_tiles
+from polymask.inference.detections import Detection
+from polymask.inference.predictor import Predictor, predictor_config, read_photo
+from polymask.inference.tiles import check_tiling, detect_in_tiles
 
 log = logging.getLogger(__name__)
 

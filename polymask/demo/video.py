@@ -14,10 +14,10 @@ import numpy as np
 from detectron2.utils.video_visualizer import VideoVisualizer
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from polymask.demo.drawing import instances_of
 from polymask.demo.results import show
-from polymask.detections import Detection
-from polymask.pictures import DRAWN_WIDTH, metadata_of
+from polymask.inference.detections import Detection
+from polymask.inference.drawing import instances_of
+from polymask.inference.visualizer import DRAWN_WIDTH, metadata_of
 
 log = logging.getLogger(__name__)
 

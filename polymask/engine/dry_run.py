@@ -41,8 +41,8 @@ from polymask.engine.training_plan import (
     plan_table,
     rate_table,
 )
+from polymask.inference.visualizer import arrange, draw_training_item, metadata_of
 from polymask.modeling.precision import NAMES
-from polymask.pictures import arrange, draw_training_item, metadata_of
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from dataset_tools.files import write_atomically
 from polymask.data.loader import build_evaluation_loader
 from polymask.evaluation.judge import Judged, count
 from polymask.evaluation.objects import TASKS, read_detections, read_truth
-from polymask.pasting import detections_of
+from polymask.inference.pasting import detections_of
 
 log = logging.getLogger(__name__)
 

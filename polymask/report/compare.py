@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dataset_tools.catalog import register
 from polymask.evaluation.coco import detections_file
-from polymask.pictures import GAP, arrange, metadata_of
+from polymask.inference.visualizer import GAP, arrange, metadata_of
 from polymask.report.pairs import config_of, draw_pair, read_detections
 
 SHEET_NAME = "overview.png"

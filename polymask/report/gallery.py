@@ -15,7 +15,7 @@ from tqdm import tqdm
 from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
 from polymask.evaluation.records import KINDS, Analysis, PhotoAnalysis
-from polymask.pictures import metadata_of
+from polymask.inference.visualizer import metadata_of
 from polymask.report.pairs import draw_pair, read_detections
 from polymask.report.run import RunRecord
 

@@ -15,8 +15,8 @@ from detectron2.structures import Boxes, BoxMode, Instances
 from dataset_tools.errors import UserError
 from polymask.config.load import load_config
 from polymask.engine.run_files import CONFIG_NAME
-from polymask.pictures import DRAWN_WIDTH, draw_annotations, draw_predictions
-from polymask.predictor import read_photo
+from polymask.inference.predictor import read_photo
+from polymask.inference.visualizer import DRAWN_WIDTH, draw_annotations, draw_predictions
 
 
 def config_of(run: Path) -> CfgNode:
@@ -62,7 +62,7 @@ def draw_pair(
     Args:
         record: the photo as a Detectron2 dataset dict.
         detections: those to be drawn, as COCO results.
-        metadata: see ``polymask.pictures.metadata_of``.
+        metadata: see ``polymask.inference.visualizer.metadata_of``.
         width: of each picture in px.
 
     Returns:

@@ -11,7 +11,7 @@ from dataset_tools.formats import labelme
 from dataset_tools.instances.labels import class_list
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
 from dataset_tools.to_labelme.shapes import LabelledInstance, annotation_file, draw
-from polymask.detections import Detection
+from polymask.inference.detections import Detection
 from polymask.suggest.looking import Seen
 from polymask.suggest.suggestions import Suggestion, as_csv
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from polymask.detections import Detection
-from polymask.predictor import Predictor
+from polymask.inference.detections import Detection
+from polymask.inference.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import load_photo
 from dataset_tools.text import is_text
 from dataset_tools.to_labelme.annotation_files import annotation_names, check_is_free
-from polymask.detections import Detection
-from polymask.predictor import Predictor, predictor_config
+from polymask.inference.detections import Detection
+from polymask.inference.predictor import Predictor, predictor_config
 from polymask.suggest.files import write_suggestions
 from polymask.suggest.looking import Observer, Seen
 from polymask.suggest.options import SuggestOptions

@@ -17,7 +17,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from dataset_tools.errors import UserError
-from polymask.predictor import Predictor, predictor_config, read_photo
+from polymask.inference.predictor import Predictor, predictor_config, read_photo
 
 ROOT = Path(__file__).parents[3]
 ALL = ("--save", "pictures", "coco", "labelme")

@@ -6,9 +6,9 @@ import pytest
 
 from dataset_tools.errors import UserError
 from polymask.demo.video import FrameDrawer, VideoFile, open_video, video_target
-from polymask.detections import Detection, place
-from polymask.pictures import COLOURS, DRAWN_WIDTH
-from polymask.predictor import read_photo
+from polymask.inference.detections import Detection, place
+from polymask.inference.predictor import read_photo
+from polymask.inference.visualizer import COLOURS, DRAWN_WIDTH
 
 RATE = 12.5
 

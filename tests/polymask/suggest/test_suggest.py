@@ -13,7 +13,7 @@ from PIL import Image
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.errors import run_command
 from polymask.__main__ import main
-from polymask.predictor import Predictor, predictor_config, read_photo
+from polymask.inference.predictor import Predictor, predictor_config, read_photo
 from polymask.suggest.looking import Observer
 from tests.polymask.conftest import draw_photo
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from polymask.demo.drawing import LARGEST, draw_detections, instances_of
-from polymask.detections import Detection, place
-from polymask.pictures import DRAWN_WIDTH, metadata_of
+from polymask.inference.detections import Detection, place
+from polymask.inference.drawing import LARGEST, draw_detections, instances_of
+from polymask.inference.visualizer import DRAWN_WIDTH, metadata_of
 
 GREY = (110, 110, 110)
 METADATA = metadata_of(["bar", "disc"])

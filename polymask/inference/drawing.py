@@ -10,8 +10,8 @@ import torch
 from detectron2.data.catalog import Metadata
 from detectron2.structures import Boxes, Instances
 
-from polymask.detections import Detection, PlacedMask
-from polymask.pictures import DRAWN_WIDTH, draw_predictions
+from polymask.inference.detections import Detection, PlacedMask
+from polymask.inference.visualizer import DRAWN_WIDTH, draw_predictions
 
 # px, of a picture's longer side: a screen shows no more, and matplotlib takes long to draw them.
 LARGEST = 2048
@@ -25,7 +25,7 @@ def draw_detections(photo: np.ndarray, found: Sequence[Detection], metadata: Met
     Args:
         photo: (H, W, 3) uint8, BGR.
         found: in px of it.
-        metadata: see ``polymask.pictures.metadata_of``.
+        metadata: see ``polymask.inference.visualizer.metadata_of``.
 
     Returns:
         (H', W', 3) uint8, BGR: of the photo's size, but not narrower than ``DRAWN_WIDTH`` nor longer than ``LARGEST``.

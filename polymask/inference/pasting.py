@@ -16,7 +16,7 @@ from detectron2.modeling import detector_postprocess
 from detectron2.structures import Instances
 from torch.nn import functional as F
 
-from polymask.detections import Detection, PlacedMask, place
+from polymask.inference.detections import Detection, PlacedMask, place
 
 _THRESHOLD = 0.5  # ``detector_postprocess``'s
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from polymask.detections import EMPTY, Detection, area_in, common, place, shared_area, union
+from polymask.inference.detections import EMPTY, Detection, area_in, common, place, shared_area, union
 
 SIZE = (9, 13)
 masks = arrays(bool, SIZE)

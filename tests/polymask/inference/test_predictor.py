@@ -11,8 +11,8 @@ import yaml
 from PIL import Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from polymask.detections import shared_area
-from polymask.predictor import Predictor, predictor_config, read_photo
+from polymask.inference.detections import shared_area
+from polymask.inference.predictor import Predictor, predictor_config, read_photo
 from polymask.report.compare import compare
 
 

@@ -11,7 +11,7 @@ from detectron2.structures import Boxes, Instances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polymask.pasting import detections_of, paste_masks
+from polymask.inference.pasting import detections_of, paste_masks
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

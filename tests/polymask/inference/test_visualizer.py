@@ -3,7 +3,7 @@ import pytest
 import torch
 from detectron2.structures import BitMasks, Boxes, BoxMode, Instances, PolygonMasks
 
-from polymask.pictures import (
+from polymask.inference.visualizer import (
     COLOURS,
     DRAWN_WIDTH,
     GAP,

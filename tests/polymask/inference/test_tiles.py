@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_tools.errors import UserError
-from polymask.detections import Detection, place, union
-from polymask.tiles import detect_in_tiles, merge, tiles_of
+from polymask.inference.detections import Detection, place, union
+from polymask.inference.tiles import detect_in_tiles, merge, tiles_of
 
 sides = st.integers(2, 60)
 overlaps = st.floats(0.01, 0.9)

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset_tools.errors import UserError
-from polymask.detections import Detection, Window, area_in, common, shared_area, union
+from polymask.inference.detections import Detection, Window, area_in, common, shared_area, union
 
 # COCO's least IoU for a match.
 AGREEMENT = 0.5
