@@ -63,7 +63,7 @@ def _run(args: argparse.Namespace) -> None:
         report_on(cfg)
         return
     if args.dry_run:
-        from polymask.engine.dry_run import dry_run
+        from polymask.engine.dry_run.rehearsal import dry_run
 
         dry_run(cfg)
         return

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from polymask.config.load import load_config
-from polymask.engine.training_plan import (
+from polymask.engine.dry_run.training_plan import (
     Costs,
     checkpoint_bytes,
     dataset_table,

@@ -12,7 +12,7 @@ from detectron2.data.transforms import AugInput, RandomCrop, ResizeScale, Resize
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve_schedule
-from polymask.config_warnings import GIB, TORCHVISION_PIXELS, Facts, training_doubts, training_scale
+from polymask.engine.dry_run.config_warnings import GIB, TORCHVISION_PIXELS, Facts, training_doubts, training_scale
 
 MINI = "configs/mini_scratch.yaml"
 CLASSES = ("Car", "Sign Board")

@@ -14,9 +14,9 @@ from polymask.config.load import load_config
 from polymask.config.resolve import resolve_device
 from polymask.data.loader import build_train_loader
 from polymask.data.seeding import seed_everything
-from polymask.engine import dry_run as module
-from polymask.engine.dry_run import MEASURED, PHOTOS_ON_SHEET, WARM_UP, Rehearsal, copies_of, saved_bytes
-from polymask.engine.training_plan import checkpoint_bytes, evaluations_on_val, learning_rates
+from polymask.engine.dry_run import rehearsal as module
+from polymask.engine.dry_run.rehearsal import MEASURED, PHOTOS_ON_SHEET, WARM_UP, Rehearsal, copies_of, saved_bytes
+from polymask.engine.dry_run.training_plan import checkpoint_bytes, evaluations_on_val, learning_rates
 
 # Eight updates: VAL is evaluated and a state saved after 3, 6 and 8; the rate rises for two and drops at 5.
 SCHEDULE = [
@@ -79,7 +79,7 @@ def test_says_what_the_training_will_be(dry):
         "2 photos, every 3 iterations and after the last: 3 times",
         "of training and",
         f"estimated from {MEASURED} iterations",
-        "dry_run WARNING: The training starts from random weights and has 8 iterations, which is short.",
+        "dry_run.rehearsal WARNING: The training starts from random weights and has 8 iterations, which is short.",
     ):
         assert words in log, words
 

@@ -25,13 +25,11 @@ from detectron2.utils.events import EventStorage
 from tqdm import tqdm
 
 from dataset_tools.errors import UserError
-from polymask.config_warnings import Facts, training_doubts
 from polymask.data.loader import build_evaluation_loader, build_train_loader
 from polymask.engine.checkpoint import BACKBONE_ONLY_KEY
 from polymask.engine.distributed import reduce_flag
-from polymask.engine.run_files import peak_memory_gib
-from polymask.engine.trainer import Trainer
-from polymask.engine.training_plan import (
+from polymask.engine.dry_run.config_warnings import Facts, training_doubts
+from polymask.engine.dry_run.training_plan import (
     Costs,
     checkpoint_bytes,
     dataset_table,
@@ -41,6 +39,8 @@ from polymask.engine.training_plan import (
     plan_table,
     rate_table,
 )
+from polymask.engine.run_files import peak_memory_gib
+from polymask.engine.trainer import Trainer
 from polymask.inference.visualizer import arrange, draw_training_item, metadata_of
 from polymask.modeling.precision import NAMES
 
