@@ -43,8 +43,8 @@ _DRIVERS = {
     OURS: """
 import json, resource, sys, time
 from pathlib import Path
-from polymask.evaluation.judge import count
-from polymask.evaluation.objects import read_detections, read_truth
+from polymask.evaluation.counting import count
+from polymask.evaluation.read import read_detections, read_truth
 start, busy = time.perf_counter(), time.process_time()
 truth = read_truth(Path(sys.argv[1]))
 stats = count(truth, read_detections(Path(sys.argv[2]), truth), "segm").stats

@@ -19,10 +19,10 @@ from benchmarks.training import print_outcomes, train_and_evaluate
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.formats.card import read_card
 from dataset_tools.formats.coco import read_coco
-from polymask.evaluation.bootstrap import bootstrap_interval
 from polymask.evaluation.coco import TASKS, detections_file
-from polymask.evaluation.judge import Judged, count
-from polymask.evaluation.objects import read_detections, read_truth
+from polymask.evaluation.counting import Judged, count
+from polymask.evaluation.intervals import bootstrap_interval
+from polymask.evaluation.read import read_detections, read_truth
 from polymask.known_warnings import silence_known_warnings
 
 

@@ -35,8 +35,8 @@ from benchmarks.training import train
 from dataset_tools.errors import UserError
 from polymask.config.load import load_config
 from polymask.engine.hooks.finite_loss import REPORT_NAME
-from polymask.evaluation.bootstrap import bootstrap_interval
 from polymask.evaluation.coco import TASKS, detections_file
+from polymask.evaluation.intervals import bootstrap_interval
 from polymask.known_warnings import silence_known_warnings
 
 MINI = "configs/mini_scratch.yaml"

@@ -14,8 +14,8 @@ from pycocotools.cocoeval import COCOeval
 from benchmarks.generated_results import Amount, generated_results
 from benchmarks.stages.options import Options
 from benchmarks.stages.timing import Contender, DifferentWork, Pair, Stage
-from polymask.evaluation.judge import count
-from polymask.evaluation.objects import read_detections, read_truth
+from polymask.evaluation.counting import count
+from polymask.evaluation.read import read_detections, read_truth
 
 OURS, PEER = "polymask", "pycocotools"
 AMOUNT = Amount(images=500, instances=3600, detections=100, classes=80)  # a tenth of COCO's val2017

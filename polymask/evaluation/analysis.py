@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_tools.errors import UserError
-from polymask.evaluation.bootstrap import SAMPLES, intervals
 from polymask.evaluation.confusion import confusion_of
+from polymask.evaluation.counting import FIGURES, Judged, count, figures_of
 from polymask.evaluation.curves import best_threshold, f1_curve, precision_recall
-from polymask.evaluation.error_types import CORRECT, Mistakes, costs_of, mistakes_of
-from polymask.evaluation.judge import FIGURES, Judged, count, figures_of
+from polymask.evaluation.intervals import SAMPLES, intervals
 from polymask.evaluation.matches import Matches, matches_of
-from polymask.evaluation.objects import TASKS, Truth, read_detections, read_truth
+from polymask.evaluation.mistakes import CORRECT, Mistakes, costs_of, mistakes_of
+from polymask.evaluation.read import TASKS, Truth, read_detections, read_truth
 from polymask.evaluation.records import Analysis, ClassAnalysis, Figure, Interval, PhotoAnalysis, TaskFigures
 
 DEFAULT_THRESHOLD = 0.5

@@ -17,8 +17,8 @@ from detectron2.utils import comm
 
 from dataset_tools.files import write_atomically
 from polymask.data.loader import build_evaluation_loader
-from polymask.evaluation.judge import Judged, count
-from polymask.evaluation.objects import TASKS, read_detections, read_truth
+from polymask.evaluation.counting import Judged, count
+from polymask.evaluation.read import TASKS, read_detections, read_truth
 from polymask.inference.pasting import detections_of
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.error_types import CORRECT, FOREGROUND, Mistakes
+from polymask.evaluation.mistakes import CORRECT, FOREGROUND, Mistakes
 
 
 def confusion_of(

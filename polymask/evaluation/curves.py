@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.judge import IOUS, RECALLS, Judged
+from polymask.evaluation.counting import IOUS, RECALLS, Judged
 from polymask.evaluation.matches import Matches
 
 _CURVE_IOUS = (0.5, 0.75)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.judge import AREAS, IOUS, LIMITS, Judged
+from polymask.evaluation.counting import AREAS, IOUS, LIMITS, Judged
 
 # pycocotools lets an IoU of 1 pass a threshold of 1, whatever the last bit says.
 _THRESHOLDS = np.minimum(IOUS, 1 - 1e-10)

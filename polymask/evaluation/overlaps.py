@@ -6,7 +6,7 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-from polymask.evaluation.objects import Objects, Truth, codes
+from polymask.evaluation.read import Objects, Truth, codes
 
 
 def overlaps_of(truth: Truth, found: Objects, task: str) -> list[NDArray[np.float64]]:

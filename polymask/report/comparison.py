@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from dataset_tools.errors import UserError
 from dataset_tools.formats.coco import read_coco
-from polymask.evaluation.paired import difference_intervals
+from polymask.evaluation.intervals import difference_intervals
 from polymask.evaluation.records import KINDS, Analysis, Interval
 from polymask.report.plots import Line, Plot, plotted, smoothed, thinned
 from polymask.report.run import RunRecord, analyse_at_thresholds, in_words

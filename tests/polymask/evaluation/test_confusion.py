@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from polymask.evaluation.confusion import confusion_of
-from polymask.evaluation.error_types import mistakes_of
+from polymask.evaluation.mistakes import mistakes_of
 
 
 def confusion(overlaps, found, annotated, classes=2):

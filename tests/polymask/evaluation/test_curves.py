@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from polymask.evaluation.counting import count
 from polymask.evaluation.curves import best_threshold, f1_curve, precision_recall
-from polymask.evaluation.judge import count
 from polymask.evaluation.matches import matches_of
-from polymask.evaluation.objects import read_detections, read_truth
+from polymask.evaluation.read import read_detections, read_truth
 from tests.polymask.evaluation.generated import (
     Results,
     annotation,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polymask.evaluation.error_types import CORRECT, costs_of, mistakes_of
-from polymask.evaluation.judge import count
-from polymask.evaluation.objects import read_detections, read_truth
+from polymask.evaluation.counting import count
+from polymask.evaluation.mistakes import CORRECT, costs_of, mistakes_of
+from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import KINDS
 from tests.polymask.evaluation.generated import (
     Results,

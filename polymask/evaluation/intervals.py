@@ -1,14 +1,16 @@
-"""How far to trust the figures of few photos: confidence intervals by the bootstrap over photos."""
+"""How far to trust figures of few photos, and their difference between runs: intervals by the bootstrap over photos."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.judge import AREAS, FIGURES, IOUS, LIMITS, RECALLS, Judged
+from polymask.evaluation.counting import AREAS, FIGURES, IOUS, LIMITS, RECALLS, Judged, count
 from polymask.evaluation.matches import Matches, matches_of
+from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import Interval
 
 SAMPLES = 1000
@@ -49,6 +51,38 @@ def intervals(matches: Matches, samples: int = SAMPLES, seed: int = 0) -> list[d
     return [dict(_intervals(figures[:, index], enough[_AREA_OF_FIGURE, index])) for index in range(matches.classes + 1)]
 
 
+def difference_intervals(
+    truth: Path, detections: Sequence[Path | list[dict]], task: str, samples: int = SAMPLES, seed: int = 0
+) -> list[dict[str, Interval]]:
+    """The 95 % intervals of the differences between runs in COCO's figures, of all classes.
+
+    Each drawing of photos is the same for all runs, so that what makes a photo easy or hard for all of them cancels
+    out: the interval of a difference is narrower than those of the two figures suggest (the paired bootstrap; Koehn
+    2004, https://aclanthology.org/W04-3250, uses it for translations).
+
+    Args:
+        truth: the split's COCO file.
+        detections: of each run; the others are compared with the first.
+        task: ``bbox`` or ``segm``.
+        samples: the number of drawings.
+        seed: of the drawings.
+
+    Returns:
+        For each run but the first: figure -> interval of its value minus the first one's, in percent. A figure that no
+        drawing defines has none.
+
+    Raises:
+        UserError: the detections are of another split.
+    """
+    there = read_truth(truth)
+    weights = drawings(len(there.photos), samples, seed)
+    figures = [
+        drawn_figures(matches_of(count(there, read_detections(found, there), task)), weights)[:, -1]
+        for found in detections
+    ]
+    return [_difference_intervals(other - figures[0]) for other in figures[1:]]
+
+
 def drawings(photos: int, samples: int, seed: int) -> NDArray[np.int64]:
     """(samples, photos): how often each photo is drawn, in each of the drawings."""
     random = np.random.default_rng(seed)
@@ -85,6 +119,13 @@ def _intervals(figures: NDArray[np.float64], enough: NDArray[np.bool_]) -> Itera
         if defined.size and has_photos:
             low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
             yield name, Interval(float(low), float(high))
+
+
+def _difference_intervals(differences: NDArray[np.float64]) -> dict[str, Interval]:
+    """Of (drawings, 12), NaN where a drawing defines none."""
+    defined = {name: values[~np.isnan(values)] for name, values in zip(FIGURES, differences.T, strict=True)}
+    percentiles = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
+    return {name: Interval(*map(float, np.percentile(v, percentiles))) for name, v in defined.items() if v.size}
 
 
 def _of_class(matches: Matches, category: int, weights: NDArray[np.int64]) -> NDArray[np.float64]:

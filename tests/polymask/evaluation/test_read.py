@@ -6,7 +6,7 @@ import pycocotools.mask
 import pytest
 
 from dataset_tools.errors import UserError
-from polymask.evaluation.objects import read_detections, read_truth
+from polymask.evaluation.read import read_detections, read_truth
 from tests.polymask.evaluation.generated import SIZE, Results, coco_content, detection, make_results
 
 

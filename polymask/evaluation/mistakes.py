@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.judge import Judged
+from polymask.evaluation.counting import Judged
 from polymask.evaluation.records import KINDS
 
 # The paper's thresholds t_f and t_b: IoUs from which a detection is right, and below which it is background.

@@ -8,8 +8,8 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from polymask.evaluation.objects import Objects, Truth
 from polymask.evaluation.overlaps import overlaps_of
+from polymask.evaluation.read import Objects, Truth
 
 # COCO's parameters, as faster-coco-eval and pycocotools have them.
 IOUS = np.linspace(0.5, 0.95, 10)

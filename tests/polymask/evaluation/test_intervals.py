@@ -1,12 +1,16 @@
 import copy
+import json
 
 import numpy as np
+import pycocotools.mask
 import pytest
 
-from polymask.evaluation.bootstrap import bootstrap_interval, drawings, drawn_figures, intervals
-from polymask.evaluation.judge import FIGURES, count
+from dataset_tools.formats.coco import Annotation, CocoFile, Image, categories_of, encode_coco
+from polymask.evaluation.analysis import analyse
+from polymask.evaluation.counting import FIGURES, count
+from polymask.evaluation.intervals import bootstrap_interval, difference_intervals, drawings, drawn_figures, intervals
 from polymask.evaluation.matches import matches_of
-from polymask.evaluation.objects import TASKS, read_detections, read_truth
+from polymask.evaluation.read import TASKS, read_detections, read_truth
 from tests.polymask.evaluation.generated import (
     Results,
     annotation,
@@ -17,6 +21,7 @@ from tests.polymask.evaluation.generated import (
 )
 
 RNG = np.random.default_rng(5)
+SIDE = 64  # px, of the photos of two runs
 
 
 @pytest.fixture
@@ -149,3 +154,58 @@ def test_same_seed_same_interval(judge):
 def test_more_photos_a_narrower_interval(judge):
     widths = [np.diff(bootstrap_interval(judge(found_in(photos, 0.5)), samples=500))[0] for photos in (10, 160)]
     assert widths[1] < widths[0] / 2
+
+
+def rectangle(x, y):
+    return [x, y, x + 20, y, x + 20, y + 20, x, y + 20]
+
+
+@pytest.fixture
+def truth(tmp_path):
+    """Twenty photos with a square each."""
+    rng = np.random.default_rng(0)
+    annotations = []
+    for index in range(1, 21):
+        x, y = (float(value) for value in rng.integers(0, 30, 2))
+        annotations.append(Annotation(index, index, 1, [rectangle(x, y)], 400.0, (x, y, 20.0, 20.0)))
+    images = [Image(index, f"{index}.png", SIDE, SIDE) for index in range(1, 21)]
+    path = tmp_path / "test.json"
+    path.write_bytes(encode_coco(CocoFile(images, annotations, categories_of(["square"]))))
+    return path
+
+
+def detections(truth, shifts):
+    """Each square, moved to the right by a number of px for each photo."""
+    found = []
+    for square, shift in zip(json.loads(truth.read_text())["annotations"], shifts, strict=True):
+        x, y, width, height = square["bbox"]
+        code = pycocotools.mask.frPyObjects([rectangle(x + shift, y)], SIDE, SIDE)[0]
+        segmentation = {"size": code["size"], "counts": code["counts"].decode()}
+        found.append(
+            {"image_id": square["image_id"], "category_id": 1, "bbox": [x + shift, y, width, height], "score": 0.9,
+             "segmentation": segmentation}
+        )  # fmt: skip
+    return found
+
+
+def test_a_run_is_as_good_as_itself(truth):
+    found = detections(truth, range(20))
+    (same,) = difference_intervals(truth, [found, found], "segm", samples=50)
+    assert set(same) == set(FIGURES) - {"APm", "APl", "ARm", "ARl"}, "there are small objects only"
+    assert all(interval.low == interval.high == 0 for interval in same.values())
+
+
+def test_what_makes_photos_hard_for_both_cancels_out(truth):
+    """Photos are easy or hard, and the second run is a little worse on each: its own interval is wide."""
+    shifts = [0, 7] * 10
+    first, second = detections(truth, shifts), detections(truth, [shift + 2 for shift in shifts])
+    (interval,) = (result["AP"] for result in difference_intervals(truth, [first, second], "segm", samples=200))
+    figures = [analyse(truth, found, dataset="d", split="test", samples=200).segm.AP for found in (first, second)]
+    assert interval.low <= figures[1].value - figures[0].value <= interval.high < 0
+    assert interval.high - interval.low < 0.7 * (figures[1].interval.high - figures[1].interval.low)
+
+
+def test_every_run_is_compared_with_the_first(truth):
+    runs = [detections(truth, [shift] * 20) for shift in (4, 0, 8)]
+    better, worse = difference_intervals(truth, runs, "bbox", samples=20)
+    assert better["AP"].low > 0 > worse["AP"].high

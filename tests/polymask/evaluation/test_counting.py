@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polymask.evaluation.judge import FIGURES, count, figures_of
-from polymask.evaluation.objects import TASKS, read_detections, read_truth
+from polymask.evaluation.counting import FIGURES, count, figures_of
+from polymask.evaluation.read import TASKS, read_detections, read_truth
 from tests.polymask.evaluation.generated import (
     Results,
     annotation,
