@@ -114,7 +114,7 @@ def main() -> int | None:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from polymask.report.compare import compare
+    from polymask.report.side_by_side import compare
 
     pictures, sheet = compare(args.run, args.output or args.run / "pictures", args.split, args.confidence_threshold)
     print(f"{len(pictures)} pictures are in {pictures[0].parent}; {sheet.name} there shows some of them on one page.")

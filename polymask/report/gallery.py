@@ -16,8 +16,8 @@ from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
 from polymask.evaluation.records import KINDS, Analysis, PhotoAnalysis
 from polymask.inference.visualizer import metadata_of
-from polymask.report.pairs import draw_pair, read_detections
 from polymask.report.run import RunRecord
+from polymask.report.side_by_side import draw_pair, read_detections
 
 log = logging.getLogger(__name__)
 

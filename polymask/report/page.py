@@ -16,10 +16,10 @@ from polymask.engine.run_files import RunFacts
 from polymask.evaluation.records import Analysis
 from polymask.report import plots
 from polymask.report.advice import advise, outcomes, summary
-from polymask.report.comparison import Comparison, signed
 from polymask.report.dataset import overview
 from polymask.report.gallery import Gallery
 from polymask.report.run import RunRecord
+from polymask.report.runs_compared import Comparison, signed
 
 TEMPLATES = Path(__file__).parent / "template"
 

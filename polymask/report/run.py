@@ -13,12 +13,12 @@ from detectron2.config import CfgNode, get_cfg
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import Card, read_card
 from polymask.config.keys import add_polymask_config, flat_items
+from polymask.config.load import load_config
 from polymask.engine.hooks.history import HISTORY_NAME, read_history
-from polymask.engine.run_files import RunFacts, read_facts
+from polymask.engine.run_files import CONFIG_NAME, RunFacts, read_facts
 from polymask.evaluation.analysis import analyse
 from polymask.evaluation.coco import detections_file
 from polymask.evaluation.records import Analysis
-from polymask.report.pairs import config_of
 
 # (iteration, value), in ascending order of iterations.
 Curve = tuple[tuple[int, float], ...]
@@ -74,6 +74,21 @@ class RunRecord(msgspec.Struct, frozen=True):
     def truth_of(self, split: str) -> Path:
         """The COCO file of a split."""
         return self.dataset_folder / self.card.splits[split].annotations
+
+
+def config_of(run: Path) -> CfgNode:
+    """The configuration of a run.
+
+    Raises:
+        UserError: it is not the folder of a run.
+    """
+    if not (run / CONFIG_NAME).is_file():
+        raise UserError(
+            "this is not the folder of a run: it has no config.yaml",
+            file=run,
+            remedy="Name the OUTPUT_DIR of a training",
+        )
+    return load_config(run / CONFIG_NAME, [])
 
 
 def read_run(folder: Path) -> RunRecord:

@@ -10,10 +10,10 @@ from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
-from polymask.report.comparison import compare_runs
 from polymask.report.gallery import draw_gallery
 from polymask.report.page import comparison_page, report_page
 from polymask.report.run import analyse_at_thresholds, read_run
+from polymask.report.runs_compared import compare_runs
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A trained model outside its training: the predictor, and the pictures of ``compare``."""
+"""A trained model outside its training."""
 
 import json
 
@@ -13,7 +13,6 @@ from PIL import Image
 from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.inference.detections import shared_area
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
-from polymask.report.compare import compare
 
 
 @pytest.fixture(scope="module")
@@ -173,23 +172,3 @@ def test_a_photo_of_too_many_pixels_is_a_data_error(tmp_path, monkeypatch):
     Image.new("1", (15000, 15000)).save(tmp_path / "a.png")
     with pytest.raises(UserError, match="cannot be read .*decompression bomb"):
         read_photo(tmp_path / "a.png")
-
-
-def test_compare_draws_annotations_left_and_predictions_right(train_in, overfitted, tiny_dataset, tmp_path):
-    weights = ("MODEL.WEIGHTS", str(overfitted / "model_final.pth"))
-    run = train_in(tmp_path / "run", *weights, flags=["--eval-only"])
-    truth = json.loads((tiny_dataset / "test.json").read_text())
-    halves = {}
-    for threshold in (0.3, 1.0):  # nothing is as sure as 1
-        pictures, sheet = compare(run, tmp_path / str(threshold), "test", threshold)
-        assert len(pictures) == len(truth["images"]) and sheet.is_file()
-        picture = cv2.imread(str(pictures[0])).astype(int)
-        halves[threshold] = picture[:, :960], picture[:, -960:]
-    assert np.array_equal(halves[0.3][0], halves[1.0][0]), "the annotations do not depend on the threshold"
-    photo = read_photo(tiny_dataset.parent / "labelme" / truth["images"][0]["file_name"])
-    photo = cv2.resize(photo, (960, 960), interpolation=cv2.INTER_LINEAR).astype(int)
-    annotated, bare, drawn = (np.abs(half - photo).mean() for half in (*halves[1.0], halves[0.3][1]))
-    assert annotated > 2 * bare, "annotations on the left"
-    assert drawn > 2 * bare, "predictions on the right"
-    with pytest.raises(UserError, match="has not been evaluated"):
-        compare(run, tmp_path / "pictures", "val", 0.5)

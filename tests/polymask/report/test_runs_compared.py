@@ -2,9 +2,9 @@ import pytest
 
 from dataset_tools.errors import UserError
 from polymask.evaluation.records import Interval
-from polymask.report.comparison import common_split, compare_runs, differing_settings, names_of, signed, verdict
 from polymask.report.page import comparison_page
 from polymask.report.run import read_run
+from polymask.report.runs_compared import common_split, compare_runs, differing_settings, names_of, signed, verdict
 from polymask.report.write import write_comparison
 
 

@@ -1,37 +1,59 @@
-"""A photo's annotations and a run's detections on it, as two pictures: for ``compare`` and for the report's gallery."""
+"""Annotations and predictions side by side, from what the last evaluation of a run left on disk."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 import pycocotools.mask
-from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
 from detectron2.data.catalog import Metadata
 from detectron2.structures import Boxes, BoxMode, Instances
+from tqdm import tqdm
 
+from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
-from polymask.config.load import load_config
-from polymask.engine.run_files import CONFIG_NAME
+from polymask.evaluation.coco import detections_file
 from polymask.inference.predictor import read_photo
-from polymask.inference.visualizer import DRAWN_WIDTH, draw_annotations, draw_predictions
+from polymask.inference.visualizer import DRAWN_WIDTH, GAP, arrange, draw_annotations, draw_predictions, metadata_of
+from polymask.report.run import config_of
+
+SHEET_NAME = "overview.png"
+SHEET_ROWS, SHEET_COLUMNS = 4, 2
+SHEET_CELL = (800, 300)  # px: two photos of 4:3 side by side
 
 
-def config_of(run: Path) -> CfgNode:
-    """The configuration of a run.
+def compare(run: Path, output: Path, split: str, confidence_threshold: float) -> tuple[list[Path], Path]:
+    """Draws every photo of a split, and some of them on one sheet.
+
+    Args:
+        run: the ``OUTPUT_DIR`` of a training or an evaluation.
+        output: the folder for the pictures; pictures in it are replaced.
+        split: ``val`` or ``test``.
+        confidence_threshold: predictions below it are not drawn.
+
+    Returns:
+        The pictures' paths in the order of the split, and the sheet's.
 
     Raises:
-        UserError: it is not the folder of a run.
+        UserError: the run, its dataset or its detections are not there.
     """
-    if not (run / CONFIG_NAME).is_file():
-        raise UserError(
-            "this is not the folder of a run: it has no config.yaml",
-            file=run,
-            remedy="Name the OUTPUT_DIR of a training",
-        )
-    return load_config(run / CONFIG_NAME, [])
+    cfg = config_of(run)
+    card = register(Path(cfg.DATASETS.ROOT))
+    dataset = f"{card.name}_{split}"
+    detections = read_detections(detections_file(run, dataset))
+    metadata = metadata_of(card.classes)
+    output.mkdir(parents=True, exist_ok=True)
+    pictures = []
+    for record in tqdm(DatasetCatalog.get(dataset), unit="photo", disable=None):
+        found = [d for d in detections[record["image_id"]] if d["score"] >= confidence_threshold]
+        target = output / f"{record['image_id']:04d}_{Path(record['file_name']).stem}.png"
+        cv2.imwrite(str(target), _side_by_side(draw_pair(record, found, metadata)))
+        pictures.append(target)
+    return pictures, _draw_sheet(pictures, output / SHEET_NAME)
 
 
 def read_detections(file: Path) -> dict[int, list[dict]]:
@@ -93,3 +115,17 @@ def instances_of(detections: list[dict], size: tuple[int, int]) -> Instances:
     masks = [pycocotools.mask.decode(detection["segmentation"]).astype(bool) for detection in detections]
     instances.pred_masks = np.array(masks).reshape(-1, *size)
     return instances
+
+
+def _side_by_side(pictures: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    left, right = pictures
+    gap = np.full((left.shape[0], GAP, 3), 255, dtype=np.uint8)
+    return np.hstack([left, gap, right])
+
+
+def _draw_sheet(pictures: list[Path], target: Path) -> Path:
+    """Some pictures, evenly taken from all, in rows."""
+    count = min(len(pictures), SHEET_ROWS * SHEET_COLUMNS)
+    chosen = [pictures[index * len(pictures) // count] for index in range(count)]
+    cv2.imwrite(str(target), arrange([cv2.imread(str(path)) for path in chosen], SHEET_COLUMNS, SHEET_CELL))
+    return target
