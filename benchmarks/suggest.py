@@ -27,9 +27,9 @@ from dataset_tools.formats.card import read_card
 from dataset_tools.formats.coco import read_split
 from polymask.inference.predictor import Predictor, predictor_config
 from polymask.known_warnings import silence_known_warnings
-from polymask.suggest.looking import Observer
-from polymask.suggest.pool import photos_of_run
-from polymask.suggest.suggest import LOWEST_SCORE, WEIGHTS_NAME, look_at, rank
+from polymask.review.features import Observer
+from polymask.review.pool import photos_of_run
+from polymask.review.suggest import LOWEST_SCORE, WEIGHTS_NAME, look_at, rank
 
 START, SUGGESTED, RANDOM = "start", "suggested", "random"
 

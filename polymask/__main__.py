@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from dataset_tools.errors import EXIT_DATA, UserError, run_command
-from polymask.suggest.options import DEFAULT_MIN_SCORE, DEFAULT_TOP, SuggestOptions
+from polymask.review.options import DEFAULT_MIN_SCORE, DEFAULT_TOP, SuggestOptions
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -121,8 +121,8 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _suggest(args: argparse.Namespace) -> int:
-    from polymask.suggest.suggest import suggest
-    from polymask.suggest.suggestions import summary
+    from polymask.review.suggest import suggest
+    from polymask.review.suggestions import summary
 
     wanted = SuggestOptions(
         config_file=args.config_file,

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from polymask.suggest.suggestions import Suggested, Suggestion, Unreadable, as_csv, reason, summary
+from polymask.review.suggestions import Suggested, Suggestion, Unreadable, as_csv, reason, summary
 
 
 @pytest.fixture

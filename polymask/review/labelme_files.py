@@ -12,8 +12,8 @@ from dataset_tools.instances.labels import class_list
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
 from dataset_tools.to_labelme.shapes import LabelledInstance, annotation_file, draw
 from polymask.inference.detections import Detection
-from polymask.suggest.looking import Seen
-from polymask.suggest.suggestions import Suggestion, as_csv
+from polymask.review.features import Seen
+from polymask.review.suggestions import Suggestion, as_csv
 
 # No JSON, which the converter would take for a LabelMe file.
 RANKING_NAME = "ranking.csv"

@@ -13,7 +13,7 @@ import numpy as np
 from tabulate import tabulate
 
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
-from polymask.suggest.ranking import doubt
+from polymask.review.ranking import doubt
 
 # A detection counts as unsure in words where its score is nearer to 0.5 than to 0 or 1, and so many are named.
 _UNSURE = (0.25, 0.75)

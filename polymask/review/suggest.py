@@ -17,12 +17,12 @@ from dataset_tools.text import is_text
 from dataset_tools.to_labelme.annotation_files import annotation_names, check_is_free
 from polymask.inference.detections import Detection
 from polymask.inference.predictor import Predictor, predictor_config
-from polymask.suggest.files import write_suggestions
-from polymask.suggest.looking import Observer, Seen
-from polymask.suggest.options import SuggestOptions
-from polymask.suggest.pool import annotated_in, make_pool, photos_of_run
-from polymask.suggest.ranking import Pick, uncertainty, weighted_centres
-from polymask.suggest.suggestions import Suggested, Suggestion, Unreadable, reason
+from polymask.review.features import Observer, Seen
+from polymask.review.labelme_files import write_suggestions
+from polymask.review.options import SuggestOptions
+from polymask.review.pool import annotated_in, make_pool, photos_of_run
+from polymask.review.ranking import Pick, uncertainty, weighted_centres
+from polymask.review.suggestions import Suggested, Suggestion, Unreadable, reason
 
 Look = TypeVar("Look")
 

@@ -14,7 +14,7 @@ from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.errors import run_command
 from polymask.__main__ import main
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
-from polymask.suggest.looking import Observer
+from polymask.review.features import Observer
 from tests.polymask.conftest import draw_photo
 
 

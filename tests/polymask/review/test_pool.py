@@ -11,7 +11,7 @@ from PIL import Image
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.errors import UserError
 from polymask.config.keys import add_polymask_config
-from polymask.suggest.pool import annotated_in, make_pool, photos_of_run
+from polymask.review.pool import annotated_in, make_pool, photos_of_run
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polymask.suggest.ranking import Pick, doubt, uncertainty, weighted_centres
+from polymask.review.ranking import Pick, doubt, uncertainty, weighted_centres
 
 scores = st.lists(st.floats(0, 1), max_size=20)
 
