@@ -20,7 +20,7 @@ from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.formats.card import read_card
 from dataset_tools.formats.coco import read_coco
 from polymask.evaluation.coco import TASKS, detections_file
-from polymask.evaluation.counting import Judged, count
+from polymask.evaluation.counting import Evaluation, count
 from polymask.evaluation.intervals import bootstrap_interval
 from polymask.evaluation.read import read_detections, read_truth
 from polymask.known_warnings import silence_known_warnings
@@ -65,14 +65,14 @@ def main() -> None:
         detections += json.loads(found.read_text())
     print_outcomes(outcomes, args.output / "folds.json")
     for task in TASKS:
-        judge = pooled_judge(whole / "train.json", detections, task)
-        low, high = bootstrap_interval(judge)
-        ap, photos, instances = 100 * judge.stats[0], len(judge.truth.photos), len(judge.truth.objects)
+        evaluation = pooled_evaluation(whole / "train.json", detections, task)
+        low, high = bootstrap_interval(evaluation)
+        ap, photos, instances = 100 * evaluation.stats[0], len(evaluation.truth.photos), len(evaluation.truth.objects)
         print(f"pooled {task} AP of the held-out photos: {ap:.1f} [{low:.1f}, {high:.1f}] "
               f"({photos} photos, {instances} instances)")  # fmt: skip
 
 
-def pooled_judge(truth: Path, detections: list[dict], task: str) -> Judged:
+def pooled_evaluation(truth: Path, detections: list[dict], task: str) -> Evaluation:
     """The counted evaluation of the detections on the held-out photos of all folds."""
     content = read_truth(truth)
     return count(content, read_detections(detections, content), task)

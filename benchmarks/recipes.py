@@ -30,7 +30,7 @@ import torch
 from tabulate import tabulate
 from tqdm import tqdm
 
-from benchmarks.folds import make_folds, pooled_judge
+from benchmarks.folds import make_folds, pooled_evaluation
 from benchmarks.training import train
 from dataset_tools.errors import UserError
 from polymask.config.load import load_config
@@ -251,9 +251,9 @@ def on_folds(
                 run = jobs[recipe.name, folder.name][index].folder
                 found += json.loads(detections_file(run, f"{folder.name}_test").read_text())
             for task in reversed(TASKS):
-                judge = pooled_judge(whole / "train.json", found, task)
-                low, high = bootstrap_interval(judge)
-                row[f"{task}, seed {seed}"] = f"{100 * judge.stats[0]:.1f} [{low:.1f}, {high:.1f}]"
+                evaluation = pooled_evaluation(whole / "train.json", found, task)
+                low, high = bootstrap_interval(evaluation)
+                row[f"{task}, seed {seed}"] = f"{100 * evaluation.stats[0]:.1f} [{low:.1f}, {high:.1f}]"
         rows.append(row)
     print(tabulate(rows, headers="keys", tablefmt="pipe"))
 

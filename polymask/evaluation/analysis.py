@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dataset_tools.errors import UserError
 from polymask.evaluation.confusion import confusion_of
-from polymask.evaluation.counting import FIGURES, Judged, count, figures_of
+from polymask.evaluation.counting import FIGURES, Evaluation, count, figures_of
 from polymask.evaluation.curves import best_threshold, f1_curve, precision_recall
 from polymask.evaluation.intervals import SAMPLES, intervals
 from polymask.evaluation.matches import Matches, matches_of
@@ -65,13 +65,13 @@ def analyse(
             remedy="Take the dataset over with python -m dataset_tools convert, which leaves them out",
         )
     found = read_detections(detections, annotated, may_be_damaged=isinstance(detections, Path))
-    judged = {task: count(annotated, found, task) for task in TASKS}
-    matches = {task: matches_of(judged[task]) for task in TASKS}
-    figures = {task: _figures(judged[task], matches[task], samples, seed) for task in TASKS}
+    evaluations = {task: count(annotated, found, task) for task in TASKS}
+    matches = {task: matches_of(evaluations[task]) for task in TASKS}
+    figures = {task: _figures(evaluations[task], matches[task], samples, seed) for task in TASKS}
     best = {name: best_threshold(matches["segm"], index) for index, name in enumerate(annotated.classes)}
     in_use, origin = _thresholds_in_use(thresholds, best)
-    photos = _photos(judged["segm"], np.array([in_use[name] for name in annotated.classes]))
-    costs = costs_of(judged["segm"])
+    photos = _photos(evaluations["segm"], np.array([in_use[name] for name in annotated.classes]))
+    costs = costs_of(evaluations["segm"])
     ious = [pair for photo in photos for pair in photo.ious]
     classes = tuple(
         ClassAnalysis(
@@ -79,7 +79,7 @@ def analyse(
             instances=int((annotated.objects.category == index).sum()),
             segm=figures["segm"][index],
             bbox=figures["bbox"][index],
-            precision_recall=precision_recall(judged["segm"], index),
+            precision_recall=precision_recall(evaluations["segm"], index),
             f1=f1_curve(matches["segm"], index),
             best_threshold=best[name],
             mean_iou=_mean_iou(iou for category, iou in ious if category == index),
@@ -105,11 +105,11 @@ def analyse(
     )
 
 
-def _figures(judged: Judged, matches: Matches, samples: int, seed: int) -> list[TaskFigures]:
+def _figures(evaluation: Evaluation, matches: Matches, samples: int, seed: int) -> list[TaskFigures]:
     """Of each class, and last of all."""
     every = slice(None)
-    values = [figures_of(judged.eval, slice(index, index + 1)) for index in range(matches.classes)]
-    values.append(figures_of(judged.eval, every))
+    values = [figures_of(evaluation.eval, slice(index, index + 1)) for index in range(matches.classes)]
+    values.append(figures_of(evaluation.eval, every))
     # Of a single photo all drawings are the same: it says nothing of how much photos differ.
     spread = intervals(matches, samples, seed) if matches.photos > 1 else [{}] * len(values)
     return [_task_figures(value, interval) for value, interval in zip(values, spread, strict=True)]
@@ -132,15 +132,15 @@ def _thresholds_in_use(given: dict[str, float] | None, own: dict[str, float | No
     return in_use, "default" if all(value is None for value in own.values()) else "this split"
 
 
-def _photos(judged: Judged, thresholds: NDArray[np.float64]) -> list[_Photo]:
+def _photos(evaluation: Evaluation, thresholds: NDArray[np.float64]) -> list[_Photo]:
     """Each photo as it looks at these confidences, one for each class."""
-    truth, found, there = judged.truth, judged.found, judged.truth.objects
+    truth, found, there = evaluation.truth, evaluation.found, evaluation.truth.objects
     kept = found.score >= thresholds[found.category]
     photos = []
     for index, image in enumerate(truth.photos):
         mine = slice(found.starts[index], found.starts[index + 1])
         theirs = slice(there.starts[index], there.starts[index + 1])
-        overlaps = judged.overlaps[index][kept[mine]]
+        overlaps = evaluation.overlaps[index][kept[mine]]
         categories = found.category[mine][kept[mine]], there.category[theirs]
         mistakes = mistakes_of(overlaps, *categories)
         record = PhotoAnalysis(

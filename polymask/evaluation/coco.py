@@ -17,7 +17,7 @@ from detectron2.utils import comm
 
 from dataset_tools.files import write_atomically
 from polymask.data.loader import build_evaluation_loader
-from polymask.evaluation.counting import Judged, count
+from polymask.evaluation.counting import Evaluation, count
 from polymask.evaluation.read import TASKS, read_detections, read_truth
 from polymask.inference.pasting import detections_of
 
@@ -70,11 +70,11 @@ class MaskAPEvaluator(COCOEvaluator):
         truth = read_truth(Path(self._metadata.json_file))
         detections = read_detections(found, truth)
         for task in TASKS:
-            judged = count(truth, detections, task)
-            self._results[task] = self._derive_coco_results(judged, task, list(truth.classes))
+            evaluation = count(truth, detections, task)
+            self._results[task] = self._derive_coco_results(evaluation, task, list(truth.classes))
 
     def _derive_coco_results(
-        self, coco_eval: Judged, iou_type: str, class_names: list[str] | None = None
+        self, coco_eval: Evaluation, iou_type: str, class_names: list[str] | None = None
     ) -> dict[str, float]:
         results = super()._derive_coco_results(coco_eval, iou_type, class_names)
         if class_names and len(class_names) == 1:

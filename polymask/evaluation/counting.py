@@ -21,7 +21,7 @@ FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluation:
     """A counted evaluation of boxes or masks. T IoUs, R recalls, K classes, A areas, M limits: see the constants.
 
     Attributes:
@@ -65,7 +65,7 @@ class _Counter(COCOeval_faster):
         return self._overlaps[photo][np.ix_(rows[: LIMITS[-1]], columns)]
 
 
-def count(truth: Truth, found: Objects, task: str) -> Judged:
+def count(truth: Truth, found: Objects, task: str) -> Evaluation:
     """Counts detections of boxes (``bbox``) or masks (``segm``) as COCO does.
 
     No detections at all are an AP of 0 where there is something to find.
@@ -76,14 +76,14 @@ def count(truth: Truth, found: Objects, task: str) -> Judged:
     counter.accumulate()
     counter.summarize()
     counted = {name: np.asarray(counter.eval[name]) for name in ("precision", "recall")}
-    return Judged(task, truth, found, overlaps, counted, np.asarray(counter.stats))
+    return Evaluation(task, truth, found, overlaps, counted, np.asarray(counter.stats))
 
 
 def figures_of(counted: dict[str, NDArray[np.float64]], classes: slice) -> dict[str, float | None]:
     """The twelve FIGURES of some classes in percent; None where there is nothing to find.
 
     Args:
-        counted: ``Judged.eval``.
+        counted: ``Evaluation.eval``.
         classes: which of them.
     """
     precision, recall = counted["precision"][:, :, classes, :, -1], counted["recall"][:, classes]

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.counting import IOUS, RECALLS, Judged
+from polymask.evaluation.counting import IOUS, RECALLS, Evaluation
 from polymask.evaluation.matches import Matches
 
 _CURVE_IOUS = (0.5, 0.75)
 _CONFIDENCES = np.arange(101) / 100
 
 
-def precision_recall(judged: Judged, category: int) -> dict[str, list[tuple[float, float]]]:
+def precision_recall(evaluation: Evaluation, category: int) -> dict[str, list[tuple[float, float]]]:
     """COCO's curve of a class, of which its AP is the mean: IoU -> (recall, precision) at its 101 recalls.
 
     It is empty where there is nothing to find.
     """
     curves = {}
     for iou in _CURVE_IOUS:
-        precision = judged.eval["precision"][np.argmin(np.abs(IOUS - iou)), :, category, 0, -1]
+        precision = evaluation.eval["precision"][np.argmin(np.abs(IOUS - iou)), :, category, 0, -1]
         points = zip(RECALLS.round(2).tolist(), precision.tolist(), strict=True)
         curves[f"{iou:.2f}"] = list(points) if (precision > -1).all() else []
     return curves

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.counting import AREAS, FIGURES, IOUS, LIMITS, RECALLS, Judged, count
+from polymask.evaluation.counting import AREAS, FIGURES, IOUS, LIMITS, RECALLS, Evaluation, count
 from polymask.evaluation.matches import Matches, matches_of
 from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import Interval
@@ -23,9 +23,9 @@ _AT_ONCE = 2**20
 _AREA_OF_FIGURE = (0, 0, 0, 1, 2, 3, 0, 0, 0, 1, 2, 3)
 
 
-def bootstrap_interval(judge: Judged, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(evaluation: Evaluation, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
     """The 95 % interval of AP at IoU .50:.95 of all classes, in percent: see ``intervals``."""
-    interval = intervals(matches_of(judge), samples, seed)[-1]["AP"]
+    interval = intervals(matches_of(evaluation), samples, seed)[-1]["AP"]
     return interval.low, interval.high
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.counting import AREAS, IOUS, LIMITS, Judged
+from polymask.evaluation.counting import AREAS, IOUS, LIMITS, Evaluation
 
 # pycocotools lets an IoU of 1 pass a threshold of 1, whatever the last bit says.
 _THRESHOLDS = np.minimum(IOUS, 1 - 1e-10)
@@ -46,22 +46,22 @@ class Matches:
     wanted: NDArray[np.int64]
 
 
-def matches_of(judged: Judged) -> Matches:
+def matches_of(evaluation: Evaluation) -> Matches:
     """Matches detections as COCO does: each in turn, by confidence, takes the annotation that it overlaps most.
 
     Of annotations that are left and whose IoU is high enough, those in the range of areas come first, and of equal IoUs
     the last one (``evaluateImg`` of pycocotools).
     """
-    truth, found, there = judged.truth, judged.found, judged.truth.objects
+    truth, found, there = evaluation.truth, evaluation.found, evaluation.truth.objects
     matched = np.zeros((len(AREAS), len(IOUS), len(found)), dtype=bool)
     hit = matched.copy()
     rank = np.zeros(len(found), dtype=np.int64)
     there_inside = _inside(there.mask_area) & ~there.crowd
-    for photo, rows, columns in _same_class(judged):
+    for photo, rows, columns in _same_class(evaluation):
         rank[rows] = np.arange(len(rows))
         rows = rows[: LIMITS[-1]]
         if len(columns):
-            overlaps = judged.overlaps[photo][np.ix_(rows - found.starts[photo], columns - there.starts[photo])]
+            overlaps = evaluation.overlaps[photo][np.ix_(rows - found.starts[photo], columns - there.starts[photo])]
             matched[:, :, rows], hit[:, :, rows] = _match(overlaps, there_inside[:, columns], there.crowd[columns])
     counted = np.flatnonzero(rank < LIMITS[-1])
     wanted = np.zeros((len(AREAS), len(truth.classes), len(truth.photos)), dtype=np.int64)
@@ -74,7 +74,7 @@ def matches_of(judged: Judged) -> Matches:
         category=found.category[counted],
         score=found.score[counted],
         rank=rank[counted],
-        inside=_inside(found.area(judged.task))[:, counted],
+        inside=_inside(found.area(evaluation.task))[:, counted],
         matched=matched[:, :, counted],
         hit=hit[:, :, counted],
         wanted=wanted,
@@ -86,10 +86,10 @@ def _inside(area: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.array([(area >= low) & (area <= high) for low, high in AREAS])
 
 
-def _same_class(judged: Judged) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+def _same_class(evaluation: Evaluation) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
     """For each photo and each class that is found in it: the photo, and indices of detections and annotations."""
-    found, there = judged.found, judged.truth.objects
-    for photo in range(len(judged.truth.photos)):
+    found, there = evaluation.found, evaluation.truth.objects
+    for photo in range(len(evaluation.truth.photos)):
         ours = np.arange(found.starts[photo], found.starts[photo + 1])
         theirs = np.arange(there.starts[photo], there.starts[photo + 1])
         for category in np.unique(found.category[ours]):

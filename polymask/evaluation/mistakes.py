@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.counting import Judged
+from polymask.evaluation.counting import Evaluation
 from polymask.evaluation.records import KINDS
 
 # The paper's thresholds t_f and t_b: IoUs from which a detection is right, and below which it is background.
@@ -126,7 +126,7 @@ class Costs:
     by_class: list[dict[str, float]]
 
 
-def costs_of(judged: Judged) -> Costs:
+def costs_of(evaluation: Evaluation) -> Costs:
     """What each kind of mistake costs: the paper's dAP, each kind mended alone.
 
     Mending means: a mistake of classification or localisation becomes a correct detection, if it is the most confident
@@ -135,11 +135,11 @@ def costs_of(judged: Judged) -> Costs:
 
     AP is the mean of interpolated precision at 101 recalls, at IoU .5 of the 100 most confident detections of a photo.
     """
-    there, found = judged.truth.objects, judged.found
-    classes = len(judged.truth.classes)
+    there, found = evaluation.truth.objects, evaluation.found
+    classes = len(evaluation.truth.classes)
     columns: dict[str, list[NDArray]] = {"rows": [], "kind": [], "target": [], "mended": []}
     missed = np.zeros(classes, dtype=np.int64)
-    for start, annotated_from, mistakes in _by_photo(judged):
+    for start, annotated_from, mistakes in _by_photo(evaluation):
         first = _first_of_each(mistakes)
         columns["rows"].append(start + np.arange(len(mistakes.kind)))
         columns["kind"].append(mistakes.kind)
@@ -170,10 +170,10 @@ def costs_of(judged: Judged) -> Costs:
     return Costs(overall, by_class)
 
 
-def _by_photo(judged: Judged) -> Iterator[tuple[int, int, Mistakes]]:
+def _by_photo(evaluation: Evaluation) -> Iterator[tuple[int, int, Mistakes]]:
     """For each photo: where its detections and its annotations start, and what is wrong."""
-    there, found = judged.truth.objects, judged.found
-    for index, overlaps in enumerate(judged.overlaps):
+    there, found = evaluation.truth.objects, evaluation.found
+    for index, overlaps in enumerate(evaluation.overlaps):
         start, annotated_from = int(found.starts[index]), int(there.starts[index])
         overlaps = overlaps[:_DETECTIONS]
         mine = found.category[start : start + len(overlaps)]

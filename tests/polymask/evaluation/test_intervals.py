@@ -25,7 +25,7 @@ SIDE = 64  # px, of the photos of two runs
 
 
 @pytest.fixture
-def judge(tmp_path):
+def evaluate(tmp_path):
     def run(results, task="bbox"):
         truth = read_truth(results.write(tmp_path)[0])
         return count(truth, read_detections(results.detections, truth), task)
@@ -61,45 +61,45 @@ def percent(stats):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("crowds", [False, True])
-def test_each_photo_once_is_coco(judge, task, ties, crowds):
+def test_each_photo_once_is_coco(evaluate, task, ties, crowds):
     results = make_results(7, photos=40, ties=ties, crowds=crowds)
-    figures = drawn_figures(matches_of(judge(results, task)), np.ones((1, 40), dtype=int))[0]
+    figures = drawn_figures(matches_of(evaluate(results, task)), np.ones((1, 40), dtype=int))[0]
     np.testing.assert_allclose(figures[-1], percent(pycocotools_of(results, task).stats), atol=1e-9)
     for category in (1, 2, 3):
         stats = pycocotools_of(results, task, catIds=[category]).stats
         np.testing.assert_allclose(figures[category - 1], percent(stats), atol=1e-9)
 
 
-def test_more_detections_than_count(judge):
+def test_more_detections_than_count(evaluate):
     results = make_results(0, photos=2, classes=2, annotated=9, found=400)
-    figures = drawn_figures(matches_of(judge(results, "segm")), np.ones((1, 2), dtype=int))[0]
+    figures = drawn_figures(matches_of(evaluate(results, "segm")), np.ones((1, 2), dtype=int))[0]
     np.testing.assert_allclose(figures[-1], percent(pycocotools_of(results, "segm").stats), atol=1e-9)
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_drawing_is_pycocotools_on_the_repeated_dataset(judge, task, seed):
+def test_a_drawing_is_pycocotools_on_the_repeated_dataset(evaluate, task, seed):
     results = make_results(seed, photos=12)
     times = drawings(12, 1, seed)
-    figures = drawn_figures(matches_of(judge(results, task)), times)[0, -1]
+    figures = drawn_figures(matches_of(evaluate(results, task)), times)[0, -1]
     theirs = pycocotools_of(repeated(results, times[0]), task).stats
     assert 0 in times and times.max() > 1
     np.testing.assert_allclose(figures, percent(theirs), atol=1e-9)
 
 
-def test_photos_with_equal_confidences_stay_in_order_when_repeated(judge):
+def test_photos_with_equal_confidences_stay_in_order_when_repeated(evaluate):
     """Equal confidences in different photos: the copies of a photo come one after the other, as in pycocotools."""
     box, other = [10, 10, 50, 50], [150, 100, 50, 50]
     annotations = [annotation(i, i, 1, box) for i in (1, 2, 3)]
     found = [detection(1, 1, other, 0.5), detection(2, 1, box, 0.5), detection(3, 1, other, 0.5)]
     results = Results(coco_content((1, 2, 3), annotations, 1), found)
     for times in ([2, 1, 0], [0, 2, 1], [1, 1, 1], [3, 0, 0], [0, 3, 0]):
-        figures = drawn_figures(matches_of(judge(results)), np.array([times]))[0, -1]
+        figures = drawn_figures(matches_of(evaluate(results)), np.array([times]))[0, -1]
         np.testing.assert_allclose(figures, percent(pycocotools_of(repeated(results, times), "bbox").stats), atol=1e-9)
 
 
-def test_drawings_are_computed_alike_in_any_company(judge):
-    matches = matches_of(judge(make_results(3, photos=20)))
+def test_drawings_are_computed_alike_in_any_company(evaluate):
+    matches = matches_of(evaluate(make_results(3, photos=20)))
     times = drawings(20, 50, 0)
     together = drawn_figures(matches, times)
     for index in (0, 17, 49):
@@ -107,13 +107,13 @@ def test_drawings_are_computed_alike_in_any_company(judge):
         np.testing.assert_allclose(alone, together[index], atol=1e-12)
 
 
-def test_intervals_are_the_percentiles_of_the_drawings_that_define_a_figure(judge):
+def test_intervals_are_the_percentiles_of_the_drawings_that_define_a_figure(evaluate):
     # Class b is annotated in one photo of eight, so that a third of the drawings say nothing of it.
     results = found_in(8, 0.5)
     results.content["categories"].append({"id": 2, "name": "b"})
     results.content["annotations"].append(annotation(99, 8, 2, [100, 100, 20, 20]))
     results.detections.append(detection(8, 2, [100, 100, 20, 20], 0.8))
-    matches = matches_of(judge(results))
+    matches = matches_of(evaluate(results))
     figures = drawn_figures(matches, drawings(8, 400, 3))
     assert 0.2 < np.isnan(figures[:, 1, 0]).mean() < 0.5
     spread = intervals(matches, samples=400, seed=3)
@@ -130,29 +130,29 @@ def test_intervals_are_the_percentiles_of_the_drawings_that_define_a_figure(judg
     assert spread[1] == {}, "one photo says nothing of how much photos differ"
 
 
-def test_a_perfect_model_has_no_spread(judge):
-    assert bootstrap_interval(judge(found_in(8, 1.0)), samples=50) == pytest.approx((100.0, 100.0))
+def test_a_perfect_model_has_no_spread(evaluate):
+    assert bootstrap_interval(evaluate(found_in(8, 1.0)), samples=50) == pytest.approx((100.0, 100.0))
 
 
-def test_interval_is_that_of_drawing_photos(judge):
+def test_interval_is_that_of_drawing_photos(evaluate):
     """A photo is found or not, so AP is (up to COCO's 101 recall points) the share of found ones: a binomial."""
     photos, quality = 40, 0.5
-    judged = judge(found_in(photos, quality))
-    low, high = bootstrap_interval(judged, samples=2000)
+    evaluation = evaluate(found_in(photos, quality))
+    low, high = bootstrap_interval(evaluation, samples=2000)
     shares = 100 * RNG.binomial(photos, quality, size=200_000) / photos
     expected = np.percentile(shares, [2.5, 97.5])
     assert (low, high) == pytest.approx(tuple(expected), abs=3.0)  # a photo is 2.5 points, a recall point 1
-    assert low < 100 * judged.stats[0] < high
+    assert low < 100 * evaluation.stats[0] < high
 
 
-def test_same_seed_same_interval(judge):
-    judged = judge(found_in(97, 0.6))
-    assert bootstrap_interval(judged, samples=100, seed=1) != bootstrap_interval(judged, samples=100, seed=2)
-    assert bootstrap_interval(judged, samples=100, seed=1) == bootstrap_interval(judged, samples=100, seed=1)
+def test_same_seed_same_interval(evaluate):
+    evaluation = evaluate(found_in(97, 0.6))
+    assert bootstrap_interval(evaluation, samples=100, seed=1) != bootstrap_interval(evaluation, samples=100, seed=2)
+    assert bootstrap_interval(evaluation, samples=100, seed=1) == bootstrap_interval(evaluation, samples=100, seed=1)
 
 
-def test_more_photos_a_narrower_interval(judge):
-    widths = [np.diff(bootstrap_interval(judge(found_in(photos, 0.5)), samples=500))[0] for photos in (10, 160)]
+def test_more_photos_a_narrower_interval(evaluate):
+    widths = [np.diff(bootstrap_interval(evaluate(found_in(photos, 0.5)), samples=500))[0] for photos in (10, 160)]
     assert widths[1] < widths[0] / 2
 
 
