@@ -56,7 +56,7 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Doubt:
+class ConfigWarning:
     """What looks wrong, and what to do about it: sentences as those of ``UserError``."""
 
     reason: str
@@ -67,8 +67,8 @@ class Doubt:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the doubts need to know beside the configuration.
+class TrainingContext:
+    """What the warnings need to know beside the configuration.
 
     Attributes:
         records: the training photos as Detectron2's dataset dicts, after filtering; boxes are XYWH in px.
@@ -87,21 +87,21 @@ class Facts:
     copies: Sequence[tuple[str, str]] = ()
 
 
-def training_doubts(cfg: CfgNode, facts: Facts) -> list[Doubt]:
-    """All doubts about a training that is possible, most about its data first.
+def training_warnings(cfg: CfgNode, context: TrainingContext) -> list[ConfigWarning]:
+    """All warnings about a training that is possible, most about its data first.
 
     Args:
         cfg: resolved (see ``polymask.engine.setup``).
     """
     return [
-        *_about_instances(cfg, facts.records),
-        *_about_sizes(cfg, facts.records),
-        *_about_splits(cfg, facts),
-        *_about_weights(cfg, facts),
-        *_about_normalisation(cfg, facts),
+        *_about_instances(cfg, context.records),
+        *_about_sizes(cfg, context.records),
+        *_about_splits(cfg, context),
+        *_about_weights(cfg, context),
+        *_about_normalisation(cfg, context),
         *_about_rate(cfg),
-        *_about_length(cfg, len(facts.records)),
-        *_about_disk(facts),
+        *_about_length(cfg, len(context.records)),
+        *_about_disk(context),
     ]
 
 
@@ -137,7 +137,7 @@ def _objects(record: dict) -> list[dict]:
     return [annotation for annotation in record["annotations"] if not annotation.get("iscrowd", 0)]
 
 
-def _about_instances(cfg: CfgNode, records: Sequence[dict]) -> Iterator[Doubt]:
+def _about_instances(cfg: CfgNode, records: Sequence[dict]) -> Iterator[ConfigWarning]:
     counts = [0] * len(cfg.DATASETS.CLASSES)
     for record in records:
         for annotation in _objects(record):
@@ -148,26 +148,26 @@ def _about_instances(cfg: CfgNode, records: Sequence[dict]) -> Iterator[Doubt]:
         if 0 < count < FEW_INSTANCES
     ]  # a class with none is warned of before every training
     if few:
-        yield Doubt(
+        yield ConfigWarning(
             f"fewer than {FEW_INSTANCES} instances in train have {_listed(few)}: too few to show how a class varies",
             "Annotate more of them, or convert without them (--classes)",
         )
     most = max((len(_objects(record)) for record in records), default=0)
     if most > cfg.TEST.DETECTIONS_PER_IMAGE:
-        yield Doubt(
+        yield ConfigWarning(
             f"a training photo has {most} objects, and no more than TEST.DETECTIONS_PER_IMAGE "
             f"({cfg.TEST.DETECTIONS_PER_IMAGE}) are ever predicted",
             f"Set TEST.DETECTIONS_PER_IMAGE to more than {most}",
         )
     sided = [name for name in cfg.DATASETS.CLASSES if re.search(r"\b(left|right)\b", name, re.IGNORECASE)]
     if sided and cfg.INPUT.RANDOM_FLIP == "horizontal":
-        yield Doubt(
+        yield ConfigWarning(
             f"photos are mirrored at random, and with them what is called {_listed(sided)}",
             "Set INPUT.RANDOM_FLIP none, if that would be another class",
         )
 
 
-def _about_sizes(cfg: CfgNode, records: Sequence[dict]) -> Iterator[Doubt]:
+def _about_sizes(cfg: CfgNode, records: Sequence[dict]) -> Iterator[ConfigWarning]:
     scales = np.array([training_scale(cfg, record["height"], record["width"]) for record in records])
     boxes = [
         np.reshape([annotation["bbox"][2:] for annotation in _objects(record)], (-1, 2)) * scale
@@ -177,12 +177,12 @@ def _about_sizes(cfg: CfgNode, records: Sequence[dict]) -> Iterator[Doubt]:
     yield from _about_photos(cfg, records, scales)
 
 
-def _about_objects(cfg: CfgNode, boxes: np.ndarray) -> Iterator[Doubt]:
+def _about_objects(cfg: CfgNode, boxes: np.ndarray) -> Iterator[ConfigWarning]:
     """About (N, 2) widths and heights in px at the size of the training."""
     areas = boxes.prod(axis=1)
     tiny = (boxes.min(axis=1) < TINY_SIDE) | (areas < TINY_AREA)
     if _many(tiny):
-        yield Doubt(
+        yield ConfigWarning(
             f"{_share(tiny)} of the objects are tiny in photos of the training's size: narrower than {TINY_SIDE} px, "
             f"or smaller than {math.isqrt(TINY_AREA)} x {math.isqrt(TINY_AREA)} px",
             "Enlarge INPUT.MIN_SIZE_TRAIN, MAX_SIZE_TRAIN, MIN_SIZE_TEST and MAX_SIZE_TEST, or cut the photos into "
@@ -196,19 +196,19 @@ def _about_objects(cfg: CfgNode, boxes: np.ndarray) -> Iterator[Doubt]:
     ):
         if _many(outside):
             sizes = [[round(size * factor) for size in level] for level in cfg.MODEL.ANCHOR_GENERATOR.SIZES]
-            yield Doubt(
+            yield ConfigWarning(
                 f"{_share(outside)} of the objects have {words}, in photos of the training's size",
                 f'Set MODEL.ANCHOR_GENERATOR.SIZES "{sizes}", or another size of the photos',
             )
 
 
-def _about_photos(cfg: CfgNode, records: Sequence[dict], scales: np.ndarray) -> Iterator[Doubt]:
+def _about_photos(cfg: CfgNode, records: Sequence[dict], scales: np.ndarray) -> Iterator[ConfigWarning]:
     sizes = [(record["height"], record["width"]) for record in records]
     short_sides, long_sides = np.sort(sizes).T
     if _many(scales > MOST_ENLARGED):
         enough = MOST_ENLARGED * np.median(long_sides if cfg.INPUT.SCALE_JITTER.ENABLED else short_sides)
         keys = "SCALE_JITTER.SIZE" if cfg.INPUT.SCALE_JITTER.ENABLED else "MIN_SIZE_TRAIN and INPUT.MIN_SIZE_TEST"
-        yield Doubt(
+        yield ConfigWarning(
             f"{_share(scales > MOST_ENLARGED)} of the photos are enlarged more than {MOST_ENLARGED} times (the middle "
             f"one {np.median(scales):.1f} times), which adds no detail and takes time",
             f"Set INPUT.{keys} to about {enough:.0f}, unless the objects are small",
@@ -217,7 +217,7 @@ def _about_photos(cfg: CfgNode, records: Sequence[dict], scales: np.ndarray) -> 
         wished = statistics.median(cfg.INPUT.MIN_SIZE_TRAIN)
         shrunk = scales * short_sides < wished * LEAST_OF_WISHED_SIZE
         if _many(shrunk):
-            yield Doubt(
+            yield ConfigWarning(
                 f"{_share(shrunk)} of the photos are so long that INPUT.MAX_SIZE_TRAIN ({cfg.INPUT.MAX_SIZE_TRAIN}) "
                 f"leaves less than half of INPUT.MIN_SIZE_TRAIN ({wished:g}), and shrinks their objects",
                 "Enlarge INPUT.MAX_SIZE_TRAIN and INPUT.MAX_SIZE_TEST, or cut the photos into tiles",
@@ -225,61 +225,61 @@ def _about_photos(cfg: CfgNode, records: Sequence[dict], scales: np.ndarray) -> 
     tested = np.array([_resized(*size, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST) for size in sizes])
     change = float(np.median(tested / scales))
     if not 1 / MOST_SIZE_CHANGE <= change <= MOST_SIZE_CHANGE:
-        yield Doubt(
+        yield ConfigWarning(
             f"photos are {change:.2g} times as large in an evaluation as in the training",
             f"Set INPUT.MIN_SIZE_TEST to about {np.median(scales * short_sides):.0f}, and INPUT.MAX_SIZE_TEST to suit",
         )
 
 
-def _about_splits(cfg: CfgNode, facts: Facts) -> Iterator[Doubt]:
+def _about_splits(cfg: CfgNode, context: TrainingContext) -> Iterator[ConfigWarning]:
     if not cfg.DATASETS.VAL:
-        yield Doubt(
+        yield ConfigWarning(
             "there is no val split: the best weights are not kept, and nothing shows when the training should end",
             "Convert with a val split (--split 0.75 0.125 0.125)",
         )
-    if facts.copies:
-        held_out, trained_on = facts.copies[0]
-        yield Doubt(
-            f"{len(facts.copies)} photos of VAL or TEST are copies of training photos, such as {held_out} of "
+    if context.copies:
+        held_out, trained_on = context.copies[0]
+        yield ConfigWarning(
+            f"{len(context.copies)} photos of VAL or TEST are copies of training photos, such as {held_out} of "
             f"{trained_on}: the model has seen what it is measured on",
             "Remove the copies and convert again",
         )
 
 
-def _about_weights(cfg: CfgNode, facts: Facts) -> Iterator[Doubt]:
+def _about_weights(cfg: CfgNode, context: TrainingContext) -> Iterator[ConfigWarning]:
     model = cfg.MODEL
     if not model.WEIGHTS:
         frozen = {f"MODEL.{name}.NORM": "GN" for name in ("RESNETS", "FPN") if model[name].NORM == "FrozenBN"}
         if model.BACKBONE.FREEZE_AT > 0:
             frozen["MODEL.BACKBONE.FREEZE_AT"] = 0
         if frozen:
-            yield Doubt(
+            yield ConfigWarning(
                 f"the training starts from random weights, and {' and '.join(frozen)} keep some of them as they are",
                 f"Set {' and '.join(f'{key} {value}' for key, value in frozen.items())}",
             )
-    if facts.torchvision_weights:
+    if context.torchvision_weights:
         if cfg.INPUT.FORMAT != "RGB":
-            yield Doubt(
+            yield ConfigWarning(
                 f"MODEL.WEIGHTS are torchvision's, which know photos in RGB, and INPUT.FORMAT is {cfg.INPUT.FORMAT}",
                 "Set INPUT.FORMAT RGB",
             )
         for key, values in TORCHVISION_PIXELS.items():
             if np.abs(np.subtract(model[key], values)).max() > PIXEL_TOLERANCE:
-                yield Doubt(
+                yield ConfigWarning(
                     f"MODEL.WEIGHTS are torchvision's, whose MODEL.{key} is not {list(model[key])}",
                     f'Set MODEL.{key} "{values}"',
                 )
 
 
-def _about_normalisation(cfg: CfgNode, facts: Facts) -> Iterator[Doubt]:
+def _about_normalisation(cfg: CfgNode, context: TrainingContext) -> Iterator[ConfigWarning]:
     norm = cfg.MODEL.RESNETS.NORM
     if norm not in BATCHNORMS:
         return
-    together = 1 if norm == "BN" else facts.processes  # the others share their statistics
-    photos = together * max(1, cfg.SOLVER.IMS_PER_BATCH // facts.processes // cfg.SOLVER.ACCUMULATION_STEPS)
-    values = photos * statistics.median(_values_in_res5(cfg, record) for record in facts.records)
+    together = 1 if norm == "BN" else context.processes  # the others share their statistics
+    photos = together * max(1, cfg.SOLVER.IMS_PER_BATCH // context.processes // cfg.SOLVER.ACCUMULATION_STEPS)
+    values = photos * statistics.median(_values_in_res5(cfg, record) for record in context.records)
     if values < FEWEST_VALUES_OF_BATCHNORM:
-        yield Doubt(
+        yield ConfigWarning(
             f"MODEL.RESNETS.NORM is {norm}, and res5 has {values:g} values of a channel to compute its statistics from",
             f"Set MODEL.RESNETS.NORM {'FrozenBN' if cfg.MODEL.WEIGHTS else 'GN'}, or use larger photos or batches",
         )
@@ -293,7 +293,7 @@ def _values_in_res5(cfg: CfgNode, record: dict) -> int:
     return math.ceil(height * scale / RES5_STRIDE) * math.ceil(width * scale / RES5_STRIDE)
 
 
-def _about_rate(cfg: CfgNode) -> Iterator[Doubt]:
+def _about_rate(cfg: CfgNode) -> Iterator[ConfigWarning]:
     solver = cfg.SOLVER
     by_rule = SGD_RATE * solver.IMS_PER_BATCH / SGD_BATCH
     if solver.OPTIMIZER == "SGD":
@@ -301,38 +301,38 @@ def _about_rate(cfg: CfgNode) -> Iterator[Doubt]:
     else:
         usual, most = 3e-4, MOST_RATE_OF_ADAMW  # mini_scratch.yaml's
     if solver.BASE_LR < LEAST_RATE[solver.OPTIMIZER]:
-        yield Doubt(
+        yield ConfigWarning(
             f"SOLVER.BASE_LR is {solver.BASE_LR:g}, with which {solver.OPTIMIZER} hardly moves the weights",
             f"Begin with {usual:g}",
         )
     elif solver.BASE_LR > most * (1 + 1e-6):  # a rate that is just the rule's, but for rounding
-        yield Doubt(
+        yield ConfigWarning(
             f"SOLVER.BASE_LR is {solver.BASE_LR:g}, with which {solver.OPTIMIZER} is likely to diverge",
             f"Begin with {usual:g}"
             + ("" if solver.CLIP_GRADIENTS.ENABLED else ", or set SOLVER.CLIP_GRADIENTS.ENABLED True"),
         )
 
 
-def _about_length(cfg: CfgNode, photos: int) -> Iterator[Doubt]:
+def _about_length(cfg: CfgNode, photos: int) -> Iterator[ConfigWarning]:
     updates, seen = cfg.SOLVER.MAX_ITER, cfg.SOLVER.MAX_ITER * cfg.SOLVER.IMS_PER_BATCH
     if not cfg.MODEL.WEIGHTS and updates < FEWEST_UPDATES_FROM_NOTHING:
-        yield Doubt(
+        yield ConfigWarning(
             f"the training starts from random weights and has {updates} iterations, which is short",
             f"Train for {FEWEST_UPDATES_FROM_NOTHING} iterations at least (SOLVER.EPOCHS or SOLVER.MAX_ITER), "
             "or start from trained weights",
         )
     if seen < photos:
-        yield Doubt(
+        yield ConfigWarning(
             f"the training ends before it has seen every photo once: after {seen} of {photos}",
             "Raise SOLVER.EPOCHS or SOLVER.MAX_ITER",
         )
 
 
-def _about_disk(facts: Facts) -> Iterator[Doubt]:
-    if facts.checkpoint_bytes > facts.free_bytes:
-        yield Doubt(
-            f"the checkpoints take {facts.checkpoint_bytes / GIB:.1f} GiB, and the disk of OUTPUT_DIR has "
-            f"{facts.free_bytes / GIB:.1f} GiB free",
+def _about_disk(context: TrainingContext) -> Iterator[ConfigWarning]:
+    if context.checkpoint_bytes > context.free_bytes:
+        yield ConfigWarning(
+            f"the checkpoints take {context.checkpoint_bytes / GIB:.1f} GiB, and the disk of OUTPUT_DIR has "
+            f"{context.free_bytes / GIB:.1f} GiB free",
             "Make room, or set OUTPUT_DIR to another disk",
         )
 

@@ -28,7 +28,7 @@ from dataset_tools.errors import UserError
 from polymask.data.loader import build_evaluation_loader, build_train_loader
 from polymask.engine.checkpoint import BACKBONE_ONLY_KEY
 from polymask.engine.distributed import reduce_flag
-from polymask.engine.dry_run.config_warnings import Facts, training_doubts
+from polymask.engine.dry_run.config_warnings import TrainingContext, training_warnings
 from polymask.engine.dry_run.training_plan import (
     Costs,
     checkpoint_bytes,
@@ -84,7 +84,7 @@ def dry_run(cfg: CfgNode) -> None:
     log.info("The learning rate:\n%s", rate_table(cfg, rates, len(splits["TRAIN"])))
     log.info("%s", estimate(cfg, splits, costs, processes))
     _draw(cfg, rehearsal.watch.photos, rates)
-    facts = Facts(
+    context = TrainingContext(
         splits["TRAIN"],
         processes=processes,
         torchvision_weights=backbone_only,
@@ -92,10 +92,10 @@ def dry_run(cfg: CfgNode) -> None:
         free_bytes=shutil.disk_usage(cfg.OUTPUT_DIR).free,
         copies=copies_of(splits["TRAIN"], [*splits["VAL"], *splits["TEST"]]),
     )
-    doubts = training_doubts(cfg, facts)
-    for doubt in doubts:
-        log.warning("%s", doubt)
-    log.info("What looks wrong: %s.", "see the warnings above" if doubts else "nothing")
+    warnings = training_warnings(cfg, context)
+    for warning in warnings:
+        log.warning("%s", warning)
+    log.info("What looks wrong: %s.", "see the warnings above" if warnings else "nothing")
 
 
 def _records(cfg: CfgNode, key: str) -> list[dict]:

@@ -1,4 +1,4 @@
-"""Each doubt, and beside it the nearest case that is no reason for one."""
+"""Each warning, and beside it the nearest case that is no reason for one."""
 
 import ast
 import re
@@ -12,7 +12,13 @@ from detectron2.data.transforms import AugInput, RandomCrop, ResizeScale, Resize
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve_schedule
-from polymask.engine.dry_run.config_warnings import GIB, TORCHVISION_PIXELS, Facts, training_doubts, training_scale
+from polymask.engine.dry_run.config_warnings import (
+    GIB,
+    TORCHVISION_PIXELS,
+    TrainingContext,
+    training_scale,
+    training_warnings,
+)
 
 MINI = "configs/mini_scratch.yaml"
 CLASSES = ("Car", "Sign Board")
@@ -36,9 +42,9 @@ def resolved(config, *overrides, images=100, classes=CLASSES):
     return cfg
 
 
-def doubts(*overrides, config="mini_scratch", photos=ORDINARY, classes=CLASSES, **facts):
+def warnings_of(*overrides, config="mini_scratch", photos=ORDINARY, classes=CLASSES, **context):
     cfg = resolved(f"configs/{config}.yaml", *overrides, images=len(photos), classes=classes)
-    return [str(doubt) for doubt in training_doubts(cfg, Facts(photos, **facts))]
+    return [str(warning) for warning in training_warnings(cfg, TrainingContext(photos, **context))]
 
 
 def expect_only(words, found):
@@ -55,26 +61,26 @@ def sample(tmp_path_factory):
     """The training records of the embedded sample."""
     folder = tmp_path_factory.mktemp("sample")
     convert(ConvertOptions(source=Path("data/sample"), output=folder / "sample", name="sample"))
-    return load_coco_json(str(folder / "sample/train.json"), "", dataset_name="sample_of_doubts")
+    return load_coco_json(str(folder / "sample/train.json"), "", dataset_name="sample_of_warnings")
 
 
-def test_the_demo_raises_no_doubt(sample):
+def test_the_demo_raises_no_warning(sample):
     assert len(sample) == 260
-    assert doubts(photos=sample) == []
+    assert warnings_of(photos=sample) == []
 
 
 @pytest.mark.parametrize("config", ["mask_rcnn_R_18_FPN", "mask_rcnn_R_18_FPN_scratch"])
-def test_photos_of_a_camera_raise_no_doubt_about_what_we_recommend(config):
-    assert doubts(config=config, photos=CAMERA, torchvision_weights="scratch" not in config) == []
+def test_photos_of_a_camera_raise_no_warning_about_what_we_recommend(config):
+    assert warnings_of(config=config, photos=CAMERA, torchvision_weights="scratch" not in config) == []
 
 
 def test_the_documented_solver_hardly_moves():
-    found = doubts(config="mask_rcnn_R_18_FPN_documented", photos=CAMERA, torchvision_weights=True)
+    found = warnings_of(config="mask_rcnn_R_18_FPN_documented", photos=CAMERA, torchvision_weights=True)
     expect_only("1e-05.*hardly.*0.0025", found)
 
 
 @pytest.mark.parametrize(
-    ("doubtful", "fine", "words"),
+    ("wrong", "fine", "words"),
     [
         ((*SGD, "SOLVER.BASE_LR", "0.000099"), (*SGD, "SOLVER.BASE_LR", "0.0001"), "hardly moves.*Begin with 0.005"),
         ((*SGD, "SOLVER.BASE_LR", "0.0051"), (*SGD, "SOLVER.BASE_LR", "0.005"), "diverge.*with 0.005, or set.*CLIP"),
@@ -107,26 +113,26 @@ def test_the_documented_solver_hardly_moves():
         ),
     ],
 )
-def test_keys(doubtful, fine, words):
-    expect_only(words, doubts(*doubtful))
-    assert doubts(*fine) == []
+def test_keys(wrong, fine, words):
+    expect_only(words, warnings_of(*wrong))
+    assert warnings_of(*fine) == []
 
 
-@pytest.mark.parametrize(("doubtful", "fine", "words"), [("370", "360", "1.5 times"), ("158", "162", "0.66 times")])
-def test_photos_of_another_size_in_the_evaluation(doubtful, fine, words):
+@pytest.mark.parametrize(("wrong", "fine", "words"), [("370", "360", "1.5 times"), ("158", "162", "0.66 times")])
+def test_photos_of_another_size_in_the_evaluation(wrong, fine, words):
     """A training at 240 px."""
     size = ("INPUT.MAX_SIZE_TEST", "999", "INPUT.MIN_SIZE_TEST")
-    expect_only(words + ".*MIN_SIZE_TEST to about 240", doubts(*size, doubtful))
-    assert doubts(*size, fine) == []
+    expect_only(words + ".*MIN_SIZE_TEST to about 240", warnings_of(*size, wrong))
+    assert warnings_of(*size, fine) == []
 
 
 def test_batchnorm_counts_what_is_normalised_together():
     small = ("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96", "SOLVER.IMS_PER_BATCH", "8")
-    assert doubts(*small) == doubts(*small, processes=2) == []
-    expect_only("24 values", doubts(*small, processes=4))
-    expect_only("24 values", doubts(*small, "SOLVER.ACCUMULATION_STEPS", "4"))
-    assert doubts(*small, "MODEL.RESNETS.NORM", "SyncBN", processes=4) == []
-    assert doubts(*small, "MODEL.RESNETS.NORM", "GN", processes=4) == []
+    assert warnings_of(*small) == warnings_of(*small, processes=2) == []
+    expect_only("24 values", warnings_of(*small, processes=4))
+    expect_only("24 values", warnings_of(*small, "SOLVER.ACCUMULATION_STEPS", "4"))
+    assert warnings_of(*small, "MODEL.RESNETS.NORM", "SyncBN", processes=4) == []
+    assert warnings_of(*small, "MODEL.RESNETS.NORM", "GN", processes=4) == []
 
 
 @pytest.mark.parametrize(
@@ -138,38 +144,38 @@ def test_batchnorm_counts_what_is_normalised_together():
     ],
 )
 def test_the_pixels_of_torchvision(key, value):
-    facts = {"config": "mask_rcnn_R_18_FPN", "photos": CAMERA}
-    expect_only(key, doubts(key, value, **facts, torchvision_weights=True))
-    assert doubts(key, value, **facts) == [], "other weights know other pixels"
+    context = {"config": "mask_rcnn_R_18_FPN", "photos": CAMERA}
+    expect_only(key, warnings_of(key, value, **context, torchvision_weights=True))
+    assert warnings_of(key, value, **context) == [], "other weights know other pixels"
     rounded = [round(number) for number in TORCHVISION_PIXELS["PIXEL_MEAN"]]
-    assert doubts("MODEL.PIXEL_MEAN", str(rounded), **facts, torchvision_weights=True) == []
+    assert warnings_of("MODEL.PIXEL_MEAN", str(rounded), **context, torchvision_weights=True) == []
 
 
 def test_few_instances_of_a_class():
     photos = [photo((60, 40), category=index < 9) for index in range(100)]
-    expect_only(r"Sign Board \(9\)", doubts(photos=photos))
-    assert doubts(photos=[photo((60, 40), category=index < 10) for index in range(100)]) == []
+    expect_only(r"Sign Board \(9\)", warnings_of(photos=photos))
+    assert warnings_of(photos=[photo((60, 40), category=index < 10) for index in range(100)]) == []
     crowds = [p | {"annotations": [a | {"iscrowd": a["category_id"]} for a in p["annotations"]]} for p in photos]
-    assert doubts(photos=crowds) == [], "a crowd is not trained on, and a class without any is warned of elsewhere"
+    assert warnings_of(photos=crowds) == [], "a crowd is not trained on, and a class without any is warned of elsewhere"
 
 
 def test_more_objects_than_are_predicted():
     photos = [*ORDINARY, photo(*[(60, 40)] * 41)]
-    expect_only("41 objects", doubts("TEST.DETECTIONS_PER_IMAGE", "40", photos=photos))
-    assert doubts("TEST.DETECTIONS_PER_IMAGE", "41", photos=photos) == []
+    expect_only("41 objects", warnings_of("TEST.DETECTIONS_PER_IMAGE", "40", photos=photos))
+    assert warnings_of("TEST.DETECTIONS_PER_IMAGE", "41", photos=photos) == []
 
 
 def test_a_flip_and_a_class_with_a_side():
-    expect_only("called Left door", doubts(classes=("Left door", "Bright lamp")))
-    assert doubts("INPUT.RANDOM_FLIP", "none", classes=("Left door", "Bright lamp")) == []
-    assert doubts(classes=("Leftover", "Bright lamp")) == []
+    expect_only("called Left door", warnings_of(classes=("Left door", "Bright lamp")))
+    assert warnings_of("INPUT.RANDOM_FLIP", "none", classes=("Left door", "Bright lamp")) == []
+    assert warnings_of(classes=("Leftover", "Bright lamp")) == []
 
 
 ANCHORS_FROM_32 = ("MODEL.ANCHOR_GENERATOR.SIZES", "[[32], [64], [128], [256], [512]]")
 
 
 @pytest.mark.parametrize(
-    ("doubtful", "fine", "overrides", "words"),
+    ("wrong", "fine", "overrides", "words"),
     [
         ((3.9, 80), (4, 80), (), "tiny.*4 px"),
         ((8, 7.9), (8, 8), (), "tiny.*8 x 8 px"),
@@ -177,43 +183,43 @@ ANCHORS_FROM_32 = ("MODEL.ANCHOR_GENERATOR.SIZES", "[[32], [64], [128], [256], [
         ((510, 515), (510, 514), (), "twice the size of the largest anchor, 256.*32.*64.*128.*256.*512"),
     ],
 )
-def test_sizes_of_objects(doubtful, fine, overrides, words):
+def test_sizes_of_objects(wrong, fine, overrides, words):
     """On photos that keep their 240 px; up to a tenth of the objects is not worth a word."""
-    found = doubts(*overrides, photos=with_rare(photo(doubtful), 11))
+    found = warnings_of(*overrides, photos=with_rare(photo(wrong), 11))
     assert re.search(words, found[0]) and "11 %" in found[0]
-    assert doubts(*overrides, photos=with_rare(photo(doubtful), 10)) == []
-    assert doubts(*overrides, photos=with_rare(photo(fine), 11)) == []
+    assert warnings_of(*overrides, photos=with_rare(photo(wrong), 10)) == []
+    assert warnings_of(*overrides, photos=with_rare(photo(fine), 11)) == []
 
 
 def test_objects_count_at_the_size_of_the_training():
     shrunk = [photo((60, 40), size=(3200, 2400), category=index % 2) for index in range(100)]
-    assert any("tiny" in doubt for doubt in doubts(photos=shrunk))
-    assert not any("tiny" in doubt for doubt in doubts(photos=shrunk, config="mask_rcnn_R_18_FPN_scratch"))
+    assert any("tiny" in warning for warning in warnings_of(photos=shrunk))
+    assert not any("tiny" in warning for warning in warnings_of(photos=shrunk, config="mask_rcnn_R_18_FPN_scratch"))
 
 
 def test_enlarged_photos():
     small = photo((30, 20), size=(158, 118))
-    expect_only("11 %.*enlarged.*MIN_SIZE_TEST to about 480", doubts(photos=with_rare(small, 11)))
-    assert doubts(photos=with_rare(photo((30, 20), size=(160, 120)), 11)) == []
+    expect_only("11 %.*enlarged.*MIN_SIZE_TEST to about 480", warnings_of(photos=with_rare(small, 11)))
+    assert warnings_of(photos=with_rare(photo((30, 20), size=(160, 120)), 11)) == []
     jitter = ("INPUT.SCALE_JITTER.ENABLED", "True", "INPUT.SCALE_JITTER.RANGE", "(0.5, 1.5)", "INPUT.SCALE_JITTER.SIZE")
     test_size = ("INPUT.MIN_SIZE_TEST", "480", "INPUT.MAX_SIZE_TEST", "999")
-    expect_only("SCALE_JITTER.SIZE to about 640", doubts(*test_size, *jitter, "650"))
-    assert doubts(*test_size, *jitter, "640") == []
+    expect_only("SCALE_JITTER.SIZE to about 640", warnings_of(*test_size, *jitter, "650"))
+    assert warnings_of(*test_size, *jitter, "640") == []
 
 
 def test_photos_that_are_long():
     """Of 240 px and at most 426: 3.55 times as long as high is the least that halves the height."""
-    expect_only("MAX_SIZE_TRAIN .426", doubts(photos=with_rare(photo((60, 40), size=(860, 240)), 11)))
-    assert doubts(photos=with_rare(photo((60, 40), size=(850, 240)), 11)) == []
+    expect_only("MAX_SIZE_TRAIN .426", warnings_of(photos=with_rare(photo((60, 40), size=(860, 240)), 11)))
+    assert warnings_of(photos=with_rare(photo((60, 40), size=(850, 240)), 11)) == []
 
 
 def test_copies():
-    expect_only("2 photos.*a.jpg of b.jpg", doubts(copies=[("a.jpg", "b.jpg"), ("c.jpg", "d.jpg")]))
+    expect_only("2 photos.*a.jpg of b.jpg", warnings_of(copies=[("a.jpg", "b.jpg"), ("c.jpg", "d.jpg")]))
 
 
 def test_the_disk():
-    expect_only("take 3.0 GiB.*has 2.9 GiB", doubts(checkpoint_bytes=3 * GIB, free_bytes=int(2.9 * GIB)))
-    assert doubts(checkpoint_bytes=3 * GIB, free_bytes=3 * GIB) == []
+    expect_only("take 3.0 GiB.*has 2.9 GiB", warnings_of(checkpoint_bytes=3 * GIB, free_bytes=int(2.9 * GIB)))
+    assert warnings_of(checkpoint_bytes=3 * GIB, free_bytes=3 * GIB) == []
 
 
 @pytest.mark.parametrize("size", [(320, 240), (240, 320), (1000, 100), (100, 100)])
