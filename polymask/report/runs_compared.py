@@ -148,8 +148,8 @@ def verdict(first: str, other: str, analysis: Analysis, before: Analysis, interv
     low, high = intervals["AP"].low, intervals["AP"].high
     if low == high == 0:
         return sentence + ", whichever photos are drawn."
-    doubt = "which may be chance" if low <= 0 <= high else "more than the choice of photos explains"
-    return f"{sentence}; the difference is somewhere between {signed(low)} and {signed(high)} (95 %), {doubt}."
+    chance = "which may be chance" if low <= 0 <= high else "more than the choice of photos explains"
+    return f"{sentence}; the difference is somewhere between {signed(low)} and {signed(high)} (95 %), {chance}."
 
 
 def signed(difference: float) -> str:

@@ -39,7 +39,7 @@ class Pick:
     distance: float | None = None
 
 
-def doubt(scores: np.ndarray) -> np.ndarray:
+def detection_uncertainty(scores: np.ndarray) -> np.ndarray:
     """How unsure each detection is, from 0 to 1.
 
     Args:
@@ -54,7 +54,7 @@ def uncertainty(scores: np.ndarray) -> float:
     Args:
         scores: of the photo's detections; (N,), 0 to 1.
     """
-    return float(doubt(scores).sum())
+    return float(detection_uncertainty(scores).sum())
 
 
 def weighted_centres(points: np.ndarray, weights: np.ndarray, given: Sequence[int], count: int) -> list[Pick]:

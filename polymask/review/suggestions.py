@@ -13,7 +13,7 @@ import numpy as np
 from tabulate import tabulate
 
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
-from polymask.review.ranking import doubt
+from polymask.review.ranking import detection_uncertainty
 
 # A detection counts as unsure in words where its score is nearer to 0.5 than to 0 or 1, and so many are named.
 _UNSURE = (0.25, 0.75)
@@ -84,7 +84,7 @@ def reason(scores: np.ndarray, labels: Sequence[str]) -> str:
         labels: of the same.
     """
     unsure = np.count_nonzero((scores >= _UNSURE[0]) & (scores <= _UNSURE[1]))
-    worst = np.argsort(-doubt(scores), kind="stable")[:_NAMED]
+    worst = np.argsort(-detection_uncertainty(scores), kind="stable")[:_NAMED]
     examples = ", ".join(f"{labels[index]} {scores[index]:.2f}" for index in worst)
     if not len(scores):
         return "nothing found"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polymask.review.ranking import Pick, doubt, uncertainty, weighted_centres
+from polymask.review.ranking import Pick, detection_uncertainty, uncertainty, weighted_centres
 
 scores = st.lists(st.floats(0, 1), max_size=20)
 
@@ -33,8 +33,8 @@ def radius(points, weights, centres):
 
 
 @pytest.mark.parametrize(("score", "expected"), [(0.5, 1), (1, 0), (0, 0), (0.75, 0.25), (0.25, 0.25), (0.9, 0.04)])
-def test_a_detection_is_in_doubt_as_the_margin_says(score, expected):
-    assert doubt(np.array([score])) == pytest.approx([expected])
+def test_the_uncertainty_of_a_detection_is_by_its_margin(score, expected):
+    assert detection_uncertainty(np.array([score])) == pytest.approx([expected])
 
 
 @settings(deadline=None)
