@@ -29,7 +29,7 @@ from polymask.engine.hooks.history import History
 from polymask.engine.hooks.interruption import Interruption
 from polymask.engine.hooks.loss_curve import LossCurve
 from polymask.engine.hooks.progress_bar import ProgressBar
-from polymask.engine.hooks.run_facts import RunFacts
+from polymask.engine.hooks.run_facts import RunFactsWriter
 from polymask.engine.hooks.validation import Validation
 from polymask.engine.run_files import CONFIG_NAME, facts_of_an_evaluation, read_facts, write_facts
 from polymask.engine.setup import write_config
@@ -159,7 +159,7 @@ class Trainer(DefaultTrainer):
             built += [
                 LossCurve(cfg.OUTPUT_DIR),
                 ProgressBar(cfg.SOLVER.IMS_PER_BATCH),
-                RunFacts(
+                RunFactsWriter(
                     cfg.OUTPUT_DIR,
                     device=cfg.MODEL.DEVICE,
                     precision=NAMES[self.compute_type],

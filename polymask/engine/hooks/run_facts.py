@@ -10,13 +10,20 @@ import msgspec
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
-from polymask.engine.run_files import RunFacts as Facts
-from polymask.engine.run_files import command_line, device_in_words, peak_memory_gib, read_facts, versions, write_facts
+from polymask.engine.run_files import (
+    RunFacts,
+    command_line,
+    device_in_words,
+    peak_memory_gib,
+    read_facts,
+    versions,
+    write_facts,
+)
 
 log = logging.getLogger(__name__)
 
 
-class RunFacts(HookBase):
+class RunFactsWriter(HookBase):
     """Keeps ``OUTPUT_DIR/run.json``: written at each checkpoint and at the end; a training that is resumed adds up.
 
     It comes behind the checkpoints and the final evaluation; the main process has it.
@@ -35,13 +42,13 @@ class RunFacts(HookBase):
         self._precision = precision
         self._period = period
         self._evaluated = evaluated
-        self._start: Facts | None = None
+        self._start: RunFacts | None = None
         self._updates = 0
         self._begin = self._last_update = 0.0
 
     def before_train(self) -> None:
         resumed = self.trainer.start_iter > 0
-        earlier = (read_facts(self._folder) if resumed else None) or Facts()
+        earlier = (read_facts(self._folder) if resumed else None) or RunFacts()
         if earlier.precision and earlier.precision != self._precision:
             log.warning(
                 "This training ran in %s so far and goes on in %s: it will not end exactly as it would have without "

@@ -2,14 +2,14 @@ import csv
 
 import pytest
 
-from polymask.engine.hooks.run_facts import RunFacts
+from polymask.engine.hooks.run_facts import RunFactsWriter
 from polymask.engine.run_files import command_line, read_facts
 
 STEPS = [{"total_loss": 1.0}] * 6
 
 
 def hook(folder, period=2, evaluated=True, precision="float32"):
-    return RunFacts(folder, device="cpu", precision=precision, period=period, evaluated=evaluated)
+    return RunFactsWriter(folder, device="cpu", precision=precision, period=period, evaluated=evaluated)
 
 
 def test_a_training_leaves_its_facts(scripted, tmp_path):
