@@ -29,7 +29,7 @@ from polymask.inference.predictor import Predictor, predictor_config
 from polymask.known_warnings import silence_known_warnings
 from polymask.review.features import Observer
 from polymask.review.pool import photos_of_run
-from polymask.review.suggest import LOWEST_SCORE, WEIGHTS_NAME, look_at, rank
+from polymask.review.suggest import LOWEST_SCORE, WEIGHTS_NAME, apply_to_photos, rank
 
 START, SUGGESTED, RANDOM = "start", "suggested", "random"
 
@@ -99,13 +99,15 @@ def chosen(plan: Plan, seed: int, run: Path, pool: list[int]) -> list[int]:
         names = {image.file_name: image.id for image in read_split(plan.dataset, card, "train").images}
         cfg = predictor_config(run / "config.yaml", ["MODEL.WEIGHTS", str(run / WEIGHTS_NAME)], LOWEST_SCORE)
         observer = Observer(Predictor(cfg))
-        known, _ = look_at(observer.features, [str(path) for path in photos_of_run(cfg)], Path(), "annotated photos")
+        known, _ = apply_to_photos(
+            observer.features, [str(path) for path in photos_of_run(cfg)], Path(), "annotated photos"
+        )
         photos = sorted(name for name, number in names.items() if number in set(pool))
-        seen, unreadable = look_at(observer.see, photos, root, "others")
+        observations, unreadable = apply_to_photos(observer.observe, photos, root, "others")
         if unreadable:
             raise UserError(unreadable[0].why, file=root / unreadable[0].photo, remedy="Repair it")
-        points = [*known, *seen]
-        written.write_text(json.dumps([names[points[pick.index]] for pick in rank(seen, known, plan.top)]))
+        points = [*known, *observations]
+        written.write_text(json.dumps([names[points[pick.index]] for pick in rank(observations, known, plan.top)]))
     return json.loads(written.read_text())
 
 

@@ -133,9 +133,9 @@ def _suggest(args: argparse.Namespace) -> int:
         annotated=args.annotated,
         opts=args.opts,
     )
-    suggested = suggest(wanted)
-    print(summary(suggested, args.output))
-    return EXIT_DATA if suggested.unreadable else 0
+    result = suggest(wanted)
+    print(summary(result, args.output))
+    return EXIT_DATA if result.unreadable else 0
 
 
 def _report(args: argparse.Namespace) -> None:

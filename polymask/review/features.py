@@ -12,7 +12,7 @@ from polymask.inference.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observation:
     """A photo as the model sees it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Observer:
     def _keep(self, _module: torch.nn.Module, _inputs: tuple, levels: dict[str, torch.Tensor]) -> None:
         self._features = levels[self._level].mean(dim=(2, 3))
 
-    def see(self, photo: np.ndarray) -> Seen:
+    def observe(self, photo: np.ndarray) -> Observation:
         """One photo.
 
         Args:
@@ -53,10 +53,10 @@ class Observer:
         """
         (detections,) = self.predictor.detect([photo])
         height, width = photo.shape[:2]
-        return Seen((width, height), self._pooled(), detections)
+        return Observation((width, height), self._pooled(), detections)
 
     def features(self, photo: np.ndarray) -> np.ndarray:
-        """The features of ``see`` alone, without the heads: in less than half of the time.
+        """The features of ``observe`` alone, without the heads: in less than half of the time.
 
         Args:
             photo: (H, W, 3) uint8, BGR.

@@ -12,7 +12,7 @@ from dataset_tools.instances.labels import class_list
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
 from dataset_tools.to_labelme.shapes import LabelledInstance, annotation_file, draw
 from polymask.inference.detections import Detection
-from polymask.review.features import Seen
+from polymask.review.features import Observation
 from polymask.review.suggestions import Suggestion, as_csv
 
 # No JSON, which the converter would take for a LabelMe file.
@@ -23,7 +23,7 @@ def write_suggestions(
     output: Path,
     root: Path,
     suggestions: Sequence[Suggestion],
-    seen: Mapping[str, Seen],
+    observations: Mapping[str, Observation],
     classes: Sequence[str],
     min_score: float,
 ) -> None:
@@ -33,13 +33,13 @@ def write_suggestions(
         output: the folder.
         root: that of the photos, which stay as they are.
         suggestions: best first.
-        seen: what was found in each of the photos.
+        observations: what was found in each of the photos.
         classes: all of the model's, in order.
         min_score: what scores less is not drawn.
     """
     with replaced_folder(output) as part:
         for suggestion in suggestions:
-            photo = seen[suggestion.photo]
+            photo = observations[suggestion.photo]
             drawn = [
                 draw(_labelled(found, photo.size, classes), photo.size, "polygon")
                 for found in photo.detections

@@ -17,14 +17,14 @@ from dataset_tools.text import is_text
 from dataset_tools.to_labelme.annotation_files import annotation_names, check_is_free
 from polymask.inference.detections import Detection
 from polymask.inference.predictor import Predictor, predictor_config
-from polymask.review.features import Observer, Seen
+from polymask.review.features import Observation, Observer
 from polymask.review.labelme_files import write_suggestions
 from polymask.review.options import SuggestOptions
 from polymask.review.pool import annotated_in, make_pool, photos_of_run
 from polymask.review.ranking import Pick, uncertainty, weighted_centres
-from polymask.review.suggestions import Suggested, Suggestion, Unreadable, reason
+from polymask.review.suggestions import Suggestion, SuggestionResult, UnreadablePhoto, reason
 
-Look = TypeVar("Look")
+Result = TypeVar("Result")
 
 # Detections below it say nothing about a photo: as Detectron2's SCORE_THRESH_TEST.
 LOWEST_SCORE = 0.05
@@ -33,7 +33,7 @@ LOWEST_SCORE = 0.05
 WEIGHTS_NAME = "model_final.pth"
 
 
-def suggest(options: SuggestOptions) -> Suggested:
+def suggest(options: SuggestOptions) -> SuggestionResult:
     """Chooses photos, and writes them with what was found in them into a new folder, in one step.
 
     Raises:
@@ -47,20 +47,21 @@ def suggest(options: SuggestOptions) -> Suggested:
     pool = make_pool(options.unlabelled, [*photos_of_run(cfg), *elsewhere])
     observer = Observer(Predictor(cfg))
     annotated = [str(path) for path in pool.known]
-    known, _ = look_at(observer.features, annotated, Path(), "Looking at annotated photos")
-    seen, unreadable = look_at(observer.see, pool.photos, pool.root, "Looking at the others")
-    if not seen:
+    known, _ = apply_to_photos(observer.features, annotated, Path(), "Looking at annotated photos")
+    observations, unreadable = apply_to_photos(observer.observe, pool.photos, pool.root, "Looking at the others")
+    if not observations:
         raise UserError(
             f"no photo in this folder can be read; the first is {unreadable[0].photo}: {unreadable[0].why}",
             file=pool.root,
             remedy="Repair or replace them",
             exit_code=EXIT_DATA,
         )
-    picks = rank(seen, known, options.top)
-    suggestions = _suggestions(picks, [*known, *seen], seen, observer.predictor.classes, options.min_score)
-    write_suggestions(options.output, pool.root, suggestions, seen, observer.predictor.classes, options.min_score)
-    nothing = sum(not _counted(photo) for photo in seen.values())
-    return Suggested(suggestions, len(pool.photos), pool.with_file, pool.copies, nothing, unreadable)
+    picks = rank(observations, known, options.top)
+    names, classes = [*known, *observations], observer.predictor.classes
+    suggestions = _suggestions(picks, names, observations, classes, options.min_score)
+    write_suggestions(options.output, pool.root, suggestions, observations, classes, options.min_score)
+    nothing = sum(not _counted(photo) for photo in observations.values())
+    return SuggestionResult(suggestions, len(pool.photos), pool.with_file, pool.copies, nothing, unreadable)
 
 
 def _check(options: SuggestOptions) -> None:
@@ -78,18 +79,18 @@ def _with_weights(options: SuggestOptions) -> list[str]:
     return [*options.opts, "MODEL.WEIGHTS", str(final)]
 
 
-def look_at(
-    look: Callable[[np.ndarray], Look], photos: Sequence[str], root: Path, description: str
-) -> tuple[dict[str, Look], list[Unreadable]]:
+def apply_to_photos(
+    function: Callable[[np.ndarray], Result], photos: Sequence[str], root: Path, description: str
+) -> tuple[dict[str, Result], list[UnreadablePhoto]]:
     """What is made of each photo, by its name; and the photos that cannot be read.
 
     Args:
-        look: ``Observer.see``, say; takes (H, W, 3) uint8, BGR.
+        function: ``Observer.observe``, say; takes (H, W, 3) uint8, BGR.
         photos: relative to the root.
         root: their folder.
         description: for the progress bar.
     """
-    looks: dict[str, Look] = {}
+    results: dict[str, Result] = {}
     unreadable = []
     for name in tqdm(photos, desc=description, unit="photo", disable=None):
         try:
@@ -98,41 +99,46 @@ def look_at(
             picture = load_photo(root / name)
         except (OSError, ImageError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            unreadable.append(Unreadable(name if is_text(name) else ascii(name), why))
+            unreadable.append(UnreadablePhoto(name if is_text(name) else ascii(name), why))
             continue
-        looks[name] = look(np.ascontiguousarray(np.asarray(picture)[:, :, ::-1]))
-    return looks, unreadable
+        results[name] = function(np.ascontiguousarray(np.asarray(picture)[:, :, ::-1]))
+    return results, unreadable
 
 
-def rank(seen: dict[str, Seen], known: dict[str, np.ndarray], top: int) -> list[Pick]:
-    """The choice among the photos that were seen, so many at most, best first; ties go by name.
+def rank(observations: dict[str, Observation], known: dict[str, np.ndarray], top: int) -> list[Pick]:
+    """The choice among the photos that were observed, so many at most, best first; ties go by name.
 
     The indices count the known photos, of which there are features, first, and then the others; each in the order of
     the dictionaries.
     """
-    points = np.stack([*known.values(), *(photo.features for photo in seen.values())])
-    weights = [0.0] * len(known) + [uncertainty(_scores(photo)) for photo in seen.values()]
+    points = np.stack([*known.values(), *(photo.features for photo in observations.values())])
+    weights = [0.0] * len(known) + [uncertainty(_scores(photo)) for photo in observations.values()]
     return weighted_centres(points, np.array(weights), range(len(known)), top)
 
 
-def _counted(photo: Seen) -> list[Detection]:
+def _counted(observation: Observation) -> list[Detection]:
     """The detections that count, whichever are drawn."""
-    return [found for found in photo.detections if found.score >= LOWEST_SCORE]
+    return [found for found in observation.detections if found.score >= LOWEST_SCORE]
 
 
-def _scores(photo: Seen) -> np.ndarray:
-    return np.array([found.score for found in _counted(photo)], dtype=np.float64)
+def _scores(observation: Observation) -> np.ndarray:
+    return np.array([found.score for found in _counted(observation)], dtype=np.float64)
 
 
 def _suggestions(
-    picks: Sequence[Pick], names: Sequence[str], seen: dict[str, Seen], classes: Sequence[str], min_score: float
+    picks: Sequence[Pick],
+    names: Sequence[str],
+    observations: dict[str, Observation],
+    classes: Sequence[str],
+    min_score: float,
 ) -> list[Suggestion]:
     """The picks with their reasons; ``names`` are those of all points."""
     photos = [names[pick.index] for pick in picks]
     files = annotation_names([PurePosixPath(photo) for photo in photos])
     made = []
     for pick, photo, file in zip(picks, photos, files):
-        scores, labels = _scores(seen[photo]), [classes[found.category] for found in _counted(seen[photo])]
+        observation = observations[photo]
+        scores, labels = _scores(observation), [classes[found.category] for found in _counted(observation)]
         made.append(
             Suggestion(
                 rank=len(made) + 1,
@@ -142,7 +148,7 @@ def _suggestions(
                 distance=pick.distance,
                 nearest=None if pick.nearest is None else names[pick.nearest],
                 detections=len(scores),
-                drawn=sum(found.score >= min_score for found in seen[photo].detections),
+                drawn=sum(found.score >= min_score for found in observation.detections),
                 reason=reason(scores, labels),
             )
         )

@@ -49,14 +49,14 @@ class Suggestion(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class UnreadablePhoto(msgspec.Struct, frozen=True):
     """A photo that was left out, and why."""
 
     photo: str
     why: str
 
 
-class Suggested(msgspec.Struct, frozen=True):
+class SuggestionResult(msgspec.Struct, frozen=True):
     """What came of looking at a folder.
 
     Attributes:
@@ -73,7 +73,7 @@ class Suggested(msgspec.Struct, frozen=True):
     with_file: int
     copies: int
     without_detections: int
-    unreadable: list[Unreadable]
+    unreadable: list[UnreadablePhoto]
 
 
 def reason(scores: np.ndarray, labels: Sequence[str]) -> str:
@@ -120,24 +120,24 @@ def as_table(suggestions: Sequence[Suggestion]) -> str:
     return tabulate(rows, headers=headers, disable_numparse=True) + more
 
 
-def summary(suggested: Suggested, output: Path) -> str:
+def summary(result: SuggestionResult, output: Path) -> str:
     """All that there is to say, for the terminal."""
-    found, made = suggested.photos - len(suggested.unreadable), len(suggested.suggestions)
-    lines = [as_table(suggested.suggestions), ""]
-    if suggested.with_file or suggested.copies:
+    found, made = result.photos - len(result.unreadable), len(result.suggestions)
+    lines = [as_table(result.suggestions), ""]
+    if result.with_file or result.copies:
         lines.append(
-            f"Passed over: {suggested.with_file} photos with an annotation file, {suggested.copies} copies of annotated "
+            f"Passed over: {result.with_file} photos with an annotation file, {result.copies} copies of annotated "
             "photos."
         )
-    if suggested.without_detections:
+    if result.without_detections:
         lines.append(
-            f"Nothing was found in {suggested.without_detections} photos, which come last: if there should be something "
+            f"Nothing was found in {result.without_detections} photos, which come last: if there should be something "
             "in them, annotate a few yourself."
         )
-    if suggested.unreadable:
-        lines.append(f"{len(suggested.unreadable)} photos cannot be read and were left out:")
-        lines += [f"  {item.photo}: {item.why}" for item in suggested.unreadable]
-    drawn = sum(item.drawn for item in suggested.suggestions)
+    if result.unreadable:
+        lines.append(f"{len(result.unreadable)} photos cannot be read and were left out:")
+        lines += [f"  {item.photo}: {item.why}" for item in result.unreadable]
+    drawn = sum(item.drawn for item in result.suggestions)
     lines.append(f"{made} of {found} photos, with {drawn} objects to correct, are in {output}; open them with")
     lines.append(f"  labelme {shlex.quote(str(output))} --labels {shlex.quote(str(output / CLASSES_NAME))}")
     return "\n".join(lines)

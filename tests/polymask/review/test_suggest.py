@@ -192,19 +192,19 @@ def observer(overfitted):
 def test_features_are_the_mean_of_the_coarsest_map_of_the_heads(observer, pool):
     """With and without the heads, and against the network's parts called one by one."""
     photo = read_photo(pool / "1.png")
-    seen = observer.see(photo)
-    assert np.array_equal(observer.features(photo), seen.features)
+    observation = observer.observe(photo)
+    assert np.array_equal(observer.features(photo), observation.features)
     maps = []
     hook = observer.predictor.model.backbone.register_forward_hook(lambda *call: maps.append(call[2]["p5"]))
     observer.predictor.predict(photo)
     hook.remove()
     channels = maps[0].numpy()[0]
-    assert seen.features == pytest.approx([channel.mean() for channel in channels], abs=1e-5)
-    assert seen.size == (128, 128)
+    assert observation.features == pytest.approx([channel.mean() for channel in channels], abs=1e-5)
+    assert observation.size == (128, 128)
 
 
 def test_it_sees_what_the_predictor_sees(observer, pool):
     photo = read_photo(pool / "1.png")
-    found, seen = observer.predictor.predict(photo), observer.see(photo)
-    assert [item.score for item in seen.detections] == pytest.approx(found.scores.tolist())
-    assert [item.category for item in seen.detections] == found.pred_classes.tolist()
+    found, observation = observer.predictor.predict(photo), observer.observe(photo)
+    assert [item.score for item in observation.detections] == pytest.approx(found.scores.tolist())
+    assert [item.category for item in observation.detections] == found.pred_classes.tolist()

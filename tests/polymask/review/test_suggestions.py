@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from polymask.review.suggestions import Suggested, Suggestion, Unreadable, as_csv, reason, summary
+from polymask.review.suggestions import Suggestion, SuggestionResult, UnreadablePhoto, as_csv, reason, summary
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ def test_the_csv_gives_back_what_was_put_in(suggestion):
 def test_the_summary_says_what_was_left_out(suggestion, tmp_path):
     suggestions = [suggestion(rank=rank, photo=f"{rank}.jpg") for rank in range(1, 13)]
     said = summary(
-        Suggested(suggestions, 20, 3, 1, 2, [Unreadable("broken.jpg", "it is no picture")]), tmp_path / "a b"
+        SuggestionResult(suggestions, 20, 3, 1, 2, [UnreadablePhoto("broken.jpg", "it is no picture")]),
+        tmp_path / "a b",
     )
     assert "3 photos with an annotation file, 1 copies" in said
     assert "broken.jpg: it is no picture" in said
