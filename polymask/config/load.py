@@ -26,7 +26,7 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
     cfg = get_cfg()
     add_polymask_config(cfg)
     try:
-        values = CfgNode(_Layered.load_yaml_with_base(str(config_file), allow_unsafe=False))
+        values = CfgNode(_LayeredConfig.load_yaml_with_base(str(config_file), allow_unsafe=False))
         _make_whole_numbers_floats(values, cfg)
         cfg.merge_from_other_cfg(values)
     except RecursionError as error:
@@ -50,7 +50,7 @@ def _check_pairs(overrides: list[str]) -> None:
         raise UserError(f"{overrides[-1]} has no value", file="command line", remedy="Give each KEY its VALUE")
 
 
-class _Layered(CfgNode):
+class _LayeredConfig(CfgNode):
     """Files of which each counts before its ``_BASE_``, also before what that says of the same thing by another key."""
 
     @classmethod

@@ -14,7 +14,7 @@ from dataset_tools.images.names import is_photo_name
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class InputPhoto:
     """A photo to look at.
 
     Attributes:
@@ -26,7 +26,7 @@ class Photo:
     place: PurePosixPath
 
 
-def find_photos(inputs: Sequence[str], output: Path | None) -> list[Photo]:
+def find_photos(inputs: Sequence[str], output: Path | None) -> list[InputPhoto]:
     """The photos that are named, found in folders (and folders in them) or by patterns such as ``photos/**/*.jpg``.
 
     A photo's place is its path within the folder or behind the fixed part of the pattern, its name if it is named
@@ -39,7 +39,7 @@ def find_photos(inputs: Sequence[str], output: Path | None) -> list[Photo]:
     Raises:
         UserError: something is not there, or the results would go among the photos.
     """
-    found: dict[str, Photo] = {}
+    found: dict[str, InputPhoto] = {}
     for text in inputs:
         for photo in _found(text, output):
             found.setdefault(os.path.abspath(photo.path), photo)
@@ -57,24 +57,24 @@ def find_photos(inputs: Sequence[str], output: Path | None) -> list[Photo]:
     return photos
 
 
-def _folded(photo: Photo) -> str:
+def _folded(photo: InputPhoto) -> str:
     """Equal for places that are one on file systems that do not tell capital letters from small ones."""
     return photo.place.as_posix().casefold()
 
 
-def _found(text: str, output: Path | None) -> Iterator[Photo]:
+def _found(text: str, output: Path | None) -> Iterator[InputPhoto]:
     path = Path(text)
     if path.is_dir():
         yield from _in_folder(path, output)
     elif path.exists():
-        yield Photo(path, PurePosixPath(path.name))
+        yield InputPhoto(path, PurePosixPath(path.name))
     elif glob.has_magic(text):
         yield from _by_pattern(text, output)
     else:
         raise UserError("there is no such photo or folder", file=text, remedy="Correct --input")
 
 
-def _in_folder(folder: Path, output: Path | None) -> Iterator[Photo]:
+def _in_folder(folder: Path, output: Path | None) -> Iterator[InputPhoto]:
     if output is not None and output.resolve() == folder.resolve():
         raise UserError(
             "the results would go among the photos, and be taken for photos the next time",
@@ -85,10 +85,10 @@ def _in_folder(folder: Path, output: Path | None) -> Iterator[Photo]:
     if not paths:
         raise UserError("there is no photo in this folder", file=folder, remedy="Correct --input")
     for path in paths:
-        yield Photo(path, PurePosixPath(path.relative_to(folder)))
+        yield InputPhoto(path, PurePosixPath(path.relative_to(folder)))
 
 
-def _by_pattern(pattern: str, output: Path | None) -> Iterator[Photo]:
+def _by_pattern(pattern: str, output: Path | None) -> Iterator[InputPhoto]:
     parts = Path(pattern).parts
     fixed = Path(*(parts[: next(number for number, part in enumerate(parts) if glob.has_magic(part))]))
     paths = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
@@ -96,7 +96,7 @@ def _by_pattern(pattern: str, output: Path | None) -> Iterator[Photo]:
     if not paths:
         raise UserError("no photo has such a name", file=pattern, remedy="Correct --input")
     for path in paths:
-        yield Photo(path, PurePosixPath(path.relative_to(fixed)))
+        yield InputPhoto(path, PurePosixPath(path.relative_to(fixed)))
 
 
 def _is_photo(path: Path, output: Path | None) -> bool:

@@ -18,7 +18,7 @@ from dataset_tools.files import write_atomically
 from dataset_tools.formats.coco import Annotation, Image, categories_of, write_coco
 from dataset_tools.to_labelme.annotation_files import annotation_names, encode_annotations, way_to_photo
 from dataset_tools.to_labelme.shapes import LabelledInstance, draw
-from polymask.demo.photos import Photo
+from polymask.demo.photos import InputPhoto
 from polymask.inference.detections import Detection
 from polymask.inference.drawing import draw_detections
 from polymask.inference.visualizer import metadata_of
@@ -34,7 +34,7 @@ ESCAPE = 27
 class Results(Protocol):
     """A kind of results, one photo after the other."""
 
-    def save(self, photo: Photo, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
         """Takes what was found on a photo, (H, W, 3) uint8 in BGR; False where nothing more is wanted."""
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ def is_one_picture(output: Path) -> bool:
 _NO_FOLDERS = (".json", ".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 
-def check_output(output: Path, kinds: Sequence[str], photos: Sequence[Photo]) -> None:
+def check_output(output: Path, kinds: Sequence[str], photos: Sequence[InputPhoto]) -> None:
     """Whether the results have a place, and overwrite no annotations: what looks like ours may be corrected by hand.
 
     Raises:
@@ -83,7 +83,7 @@ def check_output(output: Path, kinds: Sequence[str], photos: Sequence[Photo]) ->
 
 
 def open_results(
-    output: Path | None, kinds: Sequence[str], photos: Sequence[Photo], classes: Sequence[str]
+    output: Path | None, kinds: Sequence[str], photos: Sequence[InputPhoto], classes: Sequence[str]
 ) -> list[Results]:
     """The kinds of results that are asked for; a window where there is no ``output``."""
     if output is None:
@@ -103,7 +103,7 @@ class Pictures:
         self.output = output
         self.metadata = metadata_of(classes)
 
-    def save(self, photo: Photo, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
         target = self.output
         if not is_one_picture(target):
             target = target / photo.place.with_name(f"{photo.place.name}.png")
@@ -131,7 +131,7 @@ class CocoResults:
         self.images: list[Image] = []
         self.annotations: list[bytes] = []
 
-    def save(self, photo: Photo, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
         height, width = pixels.shape[:2]
         number = len(self.images) + 1
         self.images.append(Image(number, way_to_photo(photo.path, self.file.parent), width, height))
@@ -159,11 +159,11 @@ class CocoResults:
 class LabelmeFiles:
     """A LabelMe file for each photo, ``OUTPUT/labelme/a.json`` for ``a.jpg``, with a polygon around each instance."""
 
-    def __init__(self, output: Path, photos: Sequence[Photo], classes: Sequence[str]):
+    def __init__(self, output: Path, photos: Sequence[InputPhoto], classes: Sequence[str]):
         self.files = dict(zip((photo.place for photo in photos), _labelme_files(output, photos), strict=True))
         self.classes = classes
 
-    def save(self, photo: Photo, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
         height, width = size = pixels.shape[:2]
         file = self.files[photo.place]
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ class LabelmeFiles:
         pass
 
 
-def _labelme_files(output: Path, photos: Sequence[Photo]) -> list[Path]:
+def _labelme_files(output: Path, photos: Sequence[InputPhoto]) -> list[Path]:
     return [output / LABELME_NAME / name for name in annotation_names([photo.place for photo in photos])]
 
 
@@ -186,7 +186,7 @@ class Window:
     def __init__(self, classes: Sequence[str]):
         self.metadata = metadata_of(classes)
 
-    def save(self, photo: Photo, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
         return show(draw_detections(pixels, found, self.metadata), wait=True)
 
     def close(self) -> None:

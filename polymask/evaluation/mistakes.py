@@ -116,7 +116,7 @@ class _Ranking:
 
 
 @dataclass(frozen=True)
-class Costs:
+class MistakeCosts:
     """AP50 in points that would be gained without the mistakes of a kind: of all classes, and of each.
 
     That of all is the gain of their mean; classes that are not annotated are no part of it.
@@ -126,7 +126,7 @@ class Costs:
     by_class: list[dict[str, float]]
 
 
-def costs_of(evaluation: Evaluation) -> Costs:
+def costs_of(evaluation: Evaluation) -> MistakeCosts:
     """What each kind of mistake costs: the paper's dAP, each kind mended alone.
 
     Mending means: a mistake of classification or localisation becomes a correct detection, if it is the most confident
@@ -167,7 +167,7 @@ def costs_of(evaluation: Evaluation) -> Costs:
     gains = {name: np.where(asked, values - before, 0) for name, values in after.items()}
     overall = {name: max(0.0, float(values.sum() / max(1, asked.sum()))) for name, values in gains.items()}
     by_class = [{name: max(0.0, float(values[k])) for name, values in gains.items()} for k in range(classes)]
-    return Costs(overall, by_class)
+    return MistakeCosts(overall, by_class)
 
 
 def _by_photo(evaluation: Evaluation) -> Iterator[tuple[int, int, Mistakes]]:

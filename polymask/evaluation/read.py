@@ -75,7 +75,7 @@ class Truth:
     objects: Objects
 
 
-class Detection(msgspec.Struct, frozen=True, gc=False):
+class CocoResult(msgspec.Struct, frozen=True, gc=False):
     """An entry of a file of results as Detectron2 writes it; bbox is XYWH in px."""
 
     image_id: int
@@ -124,9 +124,9 @@ def read_detections(source: Path | list[dict], truth: Truth, *, may_be_damaged: 
     file = source if isinstance(source, Path) else None
     try:
         if file:
-            found = msgspec.json.decode(file.read_bytes(), type=list[Detection])
+            found = msgspec.json.decode(file.read_bytes(), type=list[CocoResult])
         else:
-            found = msgspec.convert(source, list[Detection])
+            found = msgspec.convert(source, list[CocoResult])
     except OSError as error:
         raise UserError(
             f"the detections cannot be read: {error.strerror}", file=file, remedy=_EVALUATE_AGAIN
@@ -161,7 +161,7 @@ def _code(annotation: Annotation, image: Image) -> bytes | str:
     return pycocotools.mask.merge(parts)["counts"]
 
 
-def _found(found: list[Detection], truth: Truth, file: Path | None, may_be_damaged: bool) -> Objects:
+def _found(found: list[CocoResult], truth: Truth, file: Path | None, may_be_damaged: bool) -> Objects:
     index = {image.id: position for position, image in enumerate(truth.photos)}
     classes = {category: position for position, category in enumerate(truth.category_ids)}
     for position, detection in enumerate(found):
@@ -187,7 +187,7 @@ def _found(found: list[Detection], truth: Truth, file: Path | None, may_be_damag
 
 
 def _check(
-    detection: Detection,
+    detection: CocoResult,
     position: int,
     index: dict[int, int],
     classes: dict[int, int],
@@ -214,7 +214,7 @@ def _check(
     )
 
 
-def _check_codes(found: list[Detection], file: Path | None) -> None:
+def _check_codes(found: list[CocoResult], file: Path | None) -> None:
     """Refuses masks that pycocotools would fill up with whatever is in memory, or crash on."""
     for position, detection in enumerate(found):
         try:

@@ -32,19 +32,19 @@ BUDGET = 8_000_000  # bytes of pictures, as they are written into the page
 SIZES = ((640, 80), (560, 72), (480, 65), (400, 55))
 
 
-class Chosen(Struct, frozen=True):
+class GalleryChoice(Struct, frozen=True):
     """A photo for the gallery and why: ``worst``, ``best``, ``random``, or ``mistake`` so that a filter finds it."""
 
     photo: PhotoAnalysis
     group: str
 
 
-class Card(Struct, frozen=True):
+class GalleryCard(Struct, frozen=True):
     """A photo of the gallery.
 
     Attributes:
         photo: what is said about it.
-        group: see :class:`Chosen`.
+        group: see :class:`GalleryChoice`.
         width, height: of each picture in px.
         truth, prediction: ``data:`` addresses of JPEGs.
     """
@@ -60,11 +60,11 @@ class Card(Struct, frozen=True):
 class Gallery(Struct, frozen=True):
     """The photos that are shown, the worst first; and how many could not be read."""
 
-    cards: Sequence[Card]
+    cards: Sequence[GalleryCard]
     unreadable: int
 
 
-def choose(photos: Sequence[PhotoAnalysis], classes: Sequence[str], seed: int = 0) -> list[Chosen]:
+def choose(photos: Sequence[PhotoAnalysis], classes: Sequence[str], seed: int = 0) -> list[GalleryChoice]:
     """The worst, the best and random photos, and some for each class and kind of mistake; the worst first.
 
     Args:
@@ -89,7 +89,7 @@ def choose(photos: Sequence[PhotoAnalysis], classes: Sequence[str], seed: int = 
     for is_wanted in wanted:
         matching = [photo for photo in by_score if is_wanted(photo)]
         take(matching, "mistake", FOR_EACH_FILTER - sum(photo.image_id in groups for photo in matching))
-    return [Chosen(photo, groups[photo.image_id]) for photo in by_score if photo.image_id in groups]
+    return [GalleryChoice(photo, groups[photo.image_id]) for photo in by_score if photo.image_id in groups]
 
 
 def draw_gallery(run: RunRecord, analysis: Analysis, budget: int = BUDGET) -> Gallery:
@@ -125,9 +125,9 @@ def resized(picture: np.ndarray, longer_side: int) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def _encoded(drawn: list[tuple[Chosen, tuple[np.ndarray, np.ndarray]]], budget: int) -> list[Card]:
+def _encoded(drawn: list[tuple[GalleryChoice, tuple[np.ndarray, np.ndarray]]], budget: int) -> list[GalleryCard]:
     """The cards at the best size that keeps the budget; if none does, as many of the worst photos as do."""
-    cards: list[Card] = []
+    cards: list[GalleryCard] = []
     for longer_side, quality in SIZES:
         cards = [_card(chosen, [resized(picture, longer_side) for picture in pair], quality) for chosen, pair in drawn]
         weights = np.cumsum([len(card.truth) + len(card.prediction) for card in cards])
@@ -136,10 +136,10 @@ def _encoded(drawn: list[tuple[Chosen, tuple[np.ndarray, np.ndarray]]], budget: 
     return [card for card, weight in zip(cards, weights, strict=True) if weight <= budget]
 
 
-def _card(chosen: Chosen, pair: list[np.ndarray], quality: int) -> Card:
+def _card(chosen: GalleryChoice, pair: list[np.ndarray], quality: int) -> GalleryCard:
     height, width = pair[0].shape[:2]
     truth, prediction = (_address(picture, quality) for picture in pair)
-    return Card(chosen.photo, chosen.group, width, height, truth, prediction)
+    return GalleryCard(chosen.photo, chosen.group, width, height, truth, prediction)
 
 
 def _address(picture: np.ndarray, quality: int) -> str:

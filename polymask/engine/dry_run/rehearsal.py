@@ -30,7 +30,7 @@ from polymask.engine.checkpoint import BACKBONE_ONLY_KEY
 from polymask.engine.distributed import reduce_flag
 from polymask.engine.dry_run.config_warnings import TrainingContext, training_warnings
 from polymask.engine.dry_run.training_plan import (
-    Costs,
+    TrainingCosts,
     checkpoint_bytes,
     dataset_table,
     draw_rates,
@@ -115,7 +115,7 @@ class Rehearsal(Trainer):
     def build_hooks(self) -> list[HookBase]:
         return [hook for hook in (hooks.LRScheduler(), self._finite_loss, self._average, self.watch) if hook]
 
-    def run(self) -> Costs:
+    def run(self) -> TrainingCosts:
         """The first iterations of the training, and the first photos of an evaluation."""
         batches = iter(build_train_loader(self.cfg, 0))
         self._trainer.data_loader = batches
@@ -136,7 +136,7 @@ class Rehearsal(Trainer):
         measured = self.watch.seconds[WARM_UP:] or self.watch.seconds
         weights = {"model": self.evaluated_model.state_dict()}
         state = {name: part.state_dict() for name, part in self.checkpointer.checkpointables.items()}
-        return Costs(
+        return TrainingCosts(
             NAMES[self.compute_type],
             statistics.median(measured),
             len(measured),

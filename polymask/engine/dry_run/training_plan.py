@@ -32,7 +32,7 @@ Splits = Mapping[str, Sequence[dict]]
 
 
 @dataclass(frozen=True)
-class Costs:
+class TrainingCosts:
     """What the first moments of a training have shown, in seconds and bytes.
 
     Attributes:
@@ -60,7 +60,7 @@ def evaluations_on_val(cfg: CfgNode) -> int:
     return math.ceil(cfg.SOLVER.MAX_ITER / cfg.TEST.EVAL_PERIOD) if cfg.TEST.EVAL_PERIOD else 1
 
 
-def checkpoint_bytes(cfg: CfgNode, costs: Costs) -> int:
+def checkpoint_bytes(cfg: CfgNode, costs: TrainingCosts) -> int:
     """The most that the checkpoints of the training take at one time: an old one goes when a new one is whole."""
     states = min(CHECKPOINTS_TO_KEEP + 1, math.ceil(cfg.SOLVER.MAX_ITER / cfg.SOLVER.CHECKPOINT_PERIOD))
     return states * costs.state + len(_weights_for_use(cfg)) * costs.weights
@@ -85,7 +85,7 @@ def dataset_table(splits: Splits, classes: Sequence[str]) -> str:
 
 
 def plan_table(
-    cfg: CfgNode, splits: Splits, costs: Costs, model: torch.nn.Module, backbone_only: bool, processes: int
+    cfg: CfgNode, splits: Splits, costs: TrainingCosts, model: torch.nn.Module, backbone_only: bool, processes: int
 ) -> str:
     """What is trained, with what, for how long, and what is kept of it.
 
@@ -213,7 +213,7 @@ def _landmarks(cfg: CfgNode) -> dict[int, str]:
     return {iteration: name for iteration, name in landmarks.items() if 0 < iteration < cfg.SOLVER.MAX_ITER}
 
 
-def estimate(cfg: CfgNode, splits: Splits, costs: Costs, processes: int) -> str:
+def estimate(cfg: CfgNode, splits: Splits, costs: TrainingCosts, processes: int) -> str:
     """The time and the memory of the whole training, in sentences."""
     training = cfg.SOLVER.MAX_ITER * costs.iteration
     on_val = costs.evaluation + (costs.losses if cfg.TEST.VALIDATION_LOSS else 0)

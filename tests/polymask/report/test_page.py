@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from polymask.report.gallery import Card, Gallery, choose
+from polymask.report.gallery import Gallery, GalleryCard, choose
 from polymask.report.page import duration, report_page
 from polymask.report.run import read_run
 
@@ -21,7 +21,7 @@ def gallery_of(analysis):
     jpeg = cv2.imencode(".jpg", np.full((480, 640, 3), 128, dtype=np.uint8))[1].tobytes()
     picture = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
     chosen = choose(analysis.photos_detail, [c.name for c in analysis.classes])
-    return Gallery([Card(c.photo, c.group, 640, 480, picture, picture) for c in chosen], 0)
+    return Gallery([GalleryCard(c.photo, c.group, 640, 480, picture, picture) for c in chosen], 0)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 
 from polymask.config.load import load_config
 from polymask.engine.dry_run.training_plan import (
-    Costs,
+    TrainingCosts,
     checkpoint_bytes,
     dataset_table,
     draw_rates,
@@ -17,7 +17,7 @@ from polymask.engine.dry_run.training_plan import (
     rate_table,
 )
 
-COSTS = Costs(
+COSTS = TrainingCosts(
     precision="float32",
     iteration=0.5, iterations=5, evaluation=0.2, losses=0.1, memory_gib=1.25, state=3_000_000, weights=1_000_000
 )
