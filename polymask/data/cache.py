@@ -13,6 +13,7 @@ import mmap
 import multiprocessing
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def _fitting(entries: Mapping[Entry, int], most: float) -> dict[Entry, int]:
     return fitting
 
 
-class _Cache:
+class _Cache(ABC):
     """Reads resized photos, and keeps those of the entries.
 
     Args:
@@ -150,12 +151,13 @@ class _Cache:
         self._store(entry, origin + _sum_of(pixels), pixels)
         return photo
 
+    @abstractmethod
     def _load(self, entry: Entry) -> np.ndarray | None:
         """Header and pixels, if there are any."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _store(self, entry: Entry, header: bytes, pixels: np.ndarray) -> None:
-        raise NotImplementedError
+        """Keeps header and pixels, if there is room."""
 
 
 def _origin(record: dict, mode: str, size: tuple[int, int]) -> bytes:

@@ -46,9 +46,9 @@ def _use_faster_modules(model: torch.nn.Module) -> None:
 
 
 def _channels_last_in_inference(backbone: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
-    """Lays the channels of a pixel beside each other, as oneDNN's convolutions have them, instead of pixel by pixel.
+    """Gives the backbone images in PyTorch's channels_last format, in which oneDNN's convolutions are faster.
 
-    What follows keeps the order. In training nothing is gained by it (docs/performance.md).
+    All layers after it keep the format. A training keeps the usual one: the gradients of weights are slower otherwise.
     """
     (images,) = inputs
     if backbone.training or images.device.type != "cpu":

@@ -15,10 +15,10 @@ def half_type(device: str) -> torch.dtype | None:
     """The type with half the bits in which a device computes faster than in float32; None if it has none.
 
     On a GPU it is float16, as in Detectron2's AMPTrainer: every GPU that PyTorch supports has it, and its 10 bits of
-    fraction are kinder to the coordinates of boxes than bfloat16's 7; gradients are scaled because of its range.
+    fraction keep more digits than bfloat16's 7. Gradients are scaled, because its range is small.
 
     On a CPU it is bfloat16, which has float32's range, but only if the processor has instructions for it (AVX512-BF16
-    or AMX). Others compute it ten times as slowly as float32. oneDNN's answer alone is not enough: it is yes on every
+    or AMX). Others emulate it, many times more slowly than float32. oneDNN's answer alone is not enough: it is yes on every
     AVX-512 processor. It is asked because it obeys ``ONEDNN_MAX_CPU_ISA``.
 
     Args:

@@ -20,8 +20,8 @@ from polymask.engine.hooks.checkpoints import CHECKPOINTS_TO_KEEP, FINAL_NAME
 
 RATE_ROWS = 10
 
-# Seconds: what one waits for on a laptop without a GPU. The mini network needs a part of it.
-PATIENCE = 2 * 3600
+# Seconds after which a training without a GPU is called long. The mini network takes less.
+LONG_TRAINING = 2 * 3600
 TOO_LONG_WITHOUT_GPU = (
     "That is long, because there is no GPU. configs/mini_scratch.yaml trains a smaller network on smaller photos: try "
     "--dry-run with it."
@@ -224,7 +224,7 @@ def estimate(cfg: CfgNode, splits: Splits, costs: TrainingCosts, processes: int)
         f"About {_duration(training)} of training and {_duration(evaluating / processes)} of evaluation on this "
         f"machine, estimated from {costs.iterations} iterations of {costs.iteration:.2g} s{looked}.\n"
         f"Memory of {where} so far: {costs.memory_gib:.1f} GiB; larger photos and more objects take more."
-        + (f"\n{TOO_LONG_WITHOUT_GPU}" if cfg.MODEL.DEVICE == "cpu" and training > PATIENCE else "")
+        + (f"\n{TOO_LONG_WITHOUT_GPU}" if cfg.MODEL.DEVICE == "cpu" and training > LONG_TRAINING else "")
     )
 
 
