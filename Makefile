@@ -1,5 +1,5 @@
 # make demo    set up, then convert, train, evaluate and draw the embedded sample
-# make test    set up, then run the tests
+# make test    set up, then check format and lint, then run the tests
 # make pictures  draw the pictures of README.md and docs/ anew, from the last demo
 # make setup   only create .venv; done once, and again after a change of the requirements
 
@@ -41,6 +41,8 @@ demo: setup
 	@echo "  the model              $(OUTPUT)/config.yaml and model_final.pth, for demo.py"
 
 test: setup
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
 	$(RUN) -m pytest
 
 # The pictures of README.md and docs/, from the last demo; needs Chromium.

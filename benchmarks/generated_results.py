@@ -102,9 +102,7 @@ def _detections(
         rle = _rle(polygon)
         box = [*polygon.min(axis=0).tolist(), *np.ptp(polygon, axis=0).tolist()]
         mask = {"size": rle["size"], "counts": rle["counts"].decode()}
-        found.append(
-            {"image_id": image_id, "category_id": category, "bbox": box, "score": score, "segmentation": mask}
-        )
+        found.append({"image_id": image_id, "category_id": category, "bbox": box, "score": score, "segmentation": mask})
     return found
 
 

@@ -13,7 +13,6 @@ from collections import Counter
 from pathlib import Path
 
 from PIL import Image
-
 from street.annotate import annotation
 from street.render import render
 from street.scene import SPLITS, compose

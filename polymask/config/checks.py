@@ -214,9 +214,7 @@ def _wrong_words(cfg: CfgNode, table: Mapping[str, Sequence[str]]) -> Iterator[t
             yield f"{key} is {value!r}", f"Use {', '.join(listed[:-1])}{' or ' if listed[1:] else ''}{listed[-1]}"
 
 
-def _wrong_numbers(
-    cfg: CfgNode, table: Mapping[str, tuple[Callable[[float], bool], str]]
-) -> Iterator[tuple[str, str]]:
+def _wrong_numbers(cfg: CfgNode, table: Mapping[str, tuple[Callable[[float], bool], str]]) -> Iterator[tuple[str, str]]:
     for key, (is_right, remedy) in table.items():
         value = _get(cfg, key)
         if not is_right(value):

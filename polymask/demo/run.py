@@ -115,7 +115,7 @@ def _run_photos(options: DemoOptions) -> int:
                     log.error("error: %s", error)
                     failed += 1
             for (photo, pixels), found in zip(readable, detect([pixels for _, pixels in readable]), strict=True):
-                if not all([kind.save(photo, pixels, found) for kind in results]):
+                if not all([kind.save(photo, pixels, found) for kind in results]):  # noqa: C419 - each kind must save
                     return EXIT_DATA if failed else 0
                 log.info("%s: %d instance%s", photo.path, len(found), "" if len(found) == 1 else "s")
             bar.update(len(batch))

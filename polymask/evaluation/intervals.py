@@ -223,9 +223,7 @@ def _recalls_reached(wanted: NDArray[np.int64]) -> NDArray[np.uint8]:
     return np.cumsum(new, axis=0, dtype=np.uint8)
 
 
-def _area_under(
-    found: NDArray[np.int64], total: NDArray[np.int64], reached: NDArray[np.uint8]
-) -> NDArray[np.float64]:
+def _area_under(found: NDArray[np.int64], total: NDArray[np.int64], reached: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(drawings,): COCO's AP, the mean over 101 recalls of the best precision at that recall or a higher one.
 
     Args:

@@ -207,7 +207,7 @@ def rate_table(cfg: CfgNode, rates: Sequence[float], photos: int) -> str:
 
 def _landmarks(cfg: CfgNode) -> dict[int, str]:
     """Iterations inside the training at which the schedule changes."""
-    landmarks = {step: "step" for step in cfg.SOLVER.STEPS}
+    landmarks = dict.fromkeys(cfg.SOLVER.STEPS, "step")
     if cfg.SOLVER.WARMUP_ITERS:
         landmarks[cfg.SOLVER.WARMUP_ITERS] = "end of the warm-up"
     return {iteration: name for iteration, name in landmarks.items() if 0 < iteration < cfg.SOLVER.MAX_ITER}

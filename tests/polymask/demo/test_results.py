@@ -178,7 +178,7 @@ def test_an_interrupted_demo_keeps_what_is_done(command, photos, tmp_path):
     assert all(cv2.imread(str(path)) is not None for path in out.glob("*.png.png"))
     for name in done[:-1]:
         read_label_file(str(out / f"labelme/{name}.json"))
-    assert not [path for path in out.rglob(".*")], "nothing half-written"
+    assert not list(out.rglob(".*")), "nothing half-written"
 
 
 @pytest.mark.parametrize("kind", ["coco", "labelme"])

@@ -32,7 +32,9 @@ def trained(iterations=1, batch=6, parts=1, first=0, hooks=(), compute_type=torc
     ]
     model = Regression()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    trainer = UpdateTrainer(model, stream[first:], optimizer, device="cpu", compute_type=compute_type, parts=parts, seed=5)
+    trainer = UpdateTrainer(
+        model, stream[first:], optimizer, device="cpu", compute_type=compute_type, parts=parts, seed=5
+    )
     trainer.register_hooks(list(hooks))
     with EventStorage(first) as trainer.storage:
         for trainer.iter in range(first, first + iterations):

@@ -115,4 +115,3 @@ def pycocotools_of(results, task, **params):
         judge.accumulate()
         judge.summarize()
     return judge
-

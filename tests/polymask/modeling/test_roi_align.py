@@ -71,7 +71,9 @@ def test_values_and_gradients_are_those_of_torchvision(chosen, output_size, rati
 
 
 def poolers(ratio=2, kind="ROIAlignV2", scales=SCALES):
-    return [kind_of(7, scales, ratio, kind, canonical_box_size=56, canonical_level=3) for kind_of in (ROIPooler, RowPooler)]
+    return [
+        kind_of(7, scales, ratio, kind, canonical_box_size=56, canonical_level=3) for kind_of in (ROIPooler, RowPooler)
+    ]
 
 
 def boxes_of(*counts):

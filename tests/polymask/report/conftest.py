@@ -93,7 +93,7 @@ def make_analysis(*classes, photos=4, segm=None, split="test", **fields):
         "segm": segm or make_task(),
         "bbox": segm or make_task(),
         "classes": tuple(classes),
-        "thresholds": {name: 0.6 for name in names},
+        "thresholds": dict.fromkeys(names, 0.6),
         "thresholds_from": "val",
         "confusion": tuple(map(tuple, confusion)),
         "errors": dict.fromkeys(KINDS, 0.0),

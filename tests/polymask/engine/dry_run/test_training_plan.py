@@ -19,7 +19,13 @@ from polymask.engine.dry_run.training_plan import (
 
 COSTS = TrainingCosts(
     precision="float32",
-    iteration=0.5, iterations=5, evaluation=0.2, losses=0.1, memory_gib=1.25, state=3_000_000, weights=1_000_000
+    iteration=0.5,
+    iterations=5,
+    evaluation=0.2,
+    losses=0.1,
+    memory_gib=1.25,
+    state=3_000_000,
+    weights=1_000_000,
 )
 STEPS = ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.GAMMA", "0.1")
 
@@ -112,7 +118,9 @@ def test_estimate_adds_up():
     assert "0 seconds of evaluation" in without and "evaluated in" not in without
 
 
-@pytest.mark.parametrize(("iterations", "device", "named"), [(14400, "cpu", False), (14402, "cpu", True), (14402, "cuda", False)])
+@pytest.mark.parametrize(
+    ("iterations", "device", "named"), [(14400, "cpu", False), (14402, "cpu", True), (14402, "cuda", False)]
+)
 def test_a_long_training_without_a_gpu_is_told_of_the_mini_network(iterations, device, named):
     cfg = resolved("SOLVER.MAX_ITER", str(iterations), "MODEL.DEVICE", device)
     assert ("configs/mini_scratch.yaml" in estimate(cfg, splits(), COSTS, 1)) == named
