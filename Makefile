@@ -11,6 +11,11 @@ OUTPUT := output/demo
 # further KEY VALUE pairs for the training of the demo
 DEMO_OPTS ?=
 
+# Removes OUTPUT only if it is a run: it may be named on the command line.
+remove_run = @test ! -e "$(OUTPUT)" || test -f "$(OUTPUT)/config.yaml" || { echo "error: $(OUTPUT) is not a run (no config.yaml in it). Move it away, or call make with OUTPUT=..."; exit 2; }; rm -rf -- "$(OUTPUT)"
+
+remove_dataset = @test ! -e "$(DATASET)" || test -f "$(DATASET)/dataset.json" || { echo "error: $(DATASET) is not a dataset folder (no dataset.json in it)."; exit 2; }; rm -rf -- "$(DATASET)"
+
 .PHONY: setup demo test pictures clean
 .DELETE_ON_ERROR:
 
@@ -19,7 +24,7 @@ setup: $(VENV)/ready
 # The stamp is newer than what it was made from, so that a second call reinstalls nothing.
 $(VENV)/ready: requirements.txt requirements-dev.txt constraints.txt polymask/install_detectron2.py
 	@command -v $(PYTHON) > /dev/null || { echo "error: there is no $(PYTHON). Install Python 3.11 (Debian: python3.11 and python3.11-venv), or call make with PYTHON=..."; exit 2; }
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: $(PYTHON) cannot make a virtual environment. Install its venv package (Debian: python3.11-venv)."; exit 2; }
+	@$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv "$(VENV)" || { echo "error: $(PYTHON) cannot make a virtual environment in $(VENV). Install its venv package (Debian: python3.11-venv), remove $(VENV) if it is half made, and call make again."; exit 2; }
 	@echo "Installing PyTorch, LabelMe and what they need into $(VENV): about 6 GB, once."
 	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -r requirements.txt -r requirements-dev.txt
 	$(RUN) -m polymask.install_detectron2
@@ -27,7 +32,7 @@ $(VENV)/ready: requirements.txt requirements-dev.txt constraints.txt polymask/in
 	@touch $@
 
 demo: setup
-	rm -rf $(OUTPUT)
+	$(remove_run)
 	$(RUN) -m dataset_tools convert data/sample --output $(DATASET) --overwrite
 	$(RUN) train_net.py --config-file configs/mini_scratch.yaml DATASETS.ROOT $(DATASET) OUTPUT_DIR $(OUTPUT) $(DEMO_OPTS)
 	$(RUN) -m polymask compare $(OUTPUT)
@@ -50,4 +55,5 @@ pictures: setup
 	$(RUN) -m docs.pictures --run $(OUTPUT) --dataset $(DATASET)
 
 clean:
-	rm -rf datasets/sample $(OUTPUT)
+	$(remove_dataset)
+	$(remove_run)
