@@ -1,4 +1,4 @@
-"""Makes the pictures of README.md and docs/ anew, from the last ``make demo``: ``make pictures``.
+"""Draws the pictures of README.md and docs/ from the last ``make demo``: ``make pictures``.
 
 python -m docs.pictures --run output/demo --dataset datasets/sample
 """
@@ -6,6 +6,7 @@ python -m docs.pictures --run output/demo --dataset datasets/sample
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from dataset_tools.errors import UserError, run_command
 from dataset_tools.files import write_atomically
@@ -23,6 +25,7 @@ SHEET_WIDTH = 1600  # px; larger ones are made smaller
 # px: the report's first page on a desktop screen
 BROWSER_WINDOW = (1200, 1500)
 PREVIEWED = 10  # photos
+SHOWN_SCENE = DOCS.parent / "data/sample/test/scene_test_0001.json"
 
 
 def main() -> None:
@@ -32,6 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         pictures = {
+            "labelme.jpg": labelme_and_model(args.run, Path(folder)),
             "demo.jpg": demanded(args.run / "pictures/overview.png"),
             "preview.jpg": preview(args.dataset, Path(folder) / "preview.png"),
             "report.jpg": screenshot(demanded(args.run / "report.html"), Path(folder) / "report.png"),
@@ -45,6 +49,25 @@ def demanded(file: Path) -> Path:
     if not file.is_file():
         raise UserError("the demo has not left this file", file=file, remedy="Call make demo first")
     return file
+
+
+def labelme_and_model(run: Path, folder: Path) -> Path:
+    """The scene in LabelMe's window on the left; the same scene as the run's model sees it on the right."""
+    window, target = folder / "window.png", folder / "labelme.png"
+    scene = folder / SHOWN_SCENE.name
+    shutil.copy(SHOWN_SCENE, scene)  # LabelMe may write beside it
+    photo = shutil.copy(SHOWN_SCENE.with_suffix(".jpg"), folder)
+    screenless = os.environ | {"QT_QPA_PLATFORM": "offscreen", "HOME": str(folder)}
+    command = [sys.executable, str(DOCS / "labelme_window.py"), str(scene), str(window)]
+    subprocess.run(command, check=True, capture_output=True, env=screenless)
+    demo = ["demo.py", "--config-file", str(run / "config.yaml"), "--input", photo, "--output", str(folder / "seen")]
+    demo += ["--opts", "MODEL.WEIGHTS", str(demanded(run / "model_final.pth"))]
+    subprocess.run([sys.executable, *demo], check=True, capture_output=True, cwd=DOCS.parent)
+    left, right = cv2.imread(str(window)), cv2.imread(str(next((folder / "seen").glob("*.png"))))
+    scale = left.shape[0] / right.shape[0]
+    right = cv2.resize(right, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(target), np.hstack([left, right[: left.shape[0]]]))
+    return target
 
 
 def preview(dataset: Path, target: Path) -> Path:

@@ -1,0 +1,31 @@
+"""Draws LabelMe's own window with one annotation file opened, without a screen.
+
+QT_QPA_PLATFORM=offscreen python docs/labelme_window.py FILE.json PICTURE.png
+
+A script of its own, because it is the one place that imports labelme: nothing of polymask does.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from labelme.app import MainWindow
+from PyQt5.QtCore import QTimer
+from PyQt5.QtWidgets import QApplication
+
+SIZE = (1200, 760)  # px
+WAIT = 2000  # ms until the photo is drawn and fitted into the window
+
+
+def main(annotation_file: str, picture: str) -> None:
+    application = QApplication(sys.argv[:1])
+    window = MainWindow(file_or_dir=annotation_file)
+    window.resize(*SIZE)
+    window.show()
+    QTimer.singleShot(WAIT, application.quit)
+    application.exec_()
+    window.grab().save(picture)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
