@@ -91,7 +91,7 @@ def draw(
     Raises:
         BadSegmentation: the segmentation cannot be drawn on a photo of this size.
     """
-    description = f"score {instance.score:.2f}" if instance.score is not None else ""
+    description = _description(instance.score)
     if isinstance(instance.segmentation, Rle):
         code = _checked(instance.segmentation, size)
         as_mask = shapes != "polygon"
@@ -107,10 +107,31 @@ def draw(
     corner, mask = (left, top), rle.decode(code, window)
     if as_mask:
         return InstanceShapes([_mask_shape(instance.label, description, corner, mask)])
+    return outline(instance.label, instance.score, mask, corner, tolerance)
+
+
+def outline(
+    label: str, score: float | None, mask: Mask, corner: tuple[int, int], tolerance: float = DEFAULT_TOLERANCE
+) -> InstanceShapes:
+    """The polygons around the pixels of one object.
+
+    Args:
+        label: its class.
+        score: 0 to 1; None where a person has drawn it.
+        mask: (height, width) of a part of the photo that holds all of its pixels.
+        corner: (x, y) of that part's first pixel in the photo.
+        tolerance: see ``draw``.
+    """
+    if not mask.any():
+        return InstanceShapes([])
     polygons = mask_outlines(mask, tolerance)
     shifted = [[(x, y) for x, y in (polygon + corner).tolist()] for polygon in polygons]
     same = 1.0 if tolerance == 0 else overlap(fill_polygons(polygons, mask.shape[::-1]), mask)
-    return InstanceShapes([WrittenShape(instance.label, points, None, description) for points in shifted], same)
+    return InstanceShapes([WrittenShape(label, points, None, _description(score)) for points in shifted], same)
+
+
+def _description(score: float | None) -> str:
+    return "" if score is None else f"score {score:.2f}"
 
 
 def _pairs(polygon: list[float]) -> list[tuple[float, float]]:

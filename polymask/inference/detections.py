@@ -1,19 +1,23 @@
-"""What was found on a photo, held small: of each mask only the part of the photo that it covers, as a run-length code.
+"""What a model has found on a photo, and how it becomes a LabelMe file or COCO annotations.
 
-A hundred boolean masks of a photo of 10,000 x 8,000 px would take 8 GB.
+Of each mask only the part of the photo that it covers is held, as a run-length code: a hundred boolean masks of a photo
+of 10,000 x 8,000 px would take 8 GB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
+from dataset_tools.formats import labelme
+from dataset_tools.formats.coco import Annotation
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.rle import Rle, Window
+from dataset_tools.to_labelme.shapes import annotation_file, outline
 
 
 class PlacedMask(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +52,7 @@ class PlacedMask(msgspec.Struct, frozen=True, gc=False):
     def pixels_in(self, window: Window) -> NDArray[np.bool_]:
         """The mask within another window, (bottom - top, right - left)."""
         left, top, right, bottom = window
-        pixels = np.zeros((bottom - top, right - left), dtype=bool)
+        pixels = np.zeros((max(0, bottom - top), max(0, right - left)), dtype=bool)
         x0, y0, x1, y1 = common(self.window, window)
         if x0 < x1 and y0 < y1:
             own = self.pixels()[y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left]
@@ -90,6 +94,68 @@ class Detection(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, box=box, mask=self.mask.moved(x, y))
 
 
+class ScoredAnnotation(Annotation, frozen=True, gc=False, kw_only=True):
+    """An instance as COCO's annotations and its results have it: with ids, area and box, and with a score."""
+
+    score: float
+
+
+class Detections(msgspec.Struct, frozen=True):
+    """What a model has found on one photo.
+
+    Attributes:
+        size: (width, height) in px of the photo as it is shown.
+        classes: all that the model knows, in its order.
+        found: the objects, best first.
+    """
+
+    size: tuple[int, int]
+    classes: tuple[str, ...]
+    found: tuple[Detection, ...]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __iter__(self) -> Iterator[Detection]:
+        return iter(self.found)
+
+    def scoring(self, at_least: float) -> Detections:
+        """Those of the objects that have a score of at least so much."""
+        return msgspec.structs.replace(self, found=tuple(d for d in self.found if d.score >= at_least))
+
+    def to_labelme(self, image_path: str) -> bytes:
+        """A LabelMe file with polygons around each object, and its score as the description.
+
+        Args:
+            image_path: the way from the file to the photo, with POSIX slashes.
+        """
+        objects = [
+            outline(self.classes[d.category], d.score, d.mask.pixels(), (d.mask.left, d.mask.top)) for d in self.found
+        ]
+        return labelme.encode(annotation_file(image_path, self.size, objects))
+
+    def to_coco(self, image_id: int = 1, first_id: int = 1) -> list[ScoredAnnotation]:
+        """COCO annotations, which are COCO results, too: category ids from 1, boxes as x, y, width, height in px.
+
+        Args:
+            image_id: of the photo.
+            first_id: of the first annotation; the others follow.
+        """
+        return [
+            ScoredAnnotation(
+                id=number,
+                image_id=image_id,
+                category_id=detection.category + 1,
+                segmentation=detection.mask.rle(self.size[::-1]),
+                area=detection.mask.area,
+                bbox=(left, top, right - left, bottom - top),
+                score=detection.score,
+            )
+            for number, detection in enumerate(self.found, start=first_id)
+            for left, top, right, bottom in [detection.box]
+        ]
+
+
 EMPTY = PlacedMask(0, 0, 0, 0, b"")
 
 
@@ -116,17 +182,12 @@ def common(first: Window, second: Window) -> Window:
 def shared_area(first: PlacedMask, second: PlacedMask) -> int:
     """The pixels that two masks of one photo have in common."""
     window = common(first.window, second.window)
-    if window[0] >= window[2] or window[1] >= window[3]:
-        return 0
     return int(np.count_nonzero(first.pixels_in(window) & second.pixels_in(window)))
 
 
 def area_in(mask: PlacedMask, window: Window) -> int:
     """The pixels of a mask that are in a window."""
-    left, top, right, bottom = common(mask.window, window)
-    if left >= right or top >= bottom:
-        return 0
-    return int(np.count_nonzero(mask.pixels_in((left, top, right, bottom))))
+    return int(np.count_nonzero(mask.pixels_in(common(mask.window, window))))
 
 
 def union(masks: Sequence[PlacedMask]) -> PlacedMask:

@@ -6,12 +6,14 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import detectron2.data.transforms as T
 import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultPredictor
+from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Instances
 from PIL import Image
 
@@ -20,7 +22,7 @@ from dataset_tools.images.pixels import read_pixels
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve_device
 from polymask.engine.checkpoint import load_trained_model
-from polymask.inference.detections import Detection
+from polymask.inference.detections import Detections
 from polymask.inference.pasting import detections_of
 from polymask.modeling.precision import autocast, compute_type
 
@@ -39,7 +41,7 @@ class Predictor(DefaultPredictor):
     """
 
     def __init__(self, cfg: CfgNode, half: bool = False):
-        # In the place of DefaultPredictor's constructor, which loads with warnings only. __call__ is inherited.
+        # In the place of DefaultPredictor's constructor, which loads with warnings only.
         if not cfg.DATASETS.CLASSES:
             raise UserError(
                 "DATASETS.CLASSES is empty", remedy="Use the config.yaml that the training wrote into its OUTPUT_DIR"
@@ -47,25 +49,17 @@ class Predictor(DefaultPredictor):
         self.cfg = cfg.clone()
         self.compute_type = compute_type(cfg.MODEL.DEVICE, half, asked_by="--half")
         self.classes = tuple(cfg.DATASETS.CLASSES)
-        self.model = load_trained_model(self.cfg)
+        self.model = cast(GeneralizedRCNN, load_trained_model(self.cfg))  # no other architecture is supported
         self.aug = _ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
         self.input_format = cfg.INPUT.FORMAT
 
-    def predict(self, photo: np.ndarray) -> Instances:
-        """The instances in a photo, best first, on the CPU.
+    def __call__(self, original_image: np.ndarray) -> dict[str, Instances]:
+        """What ``DefaultPredictor`` returns for a photo, (H, W, 3) uint8, BGR."""
+        with self._autocast():
+            return super().__call__(original_image)
 
-        Args:
-            photo: (H, W, 3) uint8, BGR.
-
-        Returns:
-            ``pred_boxes`` (N boxes, XYXY in pixels of the photo), ``scores`` (N), ``pred_classes`` (N indices into
-            ``classes``) and ``pred_masks`` ((N, H, W) bool).
-        """
-        with self._precision():
-            return self(photo)["instances"].to("cpu")
-
-    def detect(self, photos: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """What :meth:`predict` finds on each of some photos, best first, held small.
+    def detect(self, photos: Sequence[np.ndarray]) -> list[Detections]:
+        """What Detectron2's ``DefaultPredictor`` finds on each of some photos, best first, held small.
 
         The model gets photos that have the same size after resizing together, and others apart: in one batch, the
         smaller ones would be padded, and what is seen at their right and lower edges would depend on the others.
@@ -76,19 +70,21 @@ class Predictor(DefaultPredictor):
         Raises:
             UserError: the batch does not fit into the GPU's memory.
         """
-        found: list[list[Detection]] = [[] for _ in photos]
+        found: dict[int, Detections] = {}
         try:
             for numbers, inputs in self._of_one_size(photos):
-                with torch.no_grad(), self._precision():
+                with torch.no_grad(), self._autocast():
                     raw = self.model.inference(inputs, do_postprocess=False)
                 for number, instances in zip(numbers, raw, strict=True):
-                    found[number] = detections_of(instances, photos[number].shape[:2])
+                    height, width = photos[number].shape[:2]
+                    objects = tuple(detections_of(instances, (height, width)))
+                    found[number] = Detections((width, height), self.classes, objects)
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"{len(photos)} photos at a time do not fit into the GPU's memory",
                 remedy="Use a smaller batch, half precision, or tiles",
             ) from error
-        return found
+        return [found[number] for number in range(len(photos))]
 
     def _of_one_size(self, photos: Sequence[np.ndarray]) -> Iterator[tuple[list[int], list[dict]]]:
         """The model's inputs for photos that have one size after resizing, and their places in the batch."""
@@ -110,8 +106,8 @@ class Predictor(DefaultPredictor):
         ordered = resized[:, :, ::-1] if self.input_format == "RGB" else resized
         return {"image": torch.as_tensor(ordered.astype("float32").transpose(2, 0, 1))}
 
-    def _precision(self) -> torch.autocast:
-        return autocast(self.model.device.type, self.compute_type)
+    def _autocast(self) -> torch.autocast:
+        return autocast(self.cfg.MODEL.DEVICE, self.compute_type)
 
 
 class _ResizeShortestEdge(T.ResizeShortestEdge):

@@ -25,10 +25,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from dataset_tools.errors import UserError
-from polymask.inference.detections import Detection, Window, area_in, common, shared_area, union
+from polymask.inference.detections import Detection, Detections, Window, area_in, common, shared_area, union
 
 # COCO's least IoU for a match.
 AGREEMENT = 0.5
@@ -38,7 +39,7 @@ NEAR = 1 / 64
 MOST_OVERLAP = 0.9  # beyond it a photo has a hundred times its pixels in tiles
 
 # From photos, (H, W, 3) uint8 in BGR, to what was found on each, in pixels of it: ``Predictor.detect``.
-Detect = Callable[[Sequence[np.ndarray]], list[list[Detection]]]
+Detect = Callable[[Sequence[np.ndarray]], list[Detections]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,7 @@ class _View:
     cut: bool
 
 
-def detect_in_tiles(
-    detect: Detect, photo: np.ndarray, side: int, overlap: float, batch_size: int = 1
-) -> list[Detection]:
+def detect_in_tiles(detect: Detect, photo: np.ndarray, side: int, overlap: float, batch_size: int = 1) -> Detections:
     """What is on a large photo, best first.
 
     Args:
@@ -65,15 +64,17 @@ def detect_in_tiles(
     Raises:
         UserError: see :func:`check_tiling`.
     """
-    tiles = tiles_of(photo.shape[1], photo.shape[0], side, overlap)
-    found: list[list[Detection]] = []
+    height, width = photo.shape[:2]
+    tiles = tiles_of(width, height, side, overlap)
+    found: list[Detections] = []
     for start in range(0, len(tiles), batch_size):
         windows = tiles[start : start + batch_size]
         found += detect([photo[top:bottom, left:right] for left, top, right, bottom in windows])
     if len(tiles) == 1:
         return found[0]
     moved = [[d.moved(left, top) for d in some] for some, (left, top, _, _) in zip(found, tiles, strict=True)]
-    return merge(moved, tiles, photo.shape[:2], near=round(side * NEAR))
+    merged = merge(moved, tiles, (height, width), near=round(side * NEAR))
+    return msgspec.structs.replace(found[0], size=(width, height), found=tuple(merged))
 
 
 def check_tiling(side: int, overlap: float) -> None:

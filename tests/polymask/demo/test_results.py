@@ -82,7 +82,7 @@ def test_labelme(written, predictor):
         _, instances = shapes_to_label(photo.shape[:2], label_file.shapes, values)
         assert instances.max() == len(found)
         assert [shape["label"] for shape in label_file.shapes] == [predictor.classes[d.category] for d in found]
-        assert label_file.shapes[0]["description"] == f"score {found[0].score:.2f}"
+        assert label_file.shapes[0]["description"] == f"score {found.found[0].score:.2f}"
         covered = np.zeros(photo.shape[:2], dtype=bool)  # labelme draws later shapes over earlier ones
         for number, detection in reversed(list(enumerate(found, start=1))):
             pixels = detection.mask.pixels_in((0, 0, photo.shape[1], photo.shape[0]))

@@ -1,12 +1,16 @@
 """Masks held as parts, against the same masks held whole."""
 
+import json
+
+import msgspec
 import numpy as np
 import pycocotools.mask
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from polymask.inference.detections import EMPTY, Detection, area_in, common, place, shared_area, union
+from dataset_tools.geometry.masks import fill_polygons
+from polymask.inference.detections import EMPTY, Detection, Detections, area_in, common, place, shared_area, union
 
 SIZE = (9, 13)
 masks = arrays(bool, SIZE)
@@ -83,3 +87,51 @@ def test_common(first, second):
 @given(st.lists(masks, min_size=1, max_size=4))
 def test_union(pixels):
     assert union([place(mask) for mask in pixels]) == place(np.logical_or.reduce(pixels))
+
+
+def detections():
+    """A block with a hole, and a disc that is cut off by the photo's right side, on a photo of 40 x 30 px."""
+    block = np.zeros((30, 40), dtype=bool)
+    block[5:15, 5:20], block[8:12, 10:15] = True, False
+    y, x = np.mgrid[:30, :40]
+    disc = (x - 37) ** 2 + (y - 20) ** 2 <= 36
+    found = (
+        Detection(1, 0.876, (5.0, 5.0, 20.0, 15.0), place(block)),
+        Detection(0, 0.3, (31.0, 14.0, 40.0, 26.5), place(disc)),
+    )
+    return Detections((40, 30), ("bar", "disc"), found), [block, disc]
+
+
+def test_detections_that_score_enough():
+    found, _ = detections()
+    assert [d.score for d in found.scoring(0.5)] == [0.876] and len(found.scoring(0.3)) == 2
+
+
+def test_as_coco():
+    """pycocotools reads the annotations as results of the photo."""
+    found, masks = detections()
+    written = json.loads(msgspec.json.encode(found.to_coco(image_id=7, first_id=3)))
+    for number, (annotation, mask) in enumerate(zip(written, masks, strict=True)):
+        assert (annotation["id"], annotation["image_id"], annotation["iscrowd"]) == (3 + number, 7, 0)
+        assert annotation["area"] == mask.sum()
+        assert np.array_equal(pycocotools.mask.decode(annotation["segmentation"]), mask)
+    assert [annotation["category_id"] for annotation in written] == [2, 1]
+    assert written[1]["bbox"] == [31, 14, 9, 12.5] and written[1]["score"] == 0.3
+
+
+def test_as_a_labelme_file():
+    found, masks = detections()
+    record = json.loads(found.to_labelme("../a.jpg"))
+    assert (record["imagePath"], record["imageWidth"], record["imageHeight"]) == ("../a.jpg", 40, 30)
+    for detection, mask in zip(found, masks, strict=True):
+        label, score = found.classes[detection.category], f"score {detection.score:.2f}"
+        shapes = [shape for shape in record["shapes"] if shape["label"] == label]
+        assert {shape["description"] for shape in shapes} == {score}
+        drawn = fill_polygons([np.array(shape["points"]) for shape in shapes], found.size)
+        assert (drawn & mask).sum() >= 0.9 * (drawn | mask).sum()
+
+
+def test_nothing_found_is_an_empty_file():
+    assert json.loads(Detections((40, 30), ("bar",), ()).to_labelme("a.jpg"))["shapes"] == []
+    nothing = Detection(0, 0.9, (1.0, 1.0, 1.0, 1.0), EMPTY)
+    assert json.loads(Detections((40, 30), ("bar",), (nothing,)).to_labelme("a.jpg"))["shapes"] == []

@@ -8,6 +8,7 @@ import pycocotools.mask
 import pytest
 import torch
 import yaml
+from detectron2.engine import DefaultPredictor
 from PIL import Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
@@ -25,7 +26,7 @@ def test_sees_what_the_evaluation_saw(predictor, overfitted, tiny_dataset):
     """One photo through the predictor gives the detections that the evaluation wrote for it."""
     image = json.loads((tiny_dataset / "train.json").read_text())["images"][0]
     root = tiny_dataset / json.loads((tiny_dataset / "dataset.json").read_text())["image_root"]
-    found = predictor.predict(read_photo(root / image["file_name"]))
+    found = predictor(read_photo(root / image["file_name"]))["instances"]
     written = json.loads((overfitted / "inference/tiny_train/coco_instances_results.json").read_text())
     expected = [entry for entry in written if entry["image_id"] == image["id"] and entry["score"] >= 0.3]
     assert len(found) == len(expected) >= 2
@@ -38,7 +39,7 @@ def test_sees_what_the_evaluation_saw(predictor, overfitted, tiny_dataset):
 def test_finds_the_bar_and_the_disc(predictor, tiny_dataset):
     """Against the photo itself: the mask of the bar is where the photo is yellow, that of the disc where it is dark."""
     photo = read_photo(sorted((tiny_dataset.parent / "labelme/train").glob("*.png"))[0])
-    found = predictor.predict(photo)
+    found = predictor(photo)["instances"]
     best = {
         predictor.classes[index]: mask.numpy()
         for index, mask in list(zip(found.pred_classes, found.pred_masks, strict=True))[::-1]
@@ -61,14 +62,15 @@ def assert_same(found, expected, pixels_apart=0.0, scores_apart=1e-4):
         assert shared >= (1 - pixels_apart) * (one.mask.area + other.mask.area - shared) > 0
 
 
-def test_detect_is_predict(predictor, tiny_dataset):
+def test_detect_finds_what_the_default_predictor_finds(predictor, tiny_dataset):
     for photo in photos_of(tiny_dataset):
-        instances, (found,) = predictor.predict(photo), predictor.detect([photo])
+        instances, (found,) = DefaultPredictor.__call__(predictor, photo)["instances"], predictor.detect([photo])
         assert len(instances) == len(found) >= 1
         assert [d.score for d in found] == instances.scores.tolist()
         assert [d.category for d in found] == instances.pred_classes.tolist()
         assert [list(d.box) for d in found] == instances.pred_boxes.tensor.tolist()
         height, width = photo.shape[:2]
+        assert found.size == (width, height) and found.classes == predictor.classes
         for detection, mask in zip(found, instances.pred_masks.numpy(), strict=True):
             assert np.array_equal(detection.mask.pixels_in((0, 0, width, height)), mask)
 
@@ -99,7 +101,7 @@ def test_half_precision_sees_the_same(predictor, overfitted, tiny_dataset):
     weights = ["MODEL.WEIGHTS", str(overfitted / "model_final.pth")]
     half = Predictor(predictor_config(overfitted / "config.yaml", weights, confidence_threshold=0.3), half=True)
     photos = photos_of(tiny_dataset)[:6]
-    whole = [[d for d in found if d.score > 0.6] for found in predictor.detect(photos)]
+    whole = [found.scoring(0.6) for found in predictor.detect(photos)]
     found = half.detect(photos)
     assert found != predictor.detect(photos), "nothing was rounded"
     assert sum(map(len, whole)) >= 6
@@ -109,7 +111,7 @@ def test_half_precision_sees_the_same(predictor, overfitted, tiny_dataset):
             best = max(alike, key=lambda d: shared_area(d.mask, detection.mask))
             # Scores near 1 are rounded to 1, so that of the boxes on an object another one may be kept.
             assert_same([best], [detection], pixels_apart=0.25, scores_apart=0.1)
-    assert half.predict(photos[0]).scores.tolist() == [d.score for d in found[0]]
+    assert half(photos[0])["instances"].scores.tolist() == [d.score for d in found[0]]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_tools.errors import UserError
-from polymask.inference.detections import Detection, place, union
+from polymask.inference.detections import Detection, Detections, place, union
 from polymask.inference.tiles import detect_in_tiles, merge, tiles_of
 
 sides = st.integers(2, 60)
@@ -52,15 +52,18 @@ def test_as_few_tiles_as_possible():
 
 def oracle(photos):
     """Every object that shows in a photo, its class and its pixels, one as surely as the other."""
-    return [
-        [
-            Detection(int(photo[..., 1][photo[..., 0] == number][0]), 0.9, box_of(mask), mask)
-            for number in np.unique(photo[..., 0])
-            if number
-            for mask in [place(photo[..., 0] == number)]
-        ]
-        for photo in photos
-    ]
+    return [detections(photo, objects_on(photo)) for photo in photos]
+
+
+def objects_on(photo):
+    for number in np.unique(photo[..., 0][photo[..., 0] > 0]):
+        pixels = photo[..., 0] == number
+        mask = place(pixels)
+        yield Detection(int(photo[..., 1][pixels][0]), 0.9, box_of(mask), mask)
+
+
+def detections(photo, found):
+    return Detections(photo.shape[1::-1], ("bar", "disc", "ring"), tuple(found))
 
 
 def box_of(mask):
@@ -92,7 +95,9 @@ def scenes(draw):
 @given(scenes(), st.integers(16, 60), st.floats(0.05, 0.6), st.integers(1, 5), st.integers(0, 10))
 def test_what_is_right_in_tiles_is_right_in_the_photo(photo, side, overlap, batch_size, near):
     (expected,) = oracle([photo])
-    assert in_order(detect_in_tiles(oracle, photo, side, overlap, batch_size)) == in_order(expected)
+    together = detect_in_tiles(oracle, photo, side, overlap, batch_size)
+    assert in_order(together) == in_order(expected)
+    assert (together.size, together.classes) == (expected.size, expected.classes)
     tiles, found = seen_in_tiles(photo, side, overlap)
     assert in_order(merge(found, tiles, photo.shape[:2], near)) == in_order(expected)
 
@@ -123,8 +128,9 @@ def test_a_photo_no_larger_than_a_tile_is_not_touched():
     """Also what no merging would leave: two equal detections, one of nothing, and the wrong order."""
     same = Detection(0, 0.3, (1.0, 1.0, 4.0, 4.0), place(np.ones((3, 3), dtype=bool), 1, 1))
     nothing = Detection(0, 0.9, (1.0, 1.0, 4.0, 4.0), place(np.zeros((3, 3), dtype=bool)))
-    found = [same, same, nothing]
-    assert detect_in_tiles(lambda photos: [found for _ in photos], np.zeros((40, 50, 3), np.uint8), 50, 0.2) == found
+    photo = np.zeros((40, 50, 3), np.uint8)
+    found = detections(photo, [same, same, nothing])
+    assert detect_in_tiles(lambda photos: [found for _ in photos], photo, 50, 0.2) == found
 
 
 # What a model does that is not always right. Two tiles side by side: 0..60 and 40..100, 50 high.

@@ -196,7 +196,7 @@ def test_features_are_the_mean_of_the_coarsest_map_of_the_heads(observer, pool):
     assert np.array_equal(observer.features(photo), observation.features)
     maps = []
     hook = observer.predictor.model.backbone.register_forward_hook(lambda *call: maps.append(call[2]["p5"]))
-    observer.predictor.predict(photo)
+    observer.predictor(photo)
     hook.remove()
     channels = maps[0].numpy()[0]
     assert observation.features == pytest.approx([channel.mean() for channel in channels], abs=1e-5)
@@ -205,6 +205,6 @@ def test_features_are_the_mean_of_the_coarsest_map_of_the_heads(observer, pool):
 
 def test_it_sees_what_the_predictor_sees(observer, pool):
     photo = read_photo(pool / "1.png")
-    found, observation = observer.predictor.predict(photo), observer.observe(photo)
+    found, observation = observer.predictor(photo)["instances"], observer.observe(photo)
     assert [item.score for item in observation.detections] == pytest.approx(found.scores.tolist())
     assert [item.category for item in observation.detections] == found.pred_classes.tolist()
