@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import cv2
@@ -15,18 +15,17 @@ import numpy as np
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
-from dataset_tools.formats.coco import Annotation, Image, categories_of, write_coco
-from dataset_tools.to_labelme.annotation_files import annotation_names, encode_annotations, way_to_photo
-from dataset_tools.to_labelme.shapes import LabelledInstance, draw
+from dataset_tools.formats.coco import Image, categories_of, write_coco
+from dataset_tools.to_labelme.annotation_files import annotation_names, way_to_photo
 from polymask.demo.photos import InputPhoto
-from polymask.inference.detections import Detection
+from polymask.inference.detections import Detections
 from polymask.inference.drawing import draw_detections
-from polymask.inference.visualizer import metadata_of
 
-KINDS = ("pictures", "coco", "labelme")
 COCO_NAME, LABELME_NAME = "coco.json", "labelme"
 # What OpenCV writes, by the end of the name.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# An --output with one of these looks like a file, and would become a folder.
+_FILE_SUFFIXES = (".json", ".mp4", ".avi", ".mov", ".mkv", ".webm")
 WINDOW = "polymask"
 ESCAPE = 27
 
@@ -34,92 +33,94 @@ ESCAPE = 27
 class Results(Protocol):
     """A kind of results, one photo after the other."""
 
-    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
         """Takes what was found on a photo, (H, W, 3) uint8 in BGR; False where nothing more is wanted."""
 
     def close(self) -> None:
         """Keeps what is there so far, also where something has gone wrong."""
 
 
-def is_one_picture(output: Path) -> bool:
+def open_results(
+    output: Path | None, kinds: Sequence[str], photos: Sequence[InputPhoto], classes: Sequence[str]
+) -> list[Results]:
+    """The kinds of results that are asked for, or a window where there is no ``output``. Nothing is written yet.
+
+    Raises:
+        UserError: ``output`` cannot hold them, there is no screen for the window, or a file would be overwritten that
+            may have been corrected by hand.
+    """
+    if output is None:
+        demand_screen()
+        return [Window()]
+    if _is_one_picture(output):
+        _check_one_picture(output, kinds, photos)
+        return [Pictures(output)]
+    _check_folder(output)
+    results: list[Results] = [Pictures(output)] if "pictures" in kinds else []
+    annotations: list[Path] = []
+    if "coco" in kinds:
+        results.append(CocoResults(output / COCO_NAME, classes))
+        annotations.append(output / COCO_NAME)
+    if "labelme" in kinds:
+        places = [photo.place for photo in photos]
+        files = [output / LABELME_NAME / name for name in annotation_names(places)]
+        results.append(LabelmeFiles(dict(zip(places, files, strict=True))))
+        annotations += files
+    _check_are_free(annotations)
+    return results
+
+
+def _is_one_picture(output: Path) -> bool:
     """Whether ``--output`` is the name of a picture, and not of a folder."""
     return output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir()
 
 
-# What looks like a file that is wanted, and would become a folder.
-_NO_FOLDERS = (".json", ".mp4", ".avi", ".mov", ".mkv", ".webm")
+def _check_one_picture(output: Path, kinds: Sequence[str], photos: Sequence[InputPhoto]) -> None:
+    if list(kinds) != ["pictures"] or len(photos) != 1:
+        raise UserError(
+            f"{len(photos)} photos as {', '.join(kinds)} do not fit into one file",
+            file=output,
+            remedy="Name a folder with --output",
+        )
+    if photos[0].path.resolve() == output.resolve():
+        raise UserError("the picture would overwrite its photo", file=output, remedy="Choose another --output")
 
 
-def check_output(output: Path, kinds: Sequence[str], photos: Sequence[InputPhoto]) -> None:
-    """Whether the results have a place, and overwrite no annotations: what looks like ours may be corrected by hand.
-
-    Raises:
-        UserError: one of them has none, or would.
-    """
-    if is_one_picture(output):
-        if list(kinds) != ["pictures"] or len(photos) != 1:
-            raise UserError(
-                f"this is one file, and {len(photos)} photos and {', '.join(kinds)} are asked for",
-                file=output,
-                remedy="Name a folder with --output",
-            )
-        if photos[0].path.resolve() == output.resolve():
-            raise UserError("the picture would overwrite its photo", file=output, remedy="Choose another --output")
-        return
-    if output.suffix.lower() in _NO_FOLDERS and not output.exists():
+def _check_folder(output: Path) -> None:
+    if output.suffix.lower() in _FILE_SUFFIXES and not output.exists():
         raise UserError("photos are written into a folder", file=output, remedy="Name a folder with --output")
     if output.exists() and not output.is_dir():
-        raise UserError("this is a file that is no picture", file=output, remedy="Name a folder with --output")
-    wanted = [output / COCO_NAME] if "coco" in kinds else []
-    wanted += _labelme_files(output, photos) if "labelme" in kinds else []
-    there = [file for file in wanted if file.exists()]
+        raise UserError("this is neither a picture nor a folder", file=output, remedy="Name a folder with --output")
+
+
+def _check_are_free(files: Sequence[Path]) -> None:
+    there = [file for file in files if file.exists()]
     if there:
+        more = f"; {len(there) - 1} more files exist, too" if there[1:] else ""
         raise UserError(
-            "this exists already, and may have been corrected by hand, so it is kept"
-            + (f"; and so do {len(there) - 1} more" if there[1:] else ""),
+            f"this exists already and may have been corrected by hand, so it is kept{more}",
             file=there[0],
             remedy="Choose another --output, or move it away",
         )
 
 
-def open_results(
-    output: Path | None, kinds: Sequence[str], photos: Sequence[InputPhoto], classes: Sequence[str]
-) -> list[Results]:
-    """The kinds of results that are asked for; a window where there is no ``output``."""
-    if output is None:
-        return [Window(classes)]
-    make = {
-        "pictures": lambda: Pictures(output, classes),
-        "coco": lambda: CocoResults(output / COCO_NAME, classes),
-        "labelme": lambda: LabelmeFiles(output, photos, classes),
-    }
-    return [make[kind]() for kind in KINDS if kind in kinds]
-
-
 class Pictures:
     """A picture for each photo: ``OUTPUT/a.jpg.png`` for ``a.jpg``, so that ``a.png`` has another; or the one file."""
 
-    def __init__(self, output: Path, classes: Sequence[str]):
+    def __init__(self, output: Path):
         self.output = output
-        self.metadata = metadata_of(classes)
 
-    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
         target = self.output
-        if not is_one_picture(target):
+        if not _is_one_picture(target):
             target = target / photo.place.with_name(f"{photo.place.name}.png")
-        _, content = cv2.imencode(target.suffix, draw_detections(pixels, found, self.metadata))
+        _, content = cv2.imencode(target.suffix, draw_detections(pixels, found))
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, content.data)
         return True
 
     def close(self) -> None:
         pass
-
-
-class ScoredAnnotation(Annotation, frozen=True, gc=False, kw_only=True):
-    """An instance as COCO's annotations and its results have it: with ids, area and box, and with a score."""
-
-    score: float
 
 
 class CocoResults:
@@ -131,22 +132,10 @@ class CocoResults:
         self.images: list[Image] = []
         self.annotations: list[bytes] = []
 
-    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
-        height, width = pixels.shape[:2]
-        number = len(self.images) + 1
-        self.images.append(Image(number, way_to_photo(photo.path, self.file.parent), width, height))
-        for detection in found:
-            left, top, right, bottom = detection.box
-            annotation = ScoredAnnotation(
-                id=len(self.annotations) + 1,
-                image_id=number,
-                category_id=detection.category + 1,
-                segmentation=detection.mask.rle((height, width)),
-                area=detection.mask.area,
-                bbox=(left, top, right - left, bottom - top),
-                score=detection.score,
-            )
-            self.annotations.append(msgspec.json.encode(annotation))
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
+        image_id = len(self.images) + 1
+        self.images.append(Image(image_id, way_to_photo(photo.path, self.file.parent), *found.size))
+        self.annotations += map(msgspec.json.encode, found.to_coco(image_id, len(self.annotations) + 1))
         return True
 
     def close(self) -> None:
@@ -159,35 +148,24 @@ class CocoResults:
 class LabelmeFiles:
     """A LabelMe file for each photo, ``OUTPUT/labelme/a.json`` for ``a.jpg``, with a polygon around each instance."""
 
-    def __init__(self, output: Path, photos: Sequence[InputPhoto], classes: Sequence[str]):
-        self.files = dict(zip((photo.place for photo in photos), _labelme_files(output, photos), strict=True))
-        self.classes = classes
+    def __init__(self, files: Mapping[PurePosixPath, Path]):
+        self.files = files
 
-    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
-        height, width = size = pixels.shape[:2]
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
         file = self.files[photo.place]
         file.parent.mkdir(parents=True, exist_ok=True)
-        instances = [LabelledInstance(self.classes[d.category], d.mask.rle(size), d.score) for d in found]
-        shapes = [draw(instance, (width, height), "polygon") for instance in instances]
-        write_atomically(file, encode_annotations(photo.path, file, (width, height), shapes))
+        write_atomically(file, found.to_labelme(way_to_photo(photo.path, file.parent)))
         return True
 
     def close(self) -> None:
         pass
 
 
-def _labelme_files(output: Path, photos: Sequence[InputPhoto]) -> list[Path]:
-    return [output / LABELME_NAME / name for name in annotation_names([photo.place for photo in photos])]
-
-
 class Window:
     """A window that shows one picture after the other: any key goes on, Escape ends it."""
 
-    def __init__(self, classes: Sequence[str]):
-        self.metadata = metadata_of(classes)
-
-    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Sequence[Detection]) -> bool:
-        return show(draw_detections(pixels, found, self.metadata), wait=True)
+    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
+        return show(draw_detections(pixels, found), wait=True)
 
     def close(self) -> None:
         cv2.destroyAllWindows()

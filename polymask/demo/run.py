@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from detectron2.config import CfgNode
 from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from polymask.demo.photos import find_photos
-from polymask.demo.results import check_output, demand_screen, open_results
-from polymask.demo.video import FrameDrawer, Video, VideoFile, VideoWindow, open_video, video_target
-from polymask.inference.detections import Detection
+from polymask.demo.photos import InputPhoto, find_photos
+from polymask.demo.results import demand_screen, open_results
+from polymask.demo.video import Video, VideoFile, VideoWindow, open_video, video_target
+from polymask.inference.detections import Detections
+from polymask.inference.drawing import draw_detections
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
-from polymask.inference.tiles import check_tiling, detect_in_tiles
+from polymask.inference.tiles import Detect, check_tiling, detect_in_tiles
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class DemoOptions:
         config_file, opts: see ``polymask.config.load_config``.
         input: photos, folders and patterns; or video_input: a video file; or webcam: the camera.
         output: a folder or a file; None shows a window.
-        save: of ``polymask.demo.results.KINDS``.
+        save: ``pictures``, ``coco``, ``labelme``: what to write of photos.
         confidence_threshold: what scores less is left out.
         batch_size: photos, frames or tiles that the model gets at a time.
         half: see ``Predictor``.
@@ -60,18 +61,16 @@ class DemoOptions:
     overlap: float | None = None
 
 
-def _overlap(options: DemoOptions) -> float:
-    return OVERLAP if options.overlap is None else options.overlap
-
-
 def run(options: DemoOptions) -> int:
-    """Does it all, and returns the exit code: 1 where a photo or a frame could not be read.
+    """Look at all that is named and keep what is found; the exit code is 1 where a photo could not be read.
 
     Raises:
         UserError: something in the options is wrong. Nothing is written then.
     """
     _check(options)
-    return _run_photos(options) if options.input else _run_video(options)
+    if options.input:
+        return _run_photos(options, find_photos(options.input, options.output))
+    return _run_video(CAMERA if options.video_input is None else options.video_input, options)
 
 
 def _check(options: DemoOptions) -> None:
@@ -81,39 +80,35 @@ def _check(options: DemoOptions) -> None:
         check_tiling(options.tile, _overlap(options))
     elif options.overlap is not None:
         raise UserError("--overlap is of tiles, and there are none", remedy="Add --tile, or leave it out")
-    if not options.input and set(options.save) != {"pictures"}:
+    if options.webcam and options.output is not None:
+        raise UserError("what the camera sees is shown in a window", remedy="Leave out --output")
+    if set(options.save) == {"pictures"}:
+        return
+    if not options.input:
         raise UserError(
             f"--save {' '.join(options.save)} is for photos",
             remedy="Leave it out, or take the video apart into photos first",
         )
-    if options.webcam and options.output is not None:
-        raise UserError("what the camera sees is shown in a window", remedy="Leave out --output")
-    if options.output is None and set(options.save) != {"pictures"}:
+    if options.output is None:
         raise UserError(f"--save {' '.join(options.save)} needs a folder", remedy="Add --output")
 
 
-def _run_photos(options: DemoOptions) -> int:
-    photos = find_photos(options.input, options.output)
-    if options.output is None:
-        demand_screen()
-    else:
-        check_output(options.output, options.save, photos)
-    predictor = _predictor(options)
+def _overlap(options: DemoOptions) -> float:
+    return OVERLAP if options.overlap is None else options.overlap
+
+
+def _run_photos(options: DemoOptions, photos: Sequence[InputPhoto]) -> int:
+    cfg = _config(options)
     failed = 0
     with ExitStack() as stack:
-        results = open_results(options.output, options.save, photos, predictor.classes)
+        results = open_results(options.output, options.save, photos, cfg.DATASETS.CLASSES)
+        detect = _detector(Predictor(cfg, options.half), options)
         for kind in results:
             stack.enter_context(closing(kind))
         bar = stack.enter_context(tqdm(total=len(photos), unit="photo", disable=None))
-        detect = _detector(predictor, options)
         for batch in _batches(photos, _at_a_time(options)):
-            readable = []
-            for photo in batch:
-                try:
-                    readable.append((photo, read_photo(photo.path)))
-                except UserError as error:
-                    log.error("error: %s", error)
-                    failed += 1
+            readable = list(_readable(batch))
+            failed += len(batch) - len(readable)
             for (photo, pixels), found in zip(readable, detect([pixels for _, pixels in readable]), strict=True):
                 if not all([kind.save(photo, pixels, found) for kind in results]):  # noqa: C419 - each kind must save
                     return EXIT_DATA if failed else 0
@@ -124,27 +119,36 @@ def _run_photos(options: DemoOptions) -> int:
     return EXIT_DATA if failed else 0
 
 
-def _run_video(options: DemoOptions) -> int:
+def _readable(photos: Iterable[InputPhoto]) -> Iterator[tuple[InputPhoto, np.ndarray]]:
+    """The photos with their pixels, without those that cannot be read: these are reported."""
+    for photo in photos:
+        try:
+            yield photo, read_photo(photo.path)
+        except UserError as error:
+            log.error("error: %s", error)
+
+
+def _run_video(source: Path | int, options: DemoOptions) -> int:
     target = None
-    if options.output is not None:
-        target = video_target(options.video_input, options.output)
-    with open_video(CAMERA if options.webcam else options.video_input) as video:
+    if isinstance(source, Path) and options.output is not None:
+        target = video_target(source, options.output)
+    written = 0
+    with open_video(source) as video:
         if target is None:
             demand_screen()
-        predictor = _predictor(options)
-        with closing(VideoWindow() if target is None else VideoFile(target, video.rate)) as results:
-            drawer = FrameDrawer(predictor.classes)
-            for frame, found in _found_in(video, _detector(predictor, options), _at_a_time(options)):
-                if not results.write(drawer.draw(frame, found)):
+        detect = _detector(Predictor(_config(options), options.half), options)
+        results = VideoWindow() if target is None else VideoFile(target, video.rate)
+        with closing(results):
+            for frame, found in _found_in(video, detect, _at_a_time(options)):
+                if not results.write(draw_detections(frame, found, largest=max(frame.shape))):
                     break
+                written += 1
     if target is not None:
-        log.info("%s: %d frames -> %s", options.video_input, results.frames, target)
+        log.info("%s: %d frames -> %s", source, written, target)
     return 0
 
 
-def _found_in(
-    video: Video, detect: Callable[[Sequence[np.ndarray]], list[list[Detection]]], batch_size: int
-) -> Iterator[tuple[np.ndarray, list[Detection]]]:
+def _found_in(video: Video, detect: Detect, batch_size: int) -> Iterator[tuple[np.ndarray, Detections]]:
     with tqdm(total=video.frames or None, unit="frame", disable=None) as bar:
         for frames in _batches(video, batch_size):
             for frame, found in zip(frames, detect(frames), strict=True):
@@ -152,18 +156,16 @@ def _found_in(
                 bar.update()
 
 
-def _predictor(options: DemoOptions) -> Predictor:
-    cfg = predictor_config(options.config_file, list(options.opts), options.confidence_threshold)
-    return Predictor(cfg, options.half)
+def _config(options: DemoOptions) -> CfgNode:
+    return predictor_config(options.config_file, list(options.opts), options.confidence_threshold)
 
 
-def _detector(predictor: Predictor, options: DemoOptions) -> Callable[[Sequence[np.ndarray]], list[list[Detection]]]:
-    if options.tile is None:
+def _detector(predictor: Predictor, options: DemoOptions) -> Detect:
+    side = options.tile
+    if side is None:
         return predictor.detect
-    in_tiles = partial(
-        detect_in_tiles, predictor.detect, side=options.tile, overlap=_overlap(options), batch_size=options.batch_size
-    )
-    return lambda photos: [in_tiles(photo) for photo in photos]
+    overlap, batch_size = _overlap(options), options.batch_size
+    return lambda photos: [detect_in_tiles(predictor.detect, photo, side, overlap, batch_size) for photo in photos]
 
 
 def _at_a_time(options: DemoOptions) -> int:

@@ -1,4 +1,4 @@
-"""Pictures of instances on photos, drawn by Detectron2's Visualizer."""
+"""Pictures of instances on photos, drawn by Detectron2's Visualizer, each class in its one colour."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from detectron2.data.catalog import Metadata
 from detectron2.data.detection_utils import convert_image_to_rgb
-from detectron2.structures import BitMasks, Instances
-from detectron2.utils.visualizer import ColorMode, Visualizer
+from detectron2.structures import BitMasks, BoxMode, Instances
+from detectron2.utils.visualizer import Visualizer
 
 # The Visualizer's letters are unreadable on a small photo and lost on a large one: photos are drawn this wide.
 DRAWN_WIDTH = 960
@@ -20,32 +20,61 @@ GAP = 8  # white pixels between pictures
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167), (0, 114, 178))
 
 
+def class_colour(index: int) -> tuple[int, int, int]:
+    """The colour (RGB) of the class of an index, from 0."""
+    return COLOURS[index % len(COLOURS)]
+
+
 def metadata_of(classes: Sequence[str]) -> Metadata:
     """What the Visualizer has to know of the classes: their names and colours."""
-    colours = [COLOURS[index % len(COLOURS)] for index in range(len(classes))]
+    colours = [class_colour(index) for index in range(len(classes))]
     return Metadata(name="polymask", thing_classes=list(classes), thing_colors=colours)
 
 
-def draw_predictions(
-    photo: np.ndarray, instances: Instances, metadata: Metadata, width: int = DRAWN_WIDTH
+def draw_instances(
+    photo: np.ndarray,
+    boxes: np.ndarray,
+    masks: Sequence[object],
+    classes: Sequence[int],
+    scores: Sequence[float] | None,
+    metadata: Metadata,
+    width: int = DRAWN_WIDTH,
 ) -> np.ndarray:
-    """The photo with masks, boxes, class names and scores.
+    """The photo with masks, boxes, class names and scores; the smaller instances on top of the larger ones.
 
     Args:
         photo: (H, W, 3) uint8, BGR.
-        instances: predictions in pixels of the photo, on the CPU.
+        boxes: (N, 4), XYXY in px of the photo.
+        masks: of each instance, as the Visualizer takes them: (H, W) bool, an RLE, or polygons.
+        classes: (N,), from 0.
+        scores: (N,), 0 to 1; None for annotations.
         metadata: see :func:`metadata_of`.
         width: of the picture in px.
 
     Returns:
         (H', W', 3) uint8, BGR, about ``width`` wide.
     """
-    return _bgr(_visualizer(photo, metadata, width / photo.shape[1]).draw_instance_predictions(instances))
+    visualizer = Visualizer(photo[:, :, ::-1], metadata, scale=width / photo.shape[1])
+    _overlay(visualizer, boxes, masks, classes, scores)
+    return _picture(visualizer)
+
+
+def draw_predictions(
+    photo: np.ndarray, instances: Instances, metadata: Metadata, width: int = DRAWN_WIDTH
+) -> np.ndarray:
+    """As :func:`draw_instances`, of Detectron2's predictions on the CPU."""
+    boxes, masks = np.asarray(instances.pred_boxes.tensor), list(np.asarray(instances.pred_masks))
+    classes, scores = instances.pred_classes.tolist(), instances.scores.tolist()
+    return draw_instances(photo, boxes, masks, classes, scores, metadata, width)
 
 
 def draw_annotations(photo: np.ndarray, record: dict, metadata: Metadata, width: int = DRAWN_WIDTH) -> np.ndarray:
-    """The photo with the annotations of a Detectron2 dataset dict; arguments and result as :func:`draw_predictions`."""
-    return _bgr(_visualizer(photo, metadata, width / photo.shape[1]).draw_dataset_dict(record))
+    """As :func:`draw_instances`, of the annotations of a Detectron2 dataset dict."""
+    annotations = record["annotations"]
+    boxes = [BoxMode.convert(item["bbox"], item["bbox_mode"], BoxMode.XYXY_ABS) for item in annotations]
+    masks = [item["segmentation"] for item in annotations]
+    classes = [item["category_id"] for item in annotations]
+    return draw_instances(photo, np.reshape(boxes, (-1, 4)), masks, classes, None, metadata, width)
 
 
 def draw_training_item(item: dict, image_format: str, metadata: Metadata, cell: tuple[int, int]) -> np.ndarray:
@@ -61,24 +90,18 @@ def draw_training_item(item: dict, image_format: str, metadata: Metadata, cell: 
     Returns:
         (H', W', 3) uint8, BGR, as large as fits the cell, but for a pixel.
     """
-    photo = convert_image_to_rgb(item["image"].permute(1, 2, 0), image_format)[:, :, ::-1]
-    visualizer = _visualizer(photo, metadata, _fitting_scale(photo, cell))
+    photo = convert_image_to_rgb(item["image"].permute(1, 2, 0), image_format)
+    visualizer = Visualizer(photo, metadata, scale=_fitting_scale(photo, cell))
     instances = item["instances"]
     if len(instances):  # Detectron2 gives a photo without objects no gt_masks
-        classes = instances.gt_classes.tolist()
-        colours = [visualizer.colour_of(index) for index in classes]
-        masks = instances.gt_masks
+        classes, masks = instances.gt_classes.tolist(), instances.gt_masks
         if isinstance(masks, BitMasks):  # whose holes overlay_instances would fill
-            for mask, colour in zip(masks.tensor.numpy(), colours, strict=True):
+            for mask, colour in zip(masks.tensor.numpy(), _colours(visualizer, classes), strict=True):
                 visualizer.draw_binary_mask(mask, colour, area_threshold=0)
             masks = None
-        visualizer.overlay_instances(
-            boxes=instances.gt_boxes,
-            masks=masks,
-            labels=[metadata.thing_classes[index] for index in classes],
-            assigned_colors=colours,
-        )
-    return _bgr(visualizer.draw_text(Path(item["file_name"]).name, (0, 0), color="w", horizontal_alignment="left"))
+        _overlay(visualizer, instances.gt_boxes.tensor.numpy(), masks, classes)
+    visualizer.draw_text(Path(item["file_name"]).name, (0, 0), color="w", horizontal_alignment="left")
+    return _picture(visualizer)
 
 
 def arrange(pictures: Sequence[np.ndarray], columns: int, cell: tuple[int, int]) -> np.ndarray:
@@ -112,23 +135,24 @@ def _fitting_scale(picture: np.ndarray, cell: tuple[int, int]) -> float:
     return min(cell[0] / picture.shape[1], cell[1] / picture.shape[0])
 
 
-class _SeededVisualizer(Visualizer):
-    """Varies the colours of one class as the Visualizer does, but in the same way each time."""
-
-    def __init__(self, *args: object, **kwargs: object):
-        super().__init__(*args, **kwargs)
-        self._random = np.random.default_rng(0)
-
-    def colour_of(self, class_index: int) -> tuple[float, ...]:
-        return self._jitter(tuple(channel / 255 for channel in self.metadata.thing_colors[class_index]))
-
-    def _jitter(self, color: tuple[float, float, float]) -> tuple[float, ...]:
-        return tuple(np.clip(color + self._random.uniform(-0.15, 0.15, size=3), 0, 1))
-
-
-def _visualizer(photo: np.ndarray, metadata: Metadata, scale: float) -> _SeededVisualizer:
-    return _SeededVisualizer(photo[:, :, ::-1], metadata, scale=scale, instance_mode=ColorMode.SEGMENTATION)
+def _overlay(
+    visualizer: Visualizer,
+    boxes: np.ndarray,
+    masks: object,
+    classes: Sequence[int],
+    scores: Sequence[float] | None = None,
+) -> None:
+    labels = [visualizer.metadata.thing_classes[index] for index in classes]
+    if scores is not None:
+        labels = [f"{label} {100 * score:.0f}%" for label, score in zip(labels, scores, strict=True)]
+    colours = _colours(visualizer, classes)
+    visualizer.overlay_instances(boxes=boxes, masks=masks, labels=labels, assigned_colors=colours)
 
 
-def _bgr(drawn: object) -> np.ndarray:
-    return drawn.get_image()[:, :, ::-1]
+def _colours(visualizer: Visualizer, classes: Sequence[int]) -> list[tuple[float, ...]]:
+    """As matplotlib takes them. The Visualizer's own methods vary a class's colour at random."""
+    return [tuple(channel / 255 for channel in visualizer.metadata.thing_colors[index]) for index in classes]
+
+
+def _picture(visualizer: Visualizer) -> np.ndarray:
+    return visualizer.output.get_image()[:, :, ::-1]

@@ -3,12 +3,19 @@
 import numpy as np
 import pytest
 
-from polymask.inference.detections import Detection, place
-from polymask.inference.drawing import LARGEST, draw_detections, instances_of
-from polymask.inference.visualizer import DRAWN_WIDTH, metadata_of
+from polymask.inference.detections import Detection, Detections, place
+from polymask.inference.drawing import LARGEST, draw_detections, resized_mask
+from polymask.inference.visualizer import DRAWN_WIDTH, class_colour
 
 GREY = (110, 110, 110)
-METADATA = metadata_of(["bar", "disc"])
+
+
+def grey_photo(height, width):
+    return np.full((height, width, 3), GREY, dtype=np.uint8)
+
+
+def on(photo, *found):
+    return Detections(photo.shape[1::-1], ("bar", "disc"), found)
 
 
 def block(left, top, right, bottom, category=0, score=0.9):
@@ -30,22 +37,23 @@ def changed(picture):
     ],
 )
 def test_the_size_of_a_picture(size, expected):
-    assert draw_detections(np.full((*size, 3), GREY, dtype=np.uint8), [], METADATA).shape[:2] == expected
+    photo = grey_photo(*size)
+    assert draw_detections(photo, on(photo)).shape[:2] == expected
 
 
 def test_a_mask_of_a_large_photo_is_drawn_where_it_is():
-    photo = np.full((6144, 8192, 3), GREY, dtype=np.uint8)  # a quarter of it is drawn
-    drawn = changed(draw_detections(photo, [block(4000, 2000, 6000, 4000)], METADATA))
+    photo = grey_photo(6144, 8192)  # a quarter of it is drawn
+    drawn = changed(draw_detections(photo, on(photo, block(4000, 2000, 6000, 4000))))
     assert drawn[505:990, 1005:1490].all()
     assert not drawn[:, :990].any() and not drawn[:490].any() and not drawn[1100:].any()
 
 
 def test_more_than_are_drawn_at_a_time():
     """All of them, and the small ones on top of the large one, in whatever order they come."""
-    photo = np.full((1000, 1000, 3), GREY, dtype=np.uint8)
+    photo = grey_photo(1000, 1000)
     small = [block(x, y, x + 40, y + 40, category=1) for x in range(10, 1000, 100) for y in range(10, 1000, 100)]
     for found in ([*small, block(0, 0, 1000, 1000)], [block(0, 0, 1000, 1000), *small]):
-        picture = draw_detections(photo, found, METADATA)
+        picture = draw_detections(photo, on(photo, *found))
         assert picture.shape == (1000, 1000, 3) and changed(picture).mean() > 0.99
         blue = picture[..., 0].astype(int)
         small_ones = [blue[y + 2 : y + 8, x + 25 : x + 35].mean() for x in (10, 510, 910) for y in (10, 510, 910)]
@@ -53,12 +61,23 @@ def test_more_than_are_drawn_at_a_time():
         assert min(small_ones) > max(between) + 40, "a disc is light blue, a bar orange"
 
 
-def test_the_masks_of_a_resized_photo():
-    mask = np.zeros((8, 12), dtype=bool)
-    mask[2:6, 4:8] = True
-    detection = Detection(0, 0.9, (4, 2, 8, 6), place(mask))
-    instances = instances_of([detection], (4, 6), 0.5)
-    assert np.array_equal(instances.pred_masks[0].numpy(), mask[1::2, 1::2])
-    assert instances.pred_boxes.tensor.tolist() == [[2, 1, 4, 3]]
-    assert np.array_equal(instances_of([detection], (8, 12)).pred_masks[0].numpy(), mask)
-    assert len(instances_of([], (8, 12))) == 0
+@pytest.mark.parametrize("scale", [1, 2.5])
+def test_each_class_has_its_colour_wherever_it_is(scale):
+    """Half of it, and half of the photo."""
+    photo = grey_photo(*(round(scale * side) for side in (384, 512)))
+    for category in (0, 1):
+        for x in (10, 200, 400):
+            left, top, right, bottom = (round(scale * side) for side in (x, 100, x + 100, 200))
+            picture = draw_detections(photo, on(photo, block(left, top, right, bottom, category)), largest=4000)
+            enlarged = picture.shape[1] / photo.shape[1]
+            inner = [round(enlarged * side) for side in (top + 60 * scale, bottom - 9, left + 9, right - 9)]
+            shown = picture[inner[0] : inner[1], inner[2] : inner[3]].mean(axis=(0, 1))
+            assert np.abs(shown - (110 + np.array(class_colour(category)[::-1])) / 2).max() < 2
+
+
+def test_the_mask_of_a_resized_photo():
+    pixels = np.zeros((8, 12), dtype=bool)
+    pixels[2:6, 4:8] = True
+    assert np.array_equal(resized_mask(place(pixels), (4, 6), 0.5), pixels[1::2, 1::2])
+    assert np.array_equal(resized_mask(place(pixels), (8, 12), 1), pixels)
+    assert not resized_mask(place(np.zeros((8, 12), dtype=bool)), (4, 6), 0.5).any()
