@@ -5,11 +5,15 @@ from __future__ import annotations
 import polymask.threads  # noqa: F401  isort: skip  (before anything that loads PyTorch)
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
 from dataset_tools.errors import EXIT_DATA, UserError, run_command
-from polymask.review.options import DEFAULT_MIN_SCORE, DEFAULT_TOP, SuggestOptions
+
+# Of suggest: to delete a wrong shape is two clicks, to draw a missing one is many. If drawing takes four times as long,
+# a shape is worth showing from the score on at which one in five is right; a score is roughly the share that is right.
+SUGGEST_MIN_SCORE = 0.2
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -62,9 +66,9 @@ def _add_suggest(commands: argparse._SubParsersAction) -> None:
     suggest = commands.add_parser(
         "suggest",
         help="choose the photos to annotate next, and write LabelMe files of them to correct",
-        description="Looks at photos without annotations, chooses those that the model of a run would learn from most, "
-        "and writes a folder for LabelMe: copies of the photos, files with what was found in them, classes.txt, and "
-        "ranking.csv with the reasons. docs/loop.md explains how.",
+        description="Ranks photos without annotations by how unsure the model of a run is about them, near copies last, "
+        "and writes a folder for LabelMe: copies of the photos, files with what was found on them, classes.txt, and "
+        "ranking.csv. docs/loop.md explains how.",
         epilog="Exit code 0: done; 1: done, but some photos cannot be read; 2: the command is wrong.",
     )
     suggest.add_argument("--config-file", required=True, type=Path, metavar="FILE", help="the config.yaml of a run")
@@ -73,17 +77,15 @@ def _add_suggest(commands: argparse._SubParsersAction) -> None:
         required=True,
         type=Path,
         metavar="FOLDER",
-        help="the photos to choose from, in sub-folders too; those with an annotation file, and copies of the photos "
-        "that the run was trained or tested on, are passed over",
+        help="the photos to choose from, in sub-folders too; those with an annotation file, and copies of "
+        "annotated photos, are left out",
     )
     suggest.add_argument("--output", required=True, type=Path, metavar="DIR", help="the folder to make; new or empty")
-    suggest.add_argument(
-        "--top", type=int, default=DEFAULT_TOP, metavar="K", help="how many photos (default: %(default)s)"
-    )
+    suggest.add_argument("--top", type=int, default=50, metavar="K", help="how many photos (default: %(default)s)")
     suggest.add_argument(
         "--min-score",
         type=float,
-        default=DEFAULT_MIN_SCORE,
+        default=SUGGEST_MIN_SCORE,
         metavar="S",
         help="draw what scores at least S; a low one leaves you to delete rather than to draw (default: %(default)s)",
     )
@@ -93,7 +95,7 @@ def _add_suggest(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=[],
         metavar="FOLDER",
-        help="LabelMe folders that the run has not seen; their photos are passed over too",
+        help="LabelMe folders that the run has not seen; their photos are left out, too",
     )
     suggest.add_argument(
         "--opts",
@@ -121,20 +123,19 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _suggest(args: argparse.Namespace) -> int:
-    from polymask.review.suggest import suggest
-    from polymask.review.suggestions import summary
+    from tabulate import tabulate
 
-    wanted = SuggestOptions(
-        config_file=args.config_file,
-        unlabelled=args.unlabelled,
-        output=args.output,
-        top=args.top,
-        min_score=args.min_score,
-        annotated=args.annotated,
-        opts=args.opts,
+    from polymask.review.suggest import suggest
+
+    result = suggest(
+        args.config_file, args.unlabelled, args.output, args.top, args.min_score, args.annotated, args.opts
     )
-    result = suggest(wanted)
-    print(summary(result, args.output))
+    first, drawn = result.suggestions[:10], sum(suggestion.drawn for suggestion in result.suggestions)
+    rows = [(item.rank, item.photo, f"{item.uncertainty:.2f}", item.reason) for item in first]
+    print(tabulate(rows, headers=("rank", "photo", "uncertainty", "why"), disable_numparse=True), "\n")
+    print(f"Left out: {result.copies} copies of annotated photos, {result.unreadable} photos that cannot be read.")
+    print(f"{len(result.suggestions)} photos with {drawn} objects to correct are in {args.output}; open them with")
+    print(f"  labelme {shlex.quote(str(args.output))} --labels {shlex.quote(str(args.output / 'classes.txt'))}")
     return EXIT_DATA if result.unreadable else 0
 
 

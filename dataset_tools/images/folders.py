@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataset_tools.errors import UserError
+from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME, is_dataset_folder
-from dataset_tools.images.names import is_photo_name
+from dataset_tools.images.names import is_photo_name, with_slashes
 from dataset_tools.text import is_text
 
 NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
@@ -65,6 +66,25 @@ def list_folder(root: Path, exclude: Path | None = None) -> Listing:
             elif is_photo_name(name):
                 photos.add(prefix + name)
     return Listing(sorted(files), photos, sorted(datasets))
+
+
+def annotated_in(folder: Path) -> set[str]:
+    """The photos that annotation files in a folder belong to, by their file names and by ``imagePath``: absolute paths.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    check_folder(folder)
+    files, photos, _ = list_folder(folder)
+    stems = {os.path.splitext(file)[0] for file in files}
+    annotated = {folder / photo for photo in photos if {photo, os.path.splitext(photo)[0]} & stems}
+    for file in files:
+        try:
+            image_path = labelme.decode((folder / file).read_bytes()).image_path
+            annotated.add((folder / file).parent / with_slashes(image_path))
+        except (OSError, labelme.LabelmeError):  # of another program, or damaged: its name has to do
+            continue
+    return {os.path.abspath(photo) for photo in annotated}
 
 
 def _raise(error: OSError) -> None:

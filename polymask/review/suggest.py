@@ -1,155 +1,124 @@
-"""The photos to annotate next: looks at all of them, chooses, and writes LabelMe files to correct."""
+"""The photos to annotate next: ranks them, and writes LabelMe files of the first ones to correct."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import csv
+import logging
+import shutil
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
-from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.findings import Rule
+from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
+from dataset_tools.files import replaced_folder
+from dataset_tools.images.folders import annotated_in
 from dataset_tools.images.header import ImageError
-from dataset_tools.images.pixels import load_photo
+from dataset_tools.images.pixels import grey_thumbnail
+from dataset_tools.images.similarity import perceptual_hash
+from dataset_tools.instances.labels import class_list
 from dataset_tools.text import is_text
-from dataset_tools.to_labelme.annotation_files import annotation_names, check_is_free
-from polymask.inference.detections import Detection
-from polymask.inference.predictor import Predictor, predictor_config
-from polymask.review.features import Observation, Observer
-from polymask.review.labelme_files import write_suggestions
-from polymask.review.options import SuggestOptions
-from polymask.review.pool import annotated_in, make_pool, photos_of_run
-from polymask.review.ranking import Pick, uncertainty, weighted_centres
-from polymask.review.suggestions import Suggestion, SuggestionResult, UnreadablePhoto, reason
+from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, check_is_free
+from polymask.inference.detections import Detections
+from polymask.inference.predictor import Predictor, predictor_config, read_photo
+from polymask.review.pool import photos_of_run, photos_without_annotations
+from polymask.review.ranking import near_copies, uncertainty
 
-Result = TypeVar("Result")
-
-# Detections below it say nothing about a photo: as Detectron2's SCORE_THRESH_TEST.
-LOWEST_SCORE = 0.05
-
-# Where the weights of a run are, if the user names no others.
-WEIGHTS_NAME = "model_final.pth"
+log = logging.getLogger(__name__)
+LOWEST_SCORE = 0.05  # below it a detection says nothing about its photo: as Detectron2's SCORE_THRESH_TEST
 
 
-def suggest(options: SuggestOptions) -> SuggestionResult:
-    """Chooses photos, and writes them with what was found in them into a new folder, in one step.
+class Suggestion(NamedTuple):
+    """A row of the ranking: ``detections`` count for the uncertainty, ``drawn`` ones are in the LabelMe file."""
+
+    rank: int
+    photo: str
+    file: str
+    uncertainty: float
+    detections: int
+    drawn: int
+    reason: str
+
+
+class SuggestResult(NamedTuple):
+    """The suggestions, best first, and how many photos were left out."""
+
+    suggestions: list[Suggestion]
+    copies: int
+    unreadable: int
+
+
+def suggest(
+    config_file: Path,
+    unlabelled: Path,
+    output: Path,
+    top: int,
+    min_score: float,
+    annotated: Sequence[Path] = (),
+    opts: Sequence[str] = (),
+) -> SuggestResult:
+    """Write the first ``top`` photos of a ranking with what was found on them; the arguments are the options' values.
 
     Raises:
-        UserError: the options are wrong, the run cannot be used, the output folder holds something, there is no photo to
-            choose, or none of them can be read. Nothing is written then.
+        UserError: an argument or the run is unusable, or no photo can be ranked. Nothing is written then.
     """
-    _check(options)
-    lowest = min(LOWEST_SCORE, options.min_score)
-    cfg = predictor_config(options.config_file, _with_weights(options), lowest)
-    elsewhere = [photo for folder in options.annotated for photo in annotated_in(folder)]
-    pool = make_pool(options.unlabelled, [*photos_of_run(cfg), *elsewhere])
-    observer = Observer(Predictor(cfg))
-    annotated = [str(path) for path in pool.known]
-    known, _ = apply_to_photos(observer.features, annotated, Path(), "Looking at annotated photos")
-    observations, unreadable = apply_to_photos(observer.observe, pool.photos, pool.root, "Looking at the others")
-    if not observations:
-        raise UserError(
-            f"no photo in this folder can be read; the first is {unreadable[0].photo}: {unreadable[0].why}",
-            file=pool.root,
-            remedy="Repair or replace them",
-            exit_code=EXIT_DATA,
-        )
-    picks = rank(observations, known, options.top)
-    names, classes = [*known, *observations], observer.predictor.classes
-    suggestions = _suggestions(picks, names, observations, classes, options.min_score)
-    write_suggestions(options.output, pool.root, suggestions, observations, classes, options.min_score)
-    nothing = sum(not _counted(photo) for photo in observations.values())
-    return SuggestionResult(suggestions, len(pool.photos), pool.with_file, pool.copies, nothing, unreadable)
+    if top < 1:
+        raise UserError(f"--top is {top}", remedy="Pass the number of photos to suggest, from 1 up")
+    if not 0 <= min_score <= 1:
+        raise UserError(f"--min-score is {min_score}", remedy="Pass a number from 0 to 1")
+    check_is_free(output)
+    final = config_file.parent / "model_final.pth"
+    weights = ["MODEL.WEIGHTS", str(final)] if final.is_file() else []  # before the user's, which replace them
+    cfg = predictor_config(config_file, [*weights, *opts], min(LOWEST_SCORE, min_score))
+    known = photos_of_run(cfg).union(*map(annotated_in, (unlabelled, *annotated)))
+    hashes = {photo: _hash(unlabelled / photo) for photo in photos_without_annotations(unlabelled, known)}
+    annotated_hashes = {_hash(Path(photo)) for photo in known} - {None}
+    photos = [photo for photo, value in hashes.items() if value not in annotated_hashes]
+    found = _detect(Predictor(cfg), unlabelled, photos)
+    if not found:
+        code = EXIT_DATA if photos else EXIT_USAGE
+        raise UserError("no photo is left to rank", file=unlabelled, remedy="Add other photos", exit_code=code)
+    ranked = sorted(found, key=lambda photo: -uncertainty(found[photo].scoring(LOWEST_SCORE)))
+    last = {ranked[index] for index in near_copies([hashes[photo] for photo in ranked], [*annotated_hashes])}
+    chosen = sorted(ranked, key=lambda photo: photo in last)[:top]
+    files = annotation_names([PurePosixPath(photo) for photo in chosen])
+    ranks = enumerate(zip(chosen, files, strict=True), start=1)
+    rows = [_suggestion(rank, photo, str(file), found[photo], min_score) for rank, (photo, file) in ranks]
+    with replaced_folder(output) as part:
+        for row in rows:
+            (part / row.file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(unlabelled / row.photo, part / row.photo)
+            (part / row.file).write_bytes(found[row.photo].scoring(min_score).to_labelme(Path(row.photo).name))
+        (part / CLASSES_NAME).write_text(class_list(cfg.DATASETS.CLASSES), encoding="utf-8")
+        with (part / "ranking.csv").open("w", encoding="utf-8", newline="") as ranking:
+            csv.writer(ranking, lineterminator="\n").writerows([Suggestion._fields, *rows])
+    return SuggestResult(rows, len(hashes) - len(photos), len(photos) - len(found))
 
 
-def _check(options: SuggestOptions) -> None:
-    if options.top < 1:
-        raise UserError(f"--top is {options.top}", remedy="Pass the number of photos to suggest, from 1 up")
-    if not 0 <= options.min_score <= 1:
-        raise UserError(f"--min-score is {options.min_score}", remedy="Pass a number from 0 to 1")
-    check_is_free(options.output)
-
-
-def _with_weights(options: SuggestOptions) -> list[str]:
-    final = options.config_file.parent / WEIGHTS_NAME
-    if "MODEL.WEIGHTS" in options.opts[::2] or not final.is_file():
-        return list(options.opts)
-    return [*options.opts, "MODEL.WEIGHTS", str(final)]
-
-
-def apply_to_photos(
-    function: Callable[[np.ndarray], Result], photos: Sequence[str], root: Path, description: str
-) -> tuple[dict[str, Result], list[UnreadablePhoto]]:
-    """What is made of each photo, by its name; and the photos that cannot be read.
-
-    Args:
-        function: ``Observer.observe``, say; takes (H, W, 3) uint8, BGR.
-        photos: relative to the root.
-        root: their folder.
-        description: for the progress bar.
-    """
-    results: dict[str, Result] = {}
-    unreadable = []
-    for name in tqdm(photos, desc=description, unit="photo", disable=None):
+def _detect(predictor: Predictor, root: Path, photos: Sequence[str]) -> dict[str, Detections]:
+    """What is on each photo; one that cannot be read is reported and left out."""
+    found = {}
+    for photo in tqdm(photos, desc="Looking at photos", unit="photo", disable=None):
         try:
-            if not is_text(name):
-                raise ImageError(Rule.BAD_FILE_NAME, "its name is no Unicode text")
-            picture = load_photo(root / name)
-        except (OSError, ImageError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            unreadable.append(UnreadablePhoto(name if is_text(name) else ascii(name), why))
-            continue
-        results[name] = function(np.ascontiguousarray(np.asarray(picture)[:, :, ::-1]))
-    return results, unreadable
+            if not is_text(photo):
+                raise UserError("its name is not Unicode text", file=ascii(photo), remedy="Rename it")
+            (found[photo],) = predictor.detect([read_photo(root / photo)])
+        except UserError as error:
+            log.error("error: %s", error)
+    return found
 
 
-def rank(observations: dict[str, Observation], known: dict[str, np.ndarray], top: int) -> list[Pick]:
-    """The choice among the photos that were observed, so many at most, best first; ties go by name.
-
-    The indices count the known photos, of which there are features, first, and then the others; each in the order of
-    the dictionaries.
-    """
-    points = np.stack([*known.values(), *(photo.features for photo in observations.values())])
-    weights = [0.0] * len(known) + [uncertainty(_scores(photo)) for photo in observations.values()]
-    return weighted_centres(points, np.array(weights), range(len(known)), top)
+def _hash(photo: Path) -> int | None:
+    try:
+        return perceptual_hash(grey_thumbnail(photo))
+    except (OSError, ValueError, ImageError):  # an annotated photo that is not there
+        return None
 
 
-def _counted(observation: Observation) -> list[Detection]:
-    """The detections that count, whichever are drawn."""
-    return [found for found in observation.detections if found.score >= LOWEST_SCORE]
-
-
-def _scores(observation: Observation) -> np.ndarray:
-    return np.array([found.score for found in _counted(observation)], dtype=np.float64)
-
-
-def _suggestions(
-    picks: Sequence[Pick],
-    names: Sequence[str],
-    observations: dict[str, Observation],
-    classes: Sequence[str],
-    min_score: float,
-) -> list[Suggestion]:
-    """The picks with their reasons; ``names`` are those of all points."""
-    photos = [names[pick.index] for pick in picks]
-    files = annotation_names([PurePosixPath(photo) for photo in photos])
-    made = []
-    for pick, photo, file in zip(picks, photos, files):
-        observation = observations[photo]
-        scores, labels = _scores(observation), [classes[found.category] for found in _counted(observation)]
-        made.append(
-            Suggestion(
-                rank=len(made) + 1,
-                photo=photo,
-                file=file.as_posix(),
-                uncertainty=uncertainty(scores),
-                distance=pick.distance,
-                nearest=None if pick.nearest is None else names[pick.nearest],
-                detections=len(scores),
-                drawn=sum(found.score >= min_score for found in observation.detections),
-                reason=reason(scores, labels),
-            )
-        )
-    return made
+def _suggestion(rank: int, photo: str, file: str, found: Detections, min_score: float) -> Suggestion:
+    counted, drawn = found.scoring(LOWEST_SCORE), found.scoring(min_score)
+    unsure = sorted(counted, key=lambda detection: abs(detection.score - 0.5))[:3]
+    named = ", ".join(f"{found.classes[detection.category]} {detection.score:.2f}" for detection in unsure)
+    reason = f"least sure: {named}" if named else "nothing found"
+    return Suggestion(rank, photo, file, round(uncertainty(counted), 4), len(counted), len(drawn), reason)

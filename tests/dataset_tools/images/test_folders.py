@@ -1,9 +1,11 @@
 """What is listed of a folder, and what is passed over."""
 
+import json
+
 import pytest
 
 from dataset_tools.errors import UserError
-from dataset_tools.images.folders import check_folder, list_folder
+from dataset_tools.images.folders import annotated_in, check_folder, list_folder
 
 
 def test_lists_json_files_and_photos_but_nothing_hidden_and_no_datasets(folder, square):
@@ -29,3 +31,21 @@ def test_what_is_no_folder_is_refused(tmp_path):
     check_folder(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         check_folder(tmp_path / "none")
+
+
+def test_photos_with_a_file_beside_them_are_annotated(tmp_path):
+    for name in ("a.png", "b.png", "deep/c.jpg", "deep/d.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "deep/c.jpg.json").write_text("{")
+    (tmp_path / "a.json").write_text("{")
+    assert annotated_in(tmp_path) == {str(tmp_path / "a.png"), str(tmp_path / "deep/c.jpg")}, "damaged files, too"
+    with pytest.raises(UserError, match="folder"):
+        annotated_in(tmp_path / "none")
+
+
+def test_a_file_in_another_folder_leads_to_its_photo(tmp_path):
+    (tmp_path / "files").mkdir()
+    content = {"shapes": [], "imagePath": "..\\photos\\a.png", "imageData": None, "imageHeight": 8, "imageWidth": 8}
+    (tmp_path / "files/x.json").write_text(json.dumps(content))
+    assert annotated_in(tmp_path / "files") == {str(tmp_path / "photos/a.png")}
