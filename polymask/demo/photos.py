@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from dataset_tools.errors import UserError
@@ -34,7 +35,7 @@ def find_photos(inputs: Sequence[str], output: Path | None) -> list[InputPhoto]:
 
     Args:
         inputs: of the command line.
-        output: the folder for the results, whose pictures are no photos; or a file, or None.
+        output: the folder for the results, whose pictures are left out; or a file, or None.
 
     Raises:
         UserError: something is not there, or the results would go among the photos.
@@ -62,45 +63,34 @@ def _folded(photo: InputPhoto) -> str:
     return photo.place.as_posix().casefold()
 
 
-def _found(text: str, output: Path | None) -> Iterator[InputPhoto]:
+def _found(text: str, output: Path | None) -> list[InputPhoto]:
     path = Path(text)
     if path.is_dir():
-        yield from _in_folder(path, output)
-    elif path.exists():
-        yield InputPhoto(path, PurePosixPath(path.name))
-    elif glob.has_magic(text):
-        yield from _by_pattern(text, output)
-    else:
-        raise UserError("there is no such photo or folder", file=text, remedy="Correct --input")
+        if output is not None and output.resolve() == path.resolve():
+            raise UserError(
+                "the results would go among the photos, and be taken for photos the next time",
+                file=path,
+                remedy="Choose another folder for --output",
+            )
+        return _photos_among(sorted(path.rglob("*")), path, text, output)
+    if path.exists():
+        return [InputPhoto(path, PurePosixPath(path.name))]
+    if glob.has_magic(text):
+        fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+        return _photos_among(map(Path, sorted(glob.glob(text, recursive=True))), fixed, text, output)
+    raise UserError("there is no such photo or folder", file=text, remedy="Correct --input")
 
 
-def _in_folder(folder: Path, output: Path | None) -> Iterator[InputPhoto]:
-    if output is not None and output.resolve() == folder.resolve():
-        raise UserError(
-            "the results would go among the photos, and be taken for photos the next time",
-            file=folder,
-            remedy="Choose another folder for --output",
-        )
-    paths = [path for path in sorted(folder.rglob("*")) if _is_photo(path, output)]
-    if not paths:
-        raise UserError("there is no photo in this folder", file=folder, remedy="Correct --input")
-    for path in paths:
-        yield InputPhoto(path, PurePosixPath(path.relative_to(folder)))
-
-
-def _by_pattern(pattern: str, output: Path | None) -> Iterator[InputPhoto]:
-    parts = Path(pattern).parts
-    fixed = Path(*(parts[: next(number for number, part in enumerate(parts) if glob.has_magic(part))]))
-    paths = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
-    paths = [path for path in paths if _is_photo(path, output)]
-    if not paths:
-        raise UserError("no photo has such a name", file=pattern, remedy="Correct --input")
-    for path in paths:
-        yield InputPhoto(path, PurePosixPath(path.relative_to(fixed)))
+def _photos_among(paths: Iterable[Path], base: Path, text: str, output: Path | None) -> list[InputPhoto]:
+    """Those of the paths that are photos; their places are relative to ``base``."""
+    photos = [InputPhoto(path, PurePosixPath(path.relative_to(base))) for path in paths if _is_photo(path, output)]
+    if not photos:
+        raise UserError("there is no photo here", file=text, remedy="Correct --input")
+    return photos
 
 
 def _is_photo(path: Path, output: Path | None) -> bool:
-    """By its name; what lies in the output folder is a result, and hidden files are no photos."""
+    """By its name; what lies in the output folder is a result, and hidden files are left out."""
     if path.name.startswith(".") or not is_photo_name(path.name) or not path.is_file():
         return False
     return output is None or output.resolve() not in path.resolve().parents

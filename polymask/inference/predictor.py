@@ -127,11 +127,11 @@ def read_photo(path: Path) -> np.ndarray:
     """A photo as (H, W, 3) uint8 in BGR, turned as its EXIF orientation says.
 
     Raises:
-        UserError: the file is no image.
+        UserError: the file cannot be read as an image.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of photos that it reads all the same
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # Pillow reads these photos, too
             return read_pixels(path, "BGR").array
     except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
         raise UserError(
@@ -146,7 +146,7 @@ def predictor_config(config_file: Path | str, overrides: list[str], confidence_t
     """The frozen configuration of a run for prediction: a device that is here, and no instance below the threshold.
 
     Raises:
-        UserError: see ``polymask.config.load_config``; or the threshold is no probability.
+        UserError: see ``polymask.config.load_config``; or the threshold is not from 0 to 1.
     """
     if not 0 <= confidence_threshold <= 1:
         raise UserError(f"--confidence-threshold is {confidence_threshold}", remedy="Use a number from 0 to 1")

@@ -1,7 +1,7 @@
 """Large photos in overlapping tiles: small objects are seen at their size, and objects that tiles cut are put together.
 
-The rules, for what the tiles have found. A detection is *cut* where its mask comes near a side of its tile that is no
-side of the photo; otherwise its tile has seen the object *whole*.
+The rules, for what the tiles have found. A detection is *cut* where its mask comes near a side of its tile that is
+inside the photo; otherwise its tile has seen the object *whole*.
 
 1. A cut detection is dropped where another tile has found something whole that covers at least half of it, of whatever
    class: the other tile has seen all that there was to see, and a slice of an object is easily taken for another one.
@@ -162,12 +162,12 @@ def _without_slices_of_whole_ones(views: list[_View]) -> list[_View]:
 
 def _united(views: list[_View], tiles: Sequence[Window]) -> list[_View]:
     """The second rule."""
-    one_of_its_own = list(range(len(views)))  # a chain of these ends at the same view for all views of an object
+    parents = list(range(len(views)))  # a chain of these ends at the same view for all views of an object
 
     def representative(number: int) -> int:
-        while one_of_its_own[number] != number:
-            one_of_its_own[number] = one_of_its_own[one_of_its_own[number]]
-            number = one_of_its_own[number]
+        while parents[number] != number:
+            parents[number] = parents[parents[number]]
+            number = parents[number]
         return number
 
     for first, second in _touching(views):
@@ -175,7 +175,7 @@ def _united(views: list[_View], tiles: Sequence[Window]) -> list[_View]:
         if a.cut and b.cut and a.detection.category == b.detection.category:
             (tile_a,), (tile_b,) = a.tiles, b.tiles
             if _agree(a, b, common(tiles[tile_a], tiles[tile_b])):
-                one_of_its_own[representative(second)] = representative(first)
+                parents[representative(second)] = representative(first)
     groups = defaultdict(list)
     for number, view in enumerate(views):
         groups[representative(number)].append(view)

@@ -70,7 +70,7 @@ def test_names_that_differ_in_capital_letters_only(folder):
         find_photos(["a"], None)
 
 
-def test_results_are_no_photos(folder):
+def test_results_are_not_taken_for_photos(folder):
     assert places("a", output=folder / "a/deep") == ["x.jpg", "y.PNG"]
     assert places("a/**/*", output=folder / "a/deep") == ["x.jpg", "y.PNG"]
     assert places("a/x.jpg", output=folder / "a") == ["x.jpg"]

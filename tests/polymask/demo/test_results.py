@@ -126,7 +126,7 @@ def test_one_file(run_demo, photos, tmp_path, name):
 
 @pytest.fixture
 def command(overfitted, weights, tmp_path):
-    """The command line of a demo that runs in a process of its own, with batches of three, and all kinds of results."""
+    """The command line of a demo that runs in another process, with batches of three, and all kinds of results."""
     words = [
         "demo.py",
         "--config-file",
