@@ -132,9 +132,9 @@ def merge(
         for detection in detections
         if detection.mask.width
     ]
-    views = _without_slices_of_whole_ones(views)
+    views = _without_slices(views, _is_whole)
     views = _united(views, tiles)
-    views = _without_slices_of_larger_ones(views)
+    views = _without_slices(views, _is_larger)
     return [view.detection for view in _without_duplicates(views)]
 
 
@@ -150,14 +150,24 @@ def _is_cut(detection: Detection, tile: Window, size: tuple[int, int], near: int
     )
 
 
-def _without_slices_of_whole_ones(views: list[_View]) -> list[_View]:
-    """The first rule."""
+def _without_slices(views: list[_View], counts_more: Callable[[_View, _View], bool]) -> list[_View]:
+    """The first and the third rule: without cut views of which one that counts more covers at least half."""
     dropped = set()
-    for first, second in _touching(views):
-        for slice_, whole in ((first, second), (second, first)):
-            if views[slice_].cut and not views[whole].cut and _covers(views[whole], views[slice_]):
+    for pair in _touching(views):
+        for slice_, other in (pair, pair[::-1]):
+            cut = views[slice_].cut and counts_more(views[other], views[slice_])
+            if cut and _covers(views[other], views[slice_]):
                 dropped.add(slice_)
     return _without(views, dropped)
+
+
+def _is_whole(view: _View, _slice: _View) -> bool:
+    return not view.cut
+
+
+def _is_larger(view: _View, slice_: _View) -> bool:
+    one, other = view.detection, slice_.detection
+    return one.category == other.category and one.mask.area > other.mask.area
 
 
 def _united(views: list[_View], tiles: Sequence[Window]) -> list[_View]:
@@ -180,18 +190,6 @@ def _united(views: list[_View], tiles: Sequence[Window]) -> list[_View]:
     for number, view in enumerate(views):
         groups[representative(number)].append(view)
     return [_union(group) for group in groups.values()]
-
-
-def _without_slices_of_larger_ones(views: list[_View]) -> list[_View]:
-    """The third rule."""
-    areas = [view.detection.mask.area for view in views]
-    dropped = set()
-    for pair in _touching(views):
-        smaller, larger = sorted(pair, key=areas.__getitem__)
-        same = views[smaller].detection.category == views[larger].detection.category
-        if same and views[smaller].cut and areas[smaller] < areas[larger] and _covers(views[larger], views[smaller]):
-            dropped.add(smaller)
-    return _without(views, dropped)
 
 
 def _without_duplicates(views: list[_View]) -> list[_View]:
