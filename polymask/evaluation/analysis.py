@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from dataset_tools.errors import UserError
 from polymask.evaluation.confusion import confusion_of
-from polymask.evaluation.counting import FIGURES, Evaluation, count, figures_of
+from polymask.evaluation.counting import count
 from polymask.evaluation.curves import best_threshold, f1_curve, precision_recall
+from polymask.evaluation.figures import Evaluation, figures_of
 from polymask.evaluation.intervals import SAMPLES, intervals
 from polymask.evaluation.matches import Matches, matches_of
 from polymask.evaluation.mistakes import CORRECT, Mistakes, costs_of, mistakes_of
-from polymask.evaluation.read import TASKS, Truth, read_detections, read_truth
-from polymask.evaluation.records import Analysis, ClassAnalysis, Figure, Interval, PhotoAnalysis, TaskFigures
+from polymask.evaluation.overlaps import overlaps_of
+from polymask.evaluation.read import TASKS, Detections, Truth, read_detections, read_truth
+from polymask.evaluation.records import Analysis, ClassAnalysis, Figure, PhotoAnalysis, TaskFigures
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -70,8 +72,9 @@ def analyse(
     figures = {task: _figures(evaluations[task], matches[task], samples, seed) for task in TASKS}
     best = {name: best_threshold(matches["segm"], index) for index, name in enumerate(annotated.classes)}
     in_use, origin = _thresholds_in_use(thresholds, best)
-    photos = _photos(evaluations["segm"], np.array([in_use[name] for name in annotated.classes]))
-    costs = costs_of(evaluations["segm"])
+    overlaps = overlaps_of(annotated, found)
+    photos = _photos(annotated, found, overlaps, np.array([in_use[name] for name in annotated.classes]))
+    costs = costs_of(annotated, found, overlaps)
     ious = [pair for photo in photos for pair in photo.ious]
     classes = tuple(
         ClassAnalysis(
@@ -98,7 +101,7 @@ def analyse(
         classes=classes,
         thresholds=in_use,
         thresholds_from=origin,
-        confusion=tuple(map(tuple, sum(photo.confusion for photo in photos).tolist())),
+        confusion=tuple(map(tuple, np.sum([photo.confusion for photo in photos], axis=0).tolist())),
         errors=costs.overall,
         mean_iou=_mean_iou(iou for _, iou in ious),
         photos_detail=tuple(photo.record for photo in photos),
@@ -107,18 +110,13 @@ def analyse(
 
 def _figures(evaluation: Evaluation, matches: Matches, samples: int, seed: int) -> list[TaskFigures]:
     """Of each class, and last of all."""
-    every = slice(None)
-    values = [figures_of(evaluation.eval, slice(index, index + 1)) for index in range(matches.classes)]
-    values.append(figures_of(evaluation.eval, every))
+    parts = [*(slice(index, index + 1) for index in range(matches.classes)), slice(None)]
     # Of a single photo all drawings are the same: it says nothing of how much photos differ.
-    spread = intervals(matches, samples, seed) if matches.photos > 1 else [{}] * len(values)
-    return [_task_figures(value, interval) for value, interval in zip(values, spread, strict=True)]
-
-
-def _task_figures(values: dict[str, float | None], spread: dict[str, Interval]) -> TaskFigures:
-    return TaskFigures(
-        **{name: Figure(values[name], spread.get(name) if values[name] is not None else None) for name in FIGURES}
-    )
+    spread = intervals(matches, samples, seed) if matches.photos > 1 else [{}] * len(parts)
+    return [
+        TaskFigures(**{name: Figure(value, interval.get(name)) for name, value in figures_of(evaluation, part).items()})
+        for part, interval in zip(parts, spread, strict=True)
+    ]
 
 
 def _thresholds_in_use(given: dict[str, float] | None, own: dict[str, float | None]) -> tuple[dict[str, float], str]:
@@ -132,28 +130,28 @@ def _thresholds_in_use(given: dict[str, float] | None, own: dict[str, float | No
     return in_use, "default" if all(value is None for value in own.values()) else "this split"
 
 
-def _photos(evaluation: Evaluation, thresholds: NDArray[np.float64]) -> list[_Photo]:
+def _photos(
+    truth: Truth, found: Detections, overlaps: list[NDArray[np.float64]], thresholds: NDArray[np.float64]
+) -> list[_Photo]:
     """Each photo as it looks at these confidences, one for each class."""
-    truth, found, there = evaluation.truth, evaluation.found, evaluation.truth.objects
     kept = found.score >= thresholds[found.category]
     photos = []
     for index, image in enumerate(truth.photos):
-        mine = slice(found.starts[index], found.starts[index + 1])
-        theirs = slice(there.starts[index], there.starts[index + 1])
-        overlaps = evaluation.overlaps[index][kept[mine]]
-        categories = found.category[mine][kept[mine]], there.category[theirs]
-        mistakes = mistakes_of(overlaps, *categories)
+        own = found.of_photo(index)
+        ious = overlaps[index][kept[own]]
+        category, annotated = found.category[own][kept[own]], truth.objects.category[truth.objects.of_photo(index)]
+        mistakes = mistakes_of(ious, category, annotated)
         record = PhotoAnalysis(
             image_id=image.id,
             file_name=image.file_name,
             score=_f1(mistakes),
-            classes=_present(truth, *categories),
+            classes=tuple(truth.classes[k] for k in np.unique(np.concatenate([category, annotated])).tolist()),
             kinds=mistakes.kinds,
         )
-        confusion = confusion_of(overlaps, *categories, mistakes, len(truth.classes))
-        correct = mistakes.kind == CORRECT
-        ious = zip(categories[0][correct].tolist(), mistakes.overlap[correct].tolist(), strict=True)
-        photos.append(_Photo(record, confusion, list(ious)))
+        correct = np.flatnonzero(mistakes.kind == CORRECT)
+        of_correct = ious[correct, mistakes.annotation[correct]].tolist()
+        confusion = confusion_of(ious, category, annotated, mistakes, len(truth.classes))
+        photos.append(_Photo(record, confusion, list(zip(category[correct].tolist(), of_correct, strict=True))))
     return photos
 
 
@@ -161,10 +159,6 @@ def _f1(mistakes: Mistakes) -> float:
     """1 where nothing is there and nothing found."""
     objects = len(mistakes.kind) + len(mistakes.found)
     return 2 * float(mistakes.found.sum()) / objects if objects else 1.0
-
-
-def _present(truth: Truth, *categories: NDArray[np.int64]) -> tuple[str, ...]:
-    return tuple(truth.classes[index] for index in np.unique(np.concatenate(categories)).tolist())
 
 
 def _mean_iou(values: Iterable[float]) -> float | None:

@@ -17,7 +17,8 @@ from detectron2.utils import comm
 
 from dataset_tools.files import write_atomically
 from polymask.data.loader import build_evaluation_loader
-from polymask.evaluation.counting import Evaluation, count
+from polymask.evaluation.counting import count
+from polymask.evaluation.figures import Evaluation
 from polymask.evaluation.read import TASKS, read_detections, read_truth
 from polymask.inference.pasting import detections_of
 
@@ -29,7 +30,7 @@ Metrics = dict[str, dict[str, float]]
 
 
 class MaskAPEvaluator(COCOEvaluator):
-    """Detectron2's COCOEvaluator, counted by faster-coco-eval, with the answers that a small dataset needs.
+    """Detectron2's COCOEvaluator, counted by hotcoco, with the answers that a small dataset needs.
 
     A model that predicts nothing has an AP of 0 where there is something to find (Detectron2 says NaN, and drops the
     masks), and a dataset of a single class has its row per class like any other.

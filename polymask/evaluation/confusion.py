@@ -20,7 +20,7 @@ def confusion_of(
     Correct detections and their annotations are on the diagonal. Then each other detection, by confidence, takes the
     annotation that is left and that it overlaps most, if the IoU is .5: taken for another class. What is left over is
     missed (last column) or matches no annotation (last row). So each annotation counts once in its row, each detection
-    in its column.
+    in its column. hotcoco's matrix lets the most confident detection choose first, whatever its class.
 
     Args:
         overlaps: (d, g) IoUs.
@@ -40,5 +40,5 @@ def confusion_of(
             matrix[annotated[best], found[index]] += 1
         else:
             matrix[classes, found[index]] += 1
-    np.add.at(matrix, (annotated[left], classes), 1)
+    matrix[:classes, classes] = np.bincount(annotated[left], minlength=classes)
     return matrix

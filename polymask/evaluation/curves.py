@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.counting import IOUS, RECALLS, Evaluation
+from polymask.evaluation.figures import IOUS, RECALLS, Evaluation
 from polymask.evaluation.matches import Matches
 
 _CURVE_IOUS = (0.5, 0.75)
@@ -55,9 +55,8 @@ def best_threshold(matches: Matches, category: int) -> float | None:
 
 def _ranked(matches: Matches, category: int) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
     """Descending scores of a class, the number of annotations found up to each, and that of annotations."""
-    mine = np.flatnonzero(matches.category == category)
-    mine = mine[np.argsort(-matches.score[mine], kind="stable")]
-    return matches.score[mine], np.cumsum(matches.hit[0, 0, mine]), int(matches.wanted[0, category].sum())
+    own = matches.of_class(category)
+    return matches.score[own], np.cumsum(matches.hit[0, 0, own]), int(matches.wanted[0, category].sum())
 
 
 def _f1(found: NDArray[np.int64], kept: NDArray[np.int64], wanted: int) -> NDArray[np.float64]:

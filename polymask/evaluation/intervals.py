@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polymask.evaluation.counting import AREAS, FIGURES, IOUS, LIMITS, RECALLS, Evaluation, count
+from polymask.evaluation.counting import count
+from polymask.evaluation.figures import AREAS, FIGURES, IOUS, RECALLS, Evaluation
 from polymask.evaluation.matches import Matches, matches_of
 from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import Interval
@@ -32,7 +33,7 @@ def bootstrap_interval(evaluation: Evaluation, samples: int = SAMPLES, seed: int
 def intervals(matches: Matches, samples: int = SAMPLES, seed: int = 0) -> list[dict[str, Interval]]:
     """The 95 % intervals of the twelve figures of COCO.
 
-    Photos are drawn with replacement, as many as there are, and the figures of each drawing are computed anew from the
+    Photos are drawn with replacement, as many as there are, and the figures of each drawing are computed from the
     matches; the interval is between the percentiles of these (Efron and Tibshirani 1993, chapter 13). Drawings without
     anything to find are left out.
 
@@ -42,13 +43,16 @@ def intervals(matches: Matches, samples: int = SAMPLES, seed: int = 0) -> list[d
 
     Returns:
         For each class, and last for all of them: figure -> interval in percent. A figure has none if fewer than two
-        photos have something to find: how much photos differ cannot be told from one.
+        photos have something to find: one does not tell how much photos differ.
     """
     figures = drawn_figures(matches, drawings(matches.photos, samples, seed))
-    photos = (matches.wanted > 0).sum(axis=2)  # (A, K)
-    every = (matches.wanted > 0).any(axis=1).sum(axis=1)  # (A,)
-    enough = np.column_stack([photos, every]) > 1
-    return [dict(_intervals(figures[:, index], enough[_AREA_OF_FIGURE, index])) for index in range(matches.classes + 1)]
+    there = np.concatenate([matches.wanted, matches.wanted.sum(axis=1, keepdims=True)], axis=1) > 0  # (A, K + 1, P)
+    enough = there.sum(axis=2)[_AREA_OF_FIGURE, :] > 1
+    found = [_intervals(figures[:, index]) for index in range(matches.classes + 1)]
+    return [
+        {name: interval for name, interval in of_class.items() if enough[FIGURES.index(name), index]}
+        for index, of_class in enumerate(found)
+    ]
 
 
 def difference_intervals(
@@ -58,7 +62,8 @@ def difference_intervals(
 
     Each drawing of photos is the same for all runs, so that what makes a photo easy or hard for all of them cancels
     out: the interval of a difference is narrower than those of the two figures suggest (the paired bootstrap; Koehn
-    2004, https://aclanthology.org/W04-3250, uses it for translations).
+    2004, https://aclanthology.org/W04-3250, uses it for translations). hotcoco's ``compare`` is not used: it counts a
+    photo once, however often it is drawn, and so its intervals are too narrow.
 
     Args:
         truth: the split's COCO file.
@@ -76,11 +81,11 @@ def difference_intervals(
     """
     there = read_truth(truth)
     weights = drawings(len(there.photos), samples, seed)
-    figures = [
+    first, *others = (
         drawn_figures(matches_of(count(there, read_detections(found, there), task)), weights)[:, -1]
         for found in detections
-    ]
-    return [_difference_intervals(other - figures[0]) for other in figures[1:]]
+    )
+    return [_intervals(other - first) for other in others]
 
 
 def drawings(photos: int, samples: int, seed: int) -> NDArray[np.int64]:
@@ -113,101 +118,71 @@ def drawn_figures(matches: Matches, weights: NDArray[np.int64]) -> NDArray[np.fl
     return figures
 
 
-def _intervals(figures: NDArray[np.float64], enough: NDArray[np.bool_]) -> Iterator[tuple[str, Interval]]:
-    for name, values, has_photos in zip(FIGURES, figures.T, enough, strict=True):
-        defined = values[~np.isnan(values)]
-        if defined.size and has_photos:
-            low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-            yield name, Interval(float(low), float(high))
-
-
-def _difference_intervals(differences: NDArray[np.float64]) -> dict[str, Interval]:
-    """Of (drawings, 12), NaN where a drawing defines none."""
-    defined = {name: values[~np.isnan(values)] for name, values in zip(FIGURES, differences.T, strict=True)}
+def _intervals(figures: NDArray[np.float64]) -> dict[str, Interval]:
+    """Of (drawings, 12), NaN where a drawing does not define a figure."""
+    defined = {name: values[~np.isnan(values)] for name, values in zip(FIGURES, figures.T, strict=True)}
     percentiles = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
     return {name: Interval(*map(float, np.percentile(v, percentiles))) for name, v in defined.items() if v.size}
 
 
-def _of_class(matches: Matches, category: int, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(12, drawings): the FIGURES of a class, 0 to 1, NaN where nothing is to be found.
+def _of_class(matches: Matches, category: int, weights: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(12, drawings): the FIGURES of a class, 0 to 1, NaN where there is nothing to find.
 
     Args:
         weights: (photos, drawings).
     """
-    mine = np.flatnonzero(matches.category == category)
-    mine = mine[np.argsort(-matches.score[mine], kind="stable")]
+    own = matches.of_class(category)
+    photo, rank, hit, counted = matches.photo[own], matches.rank[own], matches.hit[..., own], matches.counted[..., own]
     wanted = matches.wanted[:, category] @ weights  # (A, drawings)
-    precision = [_average_precisions(matches, mine, area, wanted[area], weights) for area in range(len(AREAS))]
-    whole, small, medium, large = precision
-    half, three_quarters = whole[0], whole[5]  # IoU .50 and .75
-    means = [aps.mean(axis=0) for aps in (small, medium, large)]
-    kinds = [(0, limit) for limit in LIMITS] + [(area, LIMITS[-1]) for area in (1, 2, 3)]
-    found = np.array([_found(matches, mine, area, limit) for area, limit in kinds]) @ weights
-    with np.errstate(invalid="ignore"):
-        recall = found / len(IOUS) / wanted[[area for area, _ in kinds]]
-    return np.array([whole.mean(axis=0), half, three_quarters, *means, *recall])
-
-
-def _found(matches: Matches, mine: NDArray[np.int64], area: int, limit: int) -> NDArray[np.int64]:
-    """(photos,): annotations found by the first detections of each photo, summed over IoUs."""
-    mine = mine[matches.rank[mine] < limit]
-    photos = np.broadcast_to(matches.photo[mine], (len(IOUS), len(mine)))[matches.hit[area][:, mine]]
-    return np.bincount(photos, minlength=matches.photos)
+    whole, *by_size = (
+        _average_precisions(hit[area], counted[area], photo, wanted[area], weights) for area in range(len(AREAS))
+    )
+    precision = [whole.mean(axis=0), whole[0], whole[5], *(aps.mean(axis=0) for aps in by_size)]  # IoU .50 and .75
+    recall = []
+    for area, limit in ((0, 1), (0, 10), (0, None), (1, None), (2, None), (3, None)):
+        found = hit[area].sum(axis=0) * (rank < limit if limit else 1)  # (d,) at how many IoUs
+        found = np.bincount(photo, found, minlength=matches.photos).astype(np.int32) @ weights
+        with np.errstate(invalid="ignore"):
+            recall.append(found / len(IOUS) / wanted[area])
+    return np.array([*precision, *recall])
 
 
 def _average_precisions(
-    matches: Matches, mine: NDArray[np.int64], area: int, wanted: NDArray[np.int64], weights: NDArray[np.int64]
+    hit: NDArray[np.bool_],
+    counted: NDArray[np.bool_],
+    photo: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    weights: NDArray[np.int32],
 ) -> NDArray[np.float64]:
     """(T, drawings): AP of a class and area at each IoU, NaN where nothing is wanted.
 
-    Precision and recall matter at the hits alone: with each other detection precision falls and recall stays. How many
-    detections inside the range of areas there are up to each hit is the same for all IoUs, but for the few that match:
-    one outside whose annotation is inside counts, one inside whose annotation is outside doesn't.
+    Precision and recall matter at hits alone: with each other detection precision falls and recall stays. Most
+    detections are wrong at each IoU, or ignored at each: how many of these wrong ones there are up to each of the
+    others is counted once for all IoUs.
 
     Args:
-        mine: indices of its detections in the order of their confidence.
+        hit: (T, d) of its detections in the order of their confidence.
+        counted: (T, d).
+        photo: (d,).
         wanted: (drawings,) annotations to find.
         weights: (photos, drawings).
     """
-    inside, photo = matches.inside[area, mine], matches.photo[mine]
-    hit = matches.hit[area][:, mine]
-    amiss = hit.astype(np.int8) - (inside & (matches.matched[area][:, mine] | hit))  # 1 or -1, mostly 0
-    stops = np.flatnonzero(hit.any(axis=0))
+    others = np.flatnonzero(hit.any(axis=0) | (counted.any(axis=0) != counted.all(axis=0)))
+    wrong = np.setdiff1d(np.flatnonzero(counted.all(axis=0)), others)
+    before = np.searchsorted(wrong, others)
     aps = np.zeros((len(IOUS), len(wanted)))
-    step = max(1, _AT_ONCE // max(1, inside.sum()))
-    for start in range(0, len(wanted) if len(stops) else 0, step):
+    step = max(1, _AT_ONCE // max(1, len(wrong)))
+    for start in range(0, len(wanted) if len(others) else 0, step):
         part = slice(start, start + step)
-        drawn, reached = weights[:, part], _recalls_reached(np.maximum(wanted[part], 1))
-        counted = _counted(stops, np.flatnonzero(inside), photo, drawn)
-        for index in np.flatnonzero(hit.any(axis=1)):
-            hits, odd = np.flatnonzero(hit[index]), np.flatnonzero(amiss[index])
-            total = counted[np.searchsorted(stops, hits)] + _counted(hits, odd, photo, drawn, amiss[index])
-            aps[index, part] = _area_under(np.cumsum(drawn[photo[hits]], axis=0, dtype=np.int32), total, reached)
+        drawn, reached = weights[photo[others], part], _recalls_reached(np.maximum(wanted[part], 1))
+        wrong_before = np.zeros((len(wrong) + 1, drawn.shape[1]), dtype=np.int32)
+        np.cumsum(weights[photo[wrong], part], axis=0, out=wrong_before[1:])
+        wrong_before = wrong_before[before]
+        for iou in np.flatnonzero(hit.any(axis=1)):
+            hits = hit[iou, others]
+            total = (wrong_before + np.cumsum(drawn * counted[iou, others, None], axis=0, dtype=np.int32))[hits]
+            aps[iou, part] = _area_under(np.cumsum(drawn[hits], axis=0, dtype=np.int32), total, reached)
     return np.where(wanted > 0, aps, np.nan)
-
-
-def _counted(
-    stops: NDArray[np.int64],
-    which: NDArray[np.int64],
-    photo: NDArray[np.int64],
-    weights: NDArray[np.int64],
-    sign: NDArray[np.int8] | None = None,
-) -> NDArray[np.int64] | int:
-    """(stops, drawings): how many detections there are up to each stop, that one included.
-
-    Args:
-        stops: ascending positions among the detections.
-        which: ascending positions of those that count.
-        photo: (detections,).
-        weights: (photos, drawings).
-        sign: (detections,) 1 or -1; 1 for all if not given.
-    """
-    if not len(which):
-        return 0 if sign is not None else np.zeros((len(stops), weights.shape[1]), dtype=np.int32)
-    counts = np.zeros((len(which) + 1, weights.shape[1]), dtype=np.int32)
-    own = weights[photo[which]] if sign is None else weights[photo[which]] * sign[which, None]
-    np.cumsum(own, axis=0, out=counts[1:])
-    return counts[np.searchsorted(which, stops, side="right")]
 
 
 def _recalls_reached(wanted: NDArray[np.int64]) -> NDArray[np.uint8]:

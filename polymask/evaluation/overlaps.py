@@ -1,4 +1,4 @@
-"""How far detections and annotations of a photo overlap."""
+"""How far masks of detections and annotations overlap, whatever their classes."""
 
 from __future__ import annotations
 
@@ -6,31 +6,17 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-from polymask.evaluation.read import Objects, Truth, codes
+from polymask.evaluation.read import Detections, Truth, codes
 
 
-def overlaps_of(truth: Truth, found: Objects, task: str) -> list[NDArray[np.float64]]:
-    """The IoU of each detection with each annotation of its photo, whatever their classes.
+def overlaps_of(truth: Truth, found: Detections) -> list[NDArray[np.float64]]:
+    """For each photo (detections, annotations): the IoU of each mask with each, in the order of both records."""
+    return [_of_photo(truth, found, index) for index in range(len(truth.photos))]
 
-    Args:
-        task: ``bbox`` or ``segm``: of boxes or of masks.
 
-    Returns:
-        For each photo (detections, annotations), in the order of ``found`` and ``truth.objects``. With a crowd it is
-        the part of the detection that lies in it.
-    """
-    there = truth.objects
-    overlaps = []
-    for index, image in enumerate(truth.photos):
-        ours = slice(found.starts[index], found.starts[index + 1])
-        theirs = slice(there.starts[index], there.starts[index + 1])
-        shape = (ours.stop - ours.start, theirs.stop - theirs.start)
-        if 0 in shape:
-            overlaps.append(np.zeros(shape))
-            continue
-        if task == "segm":
-            pair = codes(found.mask[ours], image), codes(there.mask[theirs], image)
-        else:
-            pair = found.box[ours], there.box[theirs]
-        overlaps.append(np.ascontiguousarray(pycocotools.mask.iou(*pair, there.crowd[theirs].tolist())))
-    return overlaps
+def _of_photo(truth: Truth, found: Detections, index: int) -> NDArray[np.float64]:
+    photo, ours, theirs = truth.photos[index], found.of_photo(index), truth.objects.of_photo(index)
+    masks, annotated = codes(found.mask[ours], photo), codes(truth.objects.mask[theirs], photo)
+    if not masks or not annotated:
+        return np.zeros((len(masks), len(annotated)))
+    return np.ascontiguousarray(pycocotools.mask.iou(masks, annotated, [False] * len(annotated)))

@@ -6,7 +6,7 @@ import pytest
 
 from dataset_tools.errors import UserError
 from polymask.evaluation.analysis import analyse
-from polymask.evaluation.counting import FIGURES
+from polymask.evaluation.figures import FIGURES
 from polymask.evaluation.records import KINDS, Analysis, Figure
 from tests.polymask.evaluation.generated import (
     Results,

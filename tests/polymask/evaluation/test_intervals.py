@@ -7,7 +7,8 @@ import pytest
 
 from dataset_tools.formats.coco import Annotation, CocoFile, Image, categories_of, encode_coco
 from polymask.evaluation.analysis import analyse
-from polymask.evaluation.counting import FIGURES, count
+from polymask.evaluation.counting import count
+from polymask.evaluation.figures import FIGURES
 from polymask.evaluation.intervals import bootstrap_interval, difference_intervals, drawings, drawn_figures, intervals
 from polymask.evaluation.matches import matches_of
 from polymask.evaluation.read import TASKS, read_detections, read_truth

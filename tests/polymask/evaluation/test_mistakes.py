@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polymask.evaluation.counting import count
 from polymask.evaluation.mistakes import CORRECT, costs_of, mistakes_of
+from polymask.evaluation.overlaps import overlaps_of
 from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import KINDS
 from tests.polymask.evaluation.generated import (
@@ -36,9 +36,10 @@ with warnings.catch_warnings():
 THEIR_ERRORS = (ClassError, BoxError, OtherError, DuplicateError, BackgroundError, MissedError)
 
 
-def costs(results, folder, task="segm"):
+def costs(results, folder):
     truth = read_truth(results.write(folder)[0])
-    return costs_of(count(truth, read_detections(results.detections, truth), task))
+    found = read_detections(results.detections, truth)
+    return costs_of(truth, found, overlaps_of(truth, found))
 
 
 def tide_of(results):
