@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from msgspec import Struct
 
+from polymask.engine.hooks import loss_curve
+from polymask.engine.hooks.history import Curve
 from polymask.evaluation.records import ClassAnalysis
-from polymask.report.run import Curve
 
 # Units of the picture: about as wide as a phone in pixels, where letters of 11 are read.
 WIDTH, HEIGHT = 360, 220
@@ -19,8 +20,6 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 34
 COLOURS = 8
 # More points of a line cannot be told apart at this size.
 MOST_POINTS = 300
-# A line of single iterations is a mean over this share of the training, as in loss_curve.png.
-SMOOTHING_SHARE = 0.02
 # More lines cannot be told apart: the classes with the most instances are shown.
 MOST_CLASSES = 8
 # An axis that is shorter shows one value.
@@ -170,11 +169,7 @@ def class_plots(classes: Sequence[ClassAnalysis]) -> list[Plot]:
 
 def smoothed(curve: Curve) -> Points:
     """A curve of single iterations as means over a share of the training, and no more points than can be seen."""
-    points = np.array(curve)
-    width = max(1, round(len(points) * SMOOTHING_SHARE))
-    window = np.ones(width) / width
-    means = np.stack([np.convolve(column, window, "valid") for column in points.T], axis=1)
-    return thinned(means.tolist())
+    return thinned(np.stack(loss_curve.smoothed(*np.array(curve).T), axis=1).tolist())
 
 
 def thinned(points: Points) -> Points:

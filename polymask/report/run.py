@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,11 @@ from dataset_tools.errors import UserError
 from dataset_tools.formats.card import Card, read_card
 from polymask.config.keys import add_polymask_config, flat_items
 from polymask.config.load import load_config
-from polymask.engine.hooks.history import HISTORY_NAME, read_history
+from polymask.engine.hooks.history import HISTORY_NAME, Curve, read_curves
 from polymask.engine.run_files import CONFIG_NAME, RunFacts, read_facts
 from polymask.evaluation.analysis import analyse
 from polymask.evaluation.coco import detections_file
 from polymask.evaluation.records import Analysis
-
-# (iteration, value), in ascending order of iterations.
-Curve = tuple[tuple[int, float], ...]
 
 # Splits in the order in which one wants to know of them.
 _FIRST_CHOICE = ("test", "val", "train")
@@ -123,11 +119,11 @@ def read_run(folder: Path) -> RunRecord:
     )
 
 
-def analyse_split(run: RunRecord, split: str, thresholds: dict[str, float] | None = None) -> Analysis:
-    """The analysis of a split that has been evaluated; thresholds as of :func:`polymask.evaluation.analysis.analyse`.
+def check_evaluated(run: RunRecord, split: str) -> None:
+    """Refuses a split without detections.
 
     Raises:
-        UserError: the split has not been evaluated, or the detections are of other photos.
+        UserError: the split has not been evaluated.
     """
     if split not in run.evaluated:
         raise UserError(
@@ -136,6 +132,15 @@ def analyse_split(run: RunRecord, split: str, thresholds: dict[str, float] | Non
             remedy=f"Evaluate it: train_net.py --eval-only with this OUTPUT_DIR and DATASETS.TEST "
             f"\"('{run.card.name}_{split}',)\"",
         )
+
+
+def analyse_split(run: RunRecord, split: str, thresholds: dict[str, float] | None = None) -> Analysis:
+    """The analysis of a split that has been evaluated; thresholds as of :func:`polymask.evaluation.analysis.analyse`.
+
+    Raises:
+        UserError: the split has not been evaluated, or the detections are of other photos.
+    """
+    check_evaluated(run, split)
     return analyse(
         run.truth_of(split),
         run.detections_of(split),
@@ -189,18 +194,11 @@ def _plain(value: object) -> object:
 
 
 def _curves(history: Path) -> dict[str, Curve]:
-    """Every column of a history with its numbers; where there is none, or NaN, the point is left out."""
-    curves = {}
     try:
-        columns, rows = read_history(history)
-        for name in columns:
-            points = ((int(row["iteration"]), float(row[name])) for row in rows if row[name])
-            if name != "iteration" and (curve := tuple(p for p in points if math.isfinite(p[1]))):
-                curves[name] = curve
-    except (ValueError, TypeError, csv.Error) as error:  # ValueError: no number, or no text
+        return read_curves(history)
+    except (ValueError, TypeError, csv.Error) as error:  # ValueError: not a number, or not text
         raise UserError(
-            f"this is no history of a training: {error}",
+            f"not the history of a training: {error}",
             file=history,
             remedy="Restore it, or delete it: then the report has no curves",
         ) from error
-    return curves

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 import cv2
-import msgspec
 import numpy as np
 import pycocotools.mask
 from detectron2.data import DatasetCatalog
 from detectron2.data.catalog import Metadata
 from detectron2.structures import Boxes, BoxMode, Instances
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
-from polymask.evaluation.coco import detections_file
+from polymask.evaluation.read import Detections, Truth, codes, read_detections, read_truth
 from polymask.inference.predictor import read_photo
 from polymask.inference.visualizer import DRAWN_WIDTH, GAP, arrange, draw_annotations, draw_predictions, metadata_of
-from polymask.report.run import config_of
+from polymask.report.run import check_evaluated, read_run
 
 SHEET_NAME = "overview.png"
 SHEET_ROWS, SHEET_COLUMNS = 4, 2
 SHEET_CELL = (800, 300)  # px: two photos of 4:3 side by side
 
 
-def compare(run: Path, output: Path, split: str, confidence_threshold: float) -> tuple[list[Path], Path]:
+def compare(folder: Path, output: Path, split: str, confidence_threshold: float) -> tuple[list[Path], Path]:
     """Draws every photo of a split, and some of them on one sheet.
 
     Args:
-        run: the ``OUTPUT_DIR`` of a training or an evaluation.
+        folder: the ``OUTPUT_DIR`` of a training or an evaluation.
         output: the folder for the pictures; pictures in it are replaced.
         split: ``val`` or ``test``.
         confidence_threshold: predictions below it are not drawn.
@@ -39,51 +38,34 @@ def compare(run: Path, output: Path, split: str, confidence_threshold: float) ->
         The pictures' paths in the order of the split, and the sheet's.
 
     Raises:
-        UserError: the run, its dataset or its detections are not there.
+        UserError: the run, its dataset or its detections are not there, or these are of another dataset.
     """
-    cfg = config_of(run)
-    card = register(Path(cfg.DATASETS.ROOT))
-    dataset = f"{card.name}_{split}"
-    detections = read_detections(detections_file(run, dataset))
-    metadata = metadata_of(card.classes)
+    run = read_run(folder)
+    check_evaluated(run, split)
+    truth = read_truth(run.truth_of(split))
+    found = read_detections(run.detections_of(split), truth, may_be_damaged=True)
+    kept = found.score >= confidence_threshold
+    register(run.dataset_folder)
+    records = {record["image_id"]: record for record in DatasetCatalog.get(f"{run.card.name}_{split}")}
+    metadata = metadata_of(run.card.classes)
     output.mkdir(parents=True, exist_ok=True)
     pictures = []
-    for record in tqdm(DatasetCatalog.get(dataset), unit="photo", disable=None):
-        found = [d for d in detections[record["image_id"]] if d["score"] >= confidence_threshold]
-        target = output / f"{record['image_id']:04d}_{Path(record['file_name']).stem}.png"
-        cv2.imwrite(str(target), _side_by_side(draw_pair(record, found, metadata)))
+    for index, photo in enumerate(tqdm(truth.photos, unit="photo", disable=None)):
+        target = output / f"{photo.id:04d}_{Path(photo.file_name).stem}.png"
+        pair = draw_pair(records[photo.id], predictions_of(truth, found, index, kept), metadata)
+        cv2.imwrite(str(target), _side_by_side(pair))
         pictures.append(target)
     return pictures, _draw_sheet(pictures, output / SHEET_NAME)
 
 
-def read_detections(file: Path) -> dict[int, list[dict]]:
-    """COCO results by image id; of an image without any, an empty list.
-
-    Raises:
-        UserError: there is no such file, or it holds no COCO results.
-    """
-    evaluate_it = (
-        f"Evaluate it: train_net.py --eval-only with this OUTPUT_DIR and DATASETS.TEST \"('{file.parent.name}',)\""
-    )
-    if not file.is_file():
-        raise UserError("this split has not been evaluated", file=file, remedy=evaluate_it)
-    by_image = defaultdict(list)
-    try:
-        for detection in msgspec.json.decode(file.read_bytes(), type=list[dict]):
-            by_image[detection["image_id"]].append(detection)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
-        raise UserError(f"these are no COCO results ({error})", file=file, remedy=evaluate_it) from error
-    return by_image
-
-
 def draw_pair(
-    record: dict, detections: list[dict], metadata: Metadata, width: int = DRAWN_WIDTH
+    record: dict, predictions: Instances, metadata: Metadata, width: int = DRAWN_WIDTH
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The photo with its annotations, and the photo with detections.
+    """The photo with its annotations, and the photo with predictions.
 
     Args:
         record: the photo as a Detectron2 dataset dict.
-        detections: those to be drawn, as COCO results.
+        predictions: those to draw.
         metadata: see ``polymask.inference.visualizer.metadata_of``.
         width: of each picture in px.
 
@@ -91,7 +73,7 @@ def draw_pair(
         Two pictures of the same size, (H, W, 3) uint8, BGR.
 
     Raises:
-        UserError: the photo cannot be read, or is another one by now.
+        UserError: the photo cannot be read, or has another size than in the dataset.
     """
     photo = read_photo(Path(record["file_name"]))
     size, expected = photo.shape[:2], (record["height"], record["width"])
@@ -101,19 +83,24 @@ def draw_pair(
             file=record["file_name"],
             remedy="Put the photo that was converted in its place, or convert again",
         )
-    predictions = instances_of(detections, photo.shape[:2])
     return draw_annotations(photo, record, metadata, width), draw_predictions(photo, predictions, metadata, width)
 
 
-def instances_of(detections: list[dict], size: tuple[int, int]) -> Instances:
-    """COCO results of one photo of ``size`` (height, width) as Detectron2's predictions; category ids count from 1."""
-    boxes = np.array([detection["bbox"] for detection in detections]).reshape(-1, 4)
-    instances = Instances(size)
-    instances.pred_boxes = Boxes(BoxMode.convert(boxes, BoxMode.XYWH_ABS, BoxMode.XYXY_ABS))
-    instances.scores = np.array([detection["score"] for detection in detections])
-    instances.pred_classes = np.array([detection["category_id"] - 1 for detection in detections], dtype=int)
-    masks = [pycocotools.mask.decode(detection["segmentation"]).astype(bool) for detection in detections]
-    instances.pred_masks = np.array(masks).reshape(-1, *size)
+def predictions_of(truth: Truth, found: Detections, index: int, kept: NDArray[np.bool_]) -> Instances:
+    """The detections in a photo as Detectron2's predictions.
+
+    Args:
+        index: of the photo.
+        kept: (detections of the split,) whether to take each.
+    """
+    photo, own = truth.photos[index], found.of_photo(index)
+    rows = own.start + np.flatnonzero(kept[own])
+    instances = Instances((photo.height, photo.width))
+    instances.pred_boxes = Boxes(BoxMode.convert(found.box[rows], BoxMode.XYWH_ABS, BoxMode.XYXY_ABS))
+    instances.scores = found.score[rows]
+    instances.pred_classes = found.category[rows]
+    masks = [pycocotools.mask.decode(code) for code in codes([found.mask[row] for row in rows], photo)]
+    instances.pred_masks = np.array(masks, dtype=bool).reshape(-1, photo.height, photo.width)
     return instances
 
 
@@ -127,5 +114,5 @@ def _draw_sheet(pictures: list[Path], target: Path) -> Path:
     """Some pictures, evenly taken from all, in rows."""
     count = min(len(pictures), SHEET_ROWS * SHEET_COLUMNS)
     chosen = [pictures[index * len(pictures) // count] for index in range(count)]
-    cv2.imwrite(str(target), arrange([cv2.imread(str(path)) for path in chosen], SHEET_COLUMNS, SHEET_CELL))
+    cv2.imwrite(str(target), arrange([read_photo(path) for path in chosen], SHEET_COLUMNS, SHEET_CELL))
     return target

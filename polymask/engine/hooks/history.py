@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from pathlib import Path
 
 from detectron2.engine import HookBase
@@ -12,6 +13,8 @@ from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
 
 HISTORY_NAME = "history.csv"
+# (iteration, value), in ascending order of iterations.
+Curve = tuple[tuple[int, float], ...]
 # Columns for every training, before the components of the loss.
 FIRST_COLUMNS = ("iteration", "lr", "total_loss")
 
@@ -77,6 +80,21 @@ def read_history(path: Path | str) -> tuple[list[str], list[dict[str, str]]]:
     with Path(path).open(newline="") as file:
         reader = csv.DictReader(file)
         return list(reader.fieldnames or []), list(reader)
+
+
+def read_curves(path: Path | str) -> dict[str, Curve]:
+    """Every column of a history with its numbers; where there is none, or NaN, the point is left out.
+
+    Raises:
+        ValueError, TypeError, csv.Error: the file is not a history.
+    """
+    columns, rows = read_history(path)
+    curves = {}
+    for name in columns:
+        points = ((int(row["iteration"]), float(row[name])) for row in rows if row[name])
+        if name != "iteration" and (curve := tuple(point for point in points if math.isfinite(point[1]))):
+            curves[name] = curve
+    return curves
 
 
 def _text(value: float | None) -> str:

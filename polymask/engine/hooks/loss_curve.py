@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from detectron2.engine import HookBase
 
-from polymask.engine.hooks.history import HISTORY_NAME, read_history
+from polymask.engine.hooks.history import HISTORY_NAME, read_curves
 
 CURVE_NAME = "loss_curve.png"
 # Single iterations jump about: each point is the mean over this share of the training, and at least one iteration.
@@ -26,22 +26,11 @@ class LossCurve(HookBase):
             draw_loss_curve(history, self.output_dir / CURVE_NAME)
 
 
-def read_curves(history: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Iterations and values of every column of a history that holds a loss; empty cells are left out."""
-    columns, rows = read_history(history)
-    curves = {}
-    for name in columns:
-        points = [(int(row["iteration"]), float(row[name])) for row in rows if row[name]]
-        if "loss" in name and points:
-            curves[name] = tuple(np.array(points).T)
-    return curves
-
-
 def draw_loss_curve(history: Path, target: Path) -> None:
     """Draws every loss over the iterations, the totals in bold and those on VAL with points, as a PNG."""
     from matplotlib.figure import Figure  # not pyplot: it would look for a screen
 
-    curves = read_curves(history)
+    curves = {name: np.array(curve).T for name, curve in read_curves(history).items() if "loss" in name}
     if not curves:
         return
     figure = Figure(figsize=(10, 5), layout="constrained")
@@ -50,7 +39,7 @@ def draw_loss_curve(history: Path, target: Path) -> None:
         total = name.endswith("total_loss")
         if not name.startswith("validation/"):
             axes.plot(
-                *_smoothed(iterations, values),
+                *smoothed(iterations, values),
                 label=name,
                 linewidth=2.5 if total else 1,
                 color="black" if total else None,
@@ -63,7 +52,8 @@ def draw_loss_curve(history: Path, target: Path) -> None:
     figure.savefig(target, dpi=120)
 
 
-def _smoothed(iterations: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def smoothed(iterations: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over ``SMOOTHING_SHARE`` of the training, in place of single iterations."""
     width = max(1, round(len(values) * SMOOTHING_SHARE))
     window = np.ones(width) / width
     return np.convolve(iterations, window, "valid"), np.convolve(values, window, "valid")

@@ -4,7 +4,7 @@ import pytest
 from detectron2.engine import HookBase
 
 from dataset_tools.errors import UserError
-from polymask.engine.hooks.history import HISTORY_NAME, History
+from polymask.engine.hooks.history import HISTORY_NAME, History, read_curves
 from polymask.engine.hooks.validation import MASK_AP
 
 
@@ -94,3 +94,12 @@ def test_a_resumed_training_may_have_other_columns(scripted, tmp_path):
     assert [row["loss_rpn"] for row in rows(tmp_path)] == ["", "", "0.5", "0.5"]
     assert [row[MASK_AP] for row in rows(tmp_path)] == ["", "", "12.0", ""]
     assert float(rows(tmp_path)[0]["loss_mask"]) == steps[0]["loss_mask"]
+
+
+def test_curves_are_the_columns_with_their_iterations(tmp_path):
+    (tmp_path / "history.csv").write_text("iteration,lr,total_loss,validation/segm/AP\n0,0.1,3.0,\n1,0.1,nan,40.0\n")
+    assert read_curves(tmp_path / "history.csv") == {
+        "lr": ((0, 0.1), (1, 0.1)),
+        "total_loss": ((0, 3.0),),
+        "validation/segm/AP": ((1, 40.0),),
+    }

@@ -1,23 +1,13 @@
 import pytest
 from PIL import Image
 
-from polymask.engine.hooks.loss_curve import draw_loss_curve, read_curves
+from polymask.engine.hooks.loss_curve import draw_loss_curve
 
 HISTORY = """iteration,lr,total_loss,loss_mask,validation/total_loss,validation/segm/AP
 0,0.1,3.0,2.0,,
 1,0.1,2.5,1.5,2.25,40.0
 2,0.1,1.5,1.0,,
 """
-
-
-def test_losses_come_with_their_iterations(tmp_path):
-    (tmp_path / "history.csv").write_text(HISTORY)
-    curves = {name: [list(part) for part in curve] for name, curve in read_curves(tmp_path / "history.csv").items()}
-    assert curves == {
-        "total_loss": [[0, 1, 2], [3.0, 2.5, 1.5]],
-        "loss_mask": [[0, 1, 2], [2.0, 1.5, 1.0]],
-        "validation/total_loss": [[1], [2.25]],
-    }
 
 
 def test_the_curve_is_a_picture(tmp_path):
