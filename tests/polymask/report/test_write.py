@@ -25,22 +25,22 @@ def test_a_run_is_reported_on(folder):
     page = write_report(run)
     text = text_of(page)
     assert page == run / "report.html" and page.stat().st_size < 10e6
-    assert "On 4 photos of the test split, on which 8 objects are annotated" in text
-    assert "6 of 8 objects are found and named rightly, 0 taken for another class and 2 missed" in text
+    assert "Split: test. Photos: 4. Annotated objects: 8." in text
+    assert "6 of 8 objects are found" in text and "0 with a wrong class, and 2 are missed" in text
     assert "the one with the best F1 on VAL" in text
-    assert "On 2 photos of the val split" in text_of(write_report(run, "val"))
+    assert "Split: val. Photos: 2." in text_of(write_report(run, "val"))
     assert_readable(page)
 
 
 def test_val_alone(folder):
     page = write_report(folder(val=3))
-    assert "On 3 photos of the val split" in text_of(page) and "the best F1 on this split itself" in text_of(page)
+    assert "Split: val. Photos: 3." in text_of(page) and "the best F1 on this split itself" in text_of(page)
     assert_readable(page)
 
 
 def test_a_single_photo(folder):
     page = write_report(folder(test=1))
-    assert "On 1 photo of the test split" in text_of(page)
+    assert "Split: test. Photos: 1." in text_of(page)
     assert_readable(page)
 
 
@@ -59,7 +59,7 @@ def test_a_class_without_annotations(folder):
         path = run.parent / "dataset" / f"{split}.json"
         path.write_text(path.read_text().replace('"category_id":2', '"category_id":1'))
     page = write_report(run)
-    assert "has no annotated instance in the test split" in text_of(page)
+    assert "Classes without an instance in the test split" in text_of(page)
     assert_readable(page)
 
 
