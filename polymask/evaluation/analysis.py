@@ -62,7 +62,7 @@ def analyse(
     annotated = read_truth(truth)
     if annotated.objects.crowd.any():
         raise UserError(
-            "it has regions with crowds (iscrowd 1), of which single mistakes cannot be told",
+            "the split has crowds (iscrowd 1), in which single mistakes cannot be found",
             file=truth,
             remedy="Take the dataset over with python -m dataset_tools convert, which leaves them out",
         )

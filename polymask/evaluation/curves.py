@@ -41,7 +41,7 @@ def f1_curve(matches: Matches, category: int) -> list[tuple[float, float]]:
 def best_threshold(matches: Matches, category: int) -> float | None:
     """The confidence above which F1 at IoU .50 is highest, and of several such the highest.
 
-    It is midway between the least confident detection that is to be kept and the next one, or 0: as far as possible
+    It is midway between the least confident detection to keep and the next one, or 0: as far as possible
     from both. None where nothing is annotated or nothing rightly found.
     """
     scores, found, wanted = _ranked(matches, category)

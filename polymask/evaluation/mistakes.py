@@ -96,7 +96,7 @@ def mistakes_of(overlaps: NDArray[np.float64], found: NDArray[np.int64], annotat
 class MistakeCosts:
     """AP50 in points that would be gained without the mistakes of a kind: of all classes, and of each.
 
-    That of all is the gain of their mean; classes that are not annotated are no part of it.
+    That of all is the gain of their mean; classes that are not annotated are left out.
     """
 
     overall: dict[str, float]
@@ -115,18 +115,9 @@ def costs_of(truth: Truth, found: Detections, overlaps: list[NDArray[np.float64]
     Args:
         overlaps: see ``overlaps_of``.
     """
-    classes, annotated = len(truth.classes), truth.objects.category
-    wanted, missed = np.bincount(annotated, minlength=classes), np.zeros(classes, dtype=np.int64)
-    rows, kinds, corrections = [], [], []
-    for index, ious in enumerate(overlaps):
-        first = found.starts[index] + np.arange(len(ious))[:_DETECTIONS]
-        there = annotated[truth.objects.of_photo(index)]
-        mistakes = mistakes_of(ious[:_DETECTIONS], found.category[first], there)
-        rows.append(first)
-        kinds.append(mistakes.kind)
-        corrections.append(_corrections(mistakes, there))
-        missed += np.bincount(there[mistakes.missed], minlength=classes)
-    row, kind, corrected = (np.concatenate(parts) for parts in (rows, kinds, corrections))
+    classes = len(truth.classes)
+    wanted = np.bincount(truth.objects.category, minlength=classes)
+    row, kind, corrected, missed = _mistakes_of_all(truth, found, overlaps)
     category, score, correct = found.category[row], found.score[row], kind == CORRECT
     before = _average_precisions(category, score, correct, wanted)
     gains = {}
@@ -144,6 +135,23 @@ def costs_of(truth: Truth, found: Detections, overlaps: list[NDArray[np.float64]
     overall = {name: max(0.0, float(values.sum()) / asked) for name, values in gains.items()}
     by_class = [{name: max(0.0, float(values[k])) for name, values in gains.items()} for k in range(classes)]
     return MistakeCosts(overall, by_class)
+
+
+def _mistakes_of_all(
+    truth: Truth, found: Detections, overlaps: list[NDArray[np.float64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The detections that count, their kinds and ``_corrections``; and of each class how many annotations are missed."""
+    annotated, classes = truth.objects.category, len(truth.classes)
+    missed = np.zeros(classes, dtype=np.int64)
+    parts = []
+    for index, ious in enumerate(overlaps):
+        first = found.starts[index] + np.arange(len(ious))[:_DETECTIONS]
+        there = annotated[truth.objects.of_photo(index)]
+        mistakes = mistakes_of(ious[:_DETECTIONS], found.category[first], there)
+        parts.append((first, mistakes.kind, _corrections(mistakes, there)))
+        missed += np.bincount(there[mistakes.missed], minlength=classes)
+    row, kind, corrected = (np.concatenate(columns) for columns in zip(*parts))
+    return row, kind, corrected, missed
 
 
 def _corrections(mistakes: Mistakes, annotated: NDArray[np.int64]) -> NDArray[np.int64]:

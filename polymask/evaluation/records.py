@@ -80,7 +80,7 @@ class PhotoAnalysis(Struct, frozen=True):
         file_name: as in the COCO file.
         score: F1 at the threshold in use, 0 to 1; 1 where nothing is there and nothing found.
         classes: annotated, or predicted above the threshold.
-        kinds: of the mistakes in it, of KINDS; none of them is no mistake.
+        kinds: of the mistakes in it, of KINDS; empty without a mistake.
     """
 
     image_id: int

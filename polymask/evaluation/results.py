@@ -25,7 +25,7 @@ def write_results(path: Path, results: dict[str, Metrics]) -> None:
 
 
 def results_table(results: dict[str, Metrics]) -> str:
-    """A row for each dataset and task, a column for each metric; ``-`` where there is no value."""
+    """A row for each dataset and task, a column for each metric; ``-`` for NaN."""
     rows = []
     for dataset, tasks in results.items():
         for task, metrics in tasks.items():

@@ -1,4 +1,4 @@
-"""What an evaluation says in plain words, and what to do next, the most costly first.
+"""What an evaluation says in sentences, and what to do next, the most costly first.
 
 Facts are computed elsewhere; a sentence says no more than they do.
 """

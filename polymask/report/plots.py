@@ -16,11 +16,11 @@ from polymask.evaluation.records import ClassAnalysis
 # Units of the picture: about as wide as a phone in pixels, where letters of 11 are read.
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 34
-# As many as the style sheet has; further lines begin anew, and are dashed.
+# As many as the style sheet has; further lines start again with the first, dashed.
 COLOURS = 8
-# More points of a line cannot be told apart at this size.
+# At this size nobody sees more points of a line.
 MOST_POINTS = 300
-# More lines cannot be told apart: the classes with the most instances are shown.
+# Nobody can follow more lines: the classes with the most instances are shown.
 MOST_CLASSES = 8
 # An axis that is shorter shows one value.
 LEAST_EXTENT = 1e-12
@@ -150,7 +150,7 @@ def class_plots(classes: Sequence[ClassAnalysis]) -> list[Plot]:
     """Precision against recall at two IoUs, and F1 against confidence, of the classes with the most instances."""
     shown = sorted(classes, key=lambda c: -c.instances)[:MOST_CLASSES]
     note = f"The {MOST_CLASSES} classes with the most instances." if len(classes) > MOST_CLASSES else ""
-    unit = {"x_range": (0.0, 1.0), "y_range": (0.0, 1.02)}
+    unit_square = partial(plotted, x_range=(0.0, 1.0), y_range=(0.0, 1.02), note=note)
     plots = []
     for iou in ("0.50", "0.75"):
         lines = [
@@ -160,10 +160,10 @@ def class_plots(classes: Sequence[ClassAnalysis]) -> list[Plot]:
         ]
         if lines:
             title = f"Precision and recall, IoU {iou[1:]}"
-            plots.append(plotted(title, lines, x="recall", y="precision", note=note, **unit))
+            plots.append(unit_square(title, lines, x="recall", y="precision"))
     lines = [Line(c.name, thinned(c.f1), i) for i, c in enumerate(shown, 1) if c.f1]
     if lines:
-        plots.append(plotted("F1 and confidence, IoU .50", lines, x="confidence", y="F1", note=note, **unit))
+        plots.append(unit_square("F1 and confidence, IoU .50", lines, x="confidence", y="F1"))
     return plots
 
 

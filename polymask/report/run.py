@@ -80,7 +80,7 @@ def config_of(run: Path) -> CfgNode:
     """
     if not (run / CONFIG_NAME).is_file():
         raise UserError(
-            "this is not the folder of a run: it has no config.yaml",
+            "not the folder of a run (no config.yaml in it)",
             file=run,
             remedy="Name the OUTPUT_DIR of a training",
         )
@@ -91,7 +91,7 @@ def read_run(folder: Path) -> RunRecord:
     """The record of a run.
 
     Raises:
-        UserError: it is no run, its dataset is not there, or nothing has been evaluated.
+        UserError: not the folder of a run, its dataset is not there, or nothing has been evaluated.
     """
     cfg = config_of(folder)
     if not cfg.DATASETS.ROOT:
@@ -100,7 +100,7 @@ def read_run(folder: Path) -> RunRecord:
     evaluated = tuple(s for s in _FIRST_CHOICE if detections_file(folder, f"{card.name}_{s}").is_file())
     if not evaluated:
         raise UserError(
-            "no split of the dataset has been evaluated, so that there is nothing to report on",
+            "no split of the dataset has been evaluated, so there is nothing to report on",
             file=folder / "inference",
             remedy="Let the training come to its end, or evaluate a checkpoint: train_net.py --eval-only",
         )
@@ -176,7 +176,7 @@ def changes_from_defaults(cfg: CfgNode) -> tuple[Change, ...]:
 
 
 def in_words(value: object) -> str:
-    """A value of the configuration for people; an empty one is no blank."""
+    """A value of the configuration for people; an empty one is "(empty)"."""
     if isinstance(value, (list, tuple)):
         return (
             ", ".join(

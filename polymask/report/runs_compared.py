@@ -58,7 +58,7 @@ class Comparison(Struct, frozen=True):
         names: of the runs, all different.
         split: on which they are compared.
         photos: of it.
-        sentences: the result in words.
+        sentences: the result.
         tables: of figures.
         plots: curves of all runs.
         settings: the keys in which they differ, with a value for each run.
@@ -77,8 +77,7 @@ def compare_runs(runs: Sequence[RunRecord]) -> Comparison:
     """Compares two or three runs; the first is what the others are measured against.
 
     Raises:
-        UserError: one or too many runs, or there is no split with the same photos and annotations that all of them have
-            evaluated.
+        UserError: one or too many runs, or they have not evaluated a split of the same photos and annotations.
     """
     if not 2 <= len(runs) <= MOST_RUNS:
         raise UserError(f"{len(runs)} runs cannot be compared", remedy=f"Name two or {MOST_RUNS} of them")
@@ -105,7 +104,7 @@ def common_split(runs: Sequence[RunRecord]) -> str:
     """The split to compare on.
 
     Raises:
-        UserError: as :func:`compare_runs`.
+        UserError: they have not evaluated the same split, or its photos or annotations differ.
     """
     first = runs[0]
     shared = [split for split in first.evaluated if all(split in run.evaluated for run in runs)]
@@ -120,8 +119,8 @@ def common_split(runs: Sequence[RunRecord]) -> str:
     for run in runs[1:]:
         if run.truth_of(split) != first.truth_of(split) and read_coco(run.truth_of(split)) != content:
             raise UserError(
-                f"its {split} split has other photos or annotations than that of {first.folder}, so that figures do "
-                "not compare",
+                f"its {split} split has other photos or annotations than that of {first.folder}, so figures "
+                "do not compare",
                 file=run.folder,
                 remedy="Compare runs on the same dataset folder, or evaluate one on the other's: "
                 "train_net.py --eval-only",

@@ -29,7 +29,7 @@ def write_report(folder: Path, split: str | None = None) -> Path:
         split: that it is about; None for the test split, or the next best that was evaluated.
 
     Raises:
-        UserError: it is no run, nothing was evaluated, or the dataset is not there any more.
+        UserError: not the folder of a run, nothing was evaluated, or the dataset is not there any more.
     """
     run = read_run(folder)
     analysis, on_val = analyse_at_thresholds(run, split or run.evaluated[0])
@@ -47,7 +47,7 @@ def write_comparison(folders: list[Path], target: Path | None = None) -> Path:
         target: the file; None for ``comparison.html`` in the first of them.
 
     Raises:
-        UserError: as :func:`write_report`, or the runs are not about the same photos.
+        UserError: one of the folders is not that of an evaluated run, or the runs are not about the same photos.
     """
     runs = [read_run(folder) for folder in folders]
     page = comparison_page(runs, compare_runs(runs))
@@ -60,14 +60,14 @@ def write_comparison(folders: list[Path], target: Path | None = None) -> Path:
 def report_on(cfg: CfgNode) -> None:
     """Writes the report after a training or an evaluation; the main process does.
 
-    What keeps it from being written is said in the log, and the run is none the worse for it.
+    An error is a line in the log, and does not end the run.
     """
     if not comm.is_main_process():
         return
     if not (cfg.DATASETS.VAL or cfg.DATASETS.TEST):
-        log.info("Nothing was evaluated, and so there is no report.")
+        log.info("Nothing was evaluated, so there is nothing to report on.")
         return
     try:
         log.info("The report is %s.", write_report(Path(cfg.OUTPUT_DIR)))
     except (UserError, OSError) as error:
-        log.warning("There is no report: %s", error)
+        log.warning("The report was not written: %s", error)

@@ -68,7 +68,7 @@ def test_the_threshold_is_midway_between_what_is_kept_and_what_is_not(evaluate):
     matches = matches_of(evaluate(Results(coco_content((1, 2), annotations, 1), found)))
     assert best_threshold(matches, 0) == pytest.approx(0.6)
     matches = matches_of(evaluate(Results(coco_content((1, 2), annotations, 1), found[:2])))
-    assert best_threshold(matches, 0) == pytest.approx(0.4)  # nothing is to be left out
+    assert best_threshold(matches, 0) == pytest.approx(0.4)  # nothing to leave out
 
 
 def test_no_threshold_without_annotations_or_anything_right(evaluate):

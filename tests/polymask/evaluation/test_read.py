@@ -30,15 +30,15 @@ def refuse(truth, found):
 def test_results_of_another_dataset_are_refused_in_words(tmp_path):
     results = make_results(1)
     truth = read_truth(results.write(tmp_path)[0])
-    spoilt = copy.deepcopy(results.detections)
-    spoilt[3]["image_id"] = 999
-    assert "another dataset: image 999 is not in this split" in refuse(truth, spoilt)
-    spoilt = copy.deepcopy(results.detections)
-    spoilt[3]["category_id"] = 77
-    assert "another dataset: category 77" in refuse(truth, spoilt)
-    spoilt = copy.deepcopy(results.detections)
-    spoilt[3]["segmentation"]["size"] = [10, 20]
-    message = refuse(truth, spoilt)
+    damaged = copy.deepcopy(results.detections)
+    damaged[3]["image_id"] = 999
+    assert "another dataset: image 999 is not in this split" in refuse(truth, damaged)
+    damaged = copy.deepcopy(results.detections)
+    damaged[3]["category_id"] = 77
+    assert "another dataset: category 77" in refuse(truth, damaged)
+    damaged = copy.deepcopy(results.detections)
+    damaged[3]["segmentation"]["size"] = [10, 20]
+    message = refuse(truth, damaged)
     assert "the mask is 20 x 10 px" in message and f"{SIZE[0]} x {SIZE[1]} px" in message and "[3]" in message
 
 
@@ -54,9 +54,9 @@ def test_a_damaged_file_is_refused_in_words(tmp_path):
         ({"bbox": [5, 5, -10, 3]}, "box.*negative"),
         ({"bbox": [5, 5, 1, 1e300]}, "box.*negative"),
     ):
-        spoilt = copy.deepcopy(results.detections)
-        spoilt[3] = spoilt[3] | damage
-        file.write_text(json.dumps(spoilt))
+        damaged = copy.deepcopy(results.detections)
+        damaged[3] = damaged[3] | damage
+        file.write_text(json.dumps(damaged))
         with pytest.raises(UserError, match=said):
             read_detections(file, truth, may_be_damaged=True)
 

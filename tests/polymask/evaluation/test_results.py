@@ -10,7 +10,7 @@ def test_results_are_valid_json_with_null_for_what_is_not_defined(tmp_path):
     write_results(tmp_path / "results.json", RESULTS)
 
     def refuse(constant):
-        raise ValueError(f"{constant} is no JSON")
+        raise ValueError(f"{constant} is not JSON")
 
     read = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
     assert read == {"x_test": {"bbox": {"AP": 50.25, "AP-a": None}, "segm": {"AP": 40.0, "AP-a": 40.0}}}

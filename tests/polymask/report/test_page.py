@@ -113,7 +113,7 @@ def test_labels_are_text(written, opened, of_class):
     page.wait_for_timeout(300)  # for a picture that could not be loaded
     for name in names:
         assert page.locator("#figures tbody th", has_text=name).count() == 2
-        assert page.locator(".advice code", has_text=name).count() >= 1
+        assert page.locator(".advice .finding", has_text=name).count() >= 1
     select(page, "class", HOSTILE)
     assert page.locator(".photo:visible").count() == 2
     assert page.locator("script").count() == 1 and page.locator("img:not([src^='data:']):not(dialog img)").count() == 0

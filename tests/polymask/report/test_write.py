@@ -85,7 +85,7 @@ def configured(run, val=("street_val",), test=("street_test",)):
 def test_after_a_training_an_error_is_a_line_in_the_log(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="polymask"):
         report_on(configured(tmp_path))
-    assert "There is no report" in caplog.text and "not the folder of a run" in caplog.text
+    assert "not written" in caplog.text and "not the folder of a run" in caplog.text
 
 
 def test_after_a_training_without_an_evaluation_nothing_is_asked_for(tmp_path, caplog):
