@@ -87,7 +87,7 @@ def test_every_link_leads_somewhere_and_nothing_is_left_to_fill_in():
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium, to show the report")
-def test_the_pictures_of_the_docs_are_made_anew(run, checkout, demo):
+def test_the_pictures_of_the_docs_are_drawn_again(run, checkout, demo):
     for path in (checkout / "docs").glob("*.jpg"):
         path.unlink()
     run(f"make pictures VENV={Path(sys.prefix)}")
