@@ -57,13 +57,12 @@ COVERED = {
     "polymask/engine/hooks/interruption.py": "end_to_end/test_resume.py: needs a process that gets signals",
     "polymask/engine/hooks/progress_bar.py": "end_to_end/test_terminal.py: needs a terminal",
     "polymask/engine/setup.py": "polymask/engine/test_trainer.py: needs a training",
+    "polymask/evaluation/coco_dicts.py": "polymask/evaluation/test_counting.py: beside pycocotools",
+    "polymask/evaluation/figures.py": "polymask/evaluation/test_counting.py, test_analysis.py: beside pycocotools",
     "polymask/evaluation/matches.py": "polymask/evaluation/test_curves.py, test_intervals.py: beside pycocotools",
     "polymask/evaluation/overlaps.py": "polymask/evaluation/test_mistakes.py, test_confusion.py: beside pycocotools",
     "polymask/evaluation/records.py": "polymask/evaluation/test_analysis.py: records without behaviour",
     "polymask/known_warnings.py": "polymask/conftest.py: pytest fails on warnings that it does not silence",
-    "polymask/review/features.py": "polymask/review/test_suggest.py: needs a model",
-    "polymask/review/labelme_files.py": f"polymask/review/test_suggest.py: {SEEN_IN}",
-    "polymask/review/options.py": "polymask/review/test_suggest.py: options without behaviour",
 }
 
 

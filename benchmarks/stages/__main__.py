@@ -29,14 +29,12 @@ def parse_arguments(stages: Sequence[str]) -> argparse.Namespace:
         prog="python -m benchmarks.stages", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, default=Path("output/stages.json"), help="(default: %(default)s)")
-    parser.add_argument(
-        "--only", nargs="+", choices=stages, default=stages, metavar="STAGE", help=f"some of {', '.join(stages)}"
-    )
+    parser.add_argument("--only", nargs="+", choices=stages, default=stages, metavar="STAGE", help=", ".join(stages))
     parser.add_argument("--rounds", type=int, default=3, help="of which the medians count (default: %(default)s)")
     parser.add_argument(
         "--run", type=Path, default=DEMO if (DEMO / "model_final.pth").exists() else None, metavar="FOLDER",
         help="a finished training of the mini network, for inference_mini and detect (default: output/demo if it is "
-        "there, else weights that are made up)",
+        "there, else made-up weights)",
     )  # fmt: skip
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="where to install labelme2coco, for convert")
     return parser.parse_args()
@@ -45,8 +43,7 @@ def parse_arguments(stages: Sequence[str]) -> argparse.Namespace:
 def main() -> int:
     silence_known_warnings()
     # Detectron2 warns when it is imported.
-    from benchmarks.stages.machine import describe_machine
-    from benchmarks.stages.options import Options
+    from benchmarks.stages.options import Options, describe_machine
     from benchmarks.stages.run import STAGES, run_stage, table
 
     args = parse_arguments(tuple(STAGES))
@@ -58,11 +55,9 @@ def main() -> int:
             outcomes.append(outcome := run_stage(name, options, args.rounds))
             print(f"\n{name} ({outcome.seconds:.0f} s): {outcome.work}\n  {outcome.said}", flush=True)
     print(f"\n{table(outcomes)}")
-    content = {
-        "machine": machine,
-        "weights of the mini network": str(args.run or "made up"),
-        "stages": [asdict(outcome) for outcome in outcomes],
-    }
+    weights = str(args.run or "made up")
+    stages = [asdict(outcome) for outcome in outcomes]
+    content = {"machine": machine, "weights of the mini network": weights, "stages": stages}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(content, indent=2) + "\n")
     print(f"\nAlso in {args.output}.")

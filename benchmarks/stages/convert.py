@@ -6,48 +6,57 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.annotated_photos import POLYGONS, annotated_photos
-from benchmarks.peers import LABELME2COCO, labelme2coco_python
+from benchmarks.stages.labelme_folder import Layout, write_labelme_folder
 from benchmarks.stages.options import PROJECT, Options
 from benchmarks.stages.timing import Contender, DifferentWork, Pair, Skipped, Stage
 
-OURS, PEER = "dataset_tools convert --jobs 1", LABELME2COCO
-PHOTOS = 1000
+OURS, PEER = "dataset_tools convert --jobs 1", "labelme2coco==0.2.6"
+PHOTOS, POLYGONS = 1000, 6  # photos, and polygons on each
 
 
 def convert(options: Options) -> Stage:
     """A LabelMe folder to COCO files."""
     if options.peers is None:
-        raise Skipped(f"{PEER} needs an environment of its own: --peers FOLDER makes one, which takes a network")
-    peer = labelme2coco_python(options.peers.resolve()).parent / "labelme2coco"
-    source = annotated_photos(options.scratch / "labelme", PHOTOS)
+        raise Skipped(f"{PEER} needs its own environment: --peers FOLDER makes one, which takes a network")
+    peer = _install_peer(options.peers.resolve())
+    source = write_labelme_folder(options.scratch / "labelme", PHOTOS, Layout(polygons=POLYGONS))
     ours, theirs = options.scratch / "converted", options.scratch / "labelme2coco"
-    command = [sys.executable, "-m", "dataset_tools", "convert", source, "--jobs", "1", "--output"]
+    command = [sys.executable, "-m", "dataset_tools", "convert", source, "--jobs", "1", "--output", ours]
     files = [ours / f"{split}.json" for split in ("train", "val", "test")]
     contenders = (
-        _contender(OURS, [*command, ours], files),
+        _contender(OURS, command, files),
         _contender(PEER, [peer, source, theirs], [theirs / "dataset.json"]),
     )
     return Stage(f"{PHOTOS} photos with {POLYGONS} polygons each", contenders, (Pair(OURS, PEER),), _check)
 
 
+def _install_peer(folder: Path) -> Path:
+    """labelme2coco's command in a virtual environment; made on the first call, which takes a minute."""
+    environment = folder / PEER
+    if not (environment / "ready").exists():
+        shutil.rmtree(environment, ignore_errors=True)
+        _run([sys.executable, "-m", "venv", environment])
+        _run([environment / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", PEER])
+        (environment / "ready").touch()
+    return environment / "bin/labelme2coco"
+
+
 def _contender(name: str, command: Sequence[object], files: Sequence[Path]) -> Contender:
-    folder = files[0].parent
-    return Contender(name, _command(command, files), prepare=lambda: shutil.rmtree(folder, ignore_errors=True))
-
-
-def _command(command: Sequence[object], files: Sequence[Path]) -> Callable[[], tuple[int, int]]:
     def run() -> tuple[int, int]:
-        done = subprocess.run([str(part) for part in command], cwd=PROJECT, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr[-1000:]}")
+        _run(command)
         contents = [json.loads(file.read_bytes()) for file in files]
         return tuple(sum(len(content[key]) for content in contents) for key in ("images", "annotations"))
 
-    return run
+    return Contender(name, run, prepare=lambda: shutil.rmtree(files[0].parent, ignore_errors=True))
+
+
+def _run(command: Sequence[object]) -> None:
+    done = subprocess.run([str(part) for part in command], cwd=PROJECT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr[-1000:]}")
 
 
 def _check(results: dict[str, tuple[int, int]]) -> str:

@@ -11,12 +11,11 @@ import torchvision
 from detectron2.config import CfgNode
 from detectron2.engine import SimpleTrainer
 from detectron2.modeling import build_model
-from detectron2.solver import build_optimizer, get_default_optimizer_params
-from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils.events import EventStorage
 
 from benchmarks.stages.timing import DifferentWork
 from polymask.data.seeding import seed_everything
+from polymask.engine.trainer import Trainer
 
 # Our names of parts of the network, and Detectron2's of the same part.
 DETECTRON2_NAMES = {"build_resnet18_fpn_backbone": "build_resnet_fpn_backbone"}
@@ -56,7 +55,10 @@ class Detectron2Step:
         self.model = build_model(detectron2_config(cfg))
         demand_plain(self.model)
         self.forward = partial(forward_once, cfg, self.model, batch)
-        self._trainer = SimpleTrainer(self.model, itertools.repeat(batch), _optimizer(cfg, self.model))
+        optimizer = Trainer.build_optimizer(cfg, self.model)
+        for group in optimizer.param_groups:
+            group["fused"] = None  # PyTorch's default
+        self._trainer = SimpleTrainer(self.model, itertools.repeat(batch), optimizer)
 
     def run(self) -> dict[str, float]:
         """The losses before the update."""
@@ -64,20 +66,3 @@ class Detectron2Step:
             seed_everything(self.cfg.SEED, self._trainer.iter, 0)  # as our trainer does
             self._trainer.run_step()
             return {name: value for name, (value, _) in storage.latest().items() if name.startswith("loss_")}
-
-
-def _optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """Detectron2's SGD, or PyTorch's AdamW with PyTorch's defaults and Detectron2's groups and clipping."""
-    if cfg.SOLVER.OPTIMIZER == "SGD":
-        return build_optimizer(cfg, model)
-    groups = get_default_optimizer_params(
-        model,
-        base_lr=cfg.SOLVER.BASE_LR,
-        weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM,
-        bias_lr_factor=cfg.SOLVER.BIAS_LR_FACTOR,
-        weight_decay_bias=cfg.SOLVER.WEIGHT_DECAY_BIAS,
-    )
-    adamw = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
-    return adamw(
-        groups, lr=cfg.SOLVER.BASE_LR, betas=tuple(cfg.SOLVER.ADAM_BETAS), weight_decay=cfg.SOLVER.WEIGHT_DECAY
-    )

@@ -11,31 +11,31 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from benchmarks.generated_results import Amount, generated_results
+from benchmarks.stages.coco_results import Amount, write_results
 from benchmarks.stages.options import Options
 from benchmarks.stages.timing import Contender, DifferentWork, Pair, Stage
 from polymask.evaluation.counting import count
 from polymask.evaluation.read import read_detections, read_truth
 
 OURS, PEER = "polymask", "pycocotools"
-AMOUNT = Amount(images=500, instances=3600, detections=100, classes=80)  # a tenth of COCO's val2017
+AMOUNT = Amount(photos=500, objects=7, detections=100, classes=80)  # a tenth of COCO's val2017
 
 
 def evaluation(options: Options) -> Stage:
     """Masks of generated results."""
-    truth, found = generated_results(options.scratch, AMOUNT)
-    contenders = (Contender(OURS, lambda: _ours(truth, found)), Contender(PEER, lambda: _pycocotools(truth, found)))
-    work = f"{AMOUNT.images} photos, {AMOUNT.instances} instances, {AMOUNT.detections} detections each; masks"
+    truth, found = write_results(options.scratch, AMOUNT)
+    contenders = (Contender(OURS, lambda: _count(truth, found)), Contender(PEER, lambda: _peer_count(truth, found)))
+    work = f"{AMOUNT.photos} photos, {AMOUNT.objects} objects and {AMOUNT.detections} detections in each; masks"
     return Stage(work, contenders, (Pair(OURS, PEER),), _check, warm_up=False)
 
 
-def _ours(truth_file: Path, found_file: Path) -> np.ndarray:
+def _count(truth_file: Path, found_file: Path) -> np.ndarray:
     truth = read_truth(truth_file)
     with contextlib.redirect_stdout(io.StringIO()):
         return count(truth, read_detections(found_file, truth), "segm").stats
 
 
-def _pycocotools(truth_file: Path, found_file: Path) -> np.ndarray:
+def _peer_count(truth_file: Path, found_file: Path) -> np.ndarray:
     found = json.loads(found_file.read_text())
     for detection in found:
         del detection["bbox"]  # as Detectron2 does, or the areas would be those of the boxes

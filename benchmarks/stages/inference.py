@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pycocotools.mask
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultPredictor
+from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.modeling import build_model
-from detectron2.structures import Instances
 from PIL import Image
 
 from benchmarks.stages.detectron2_peer import demand_plain, detectron2_config
-from benchmarks.stages.machine import device
-from benchmarks.stages.options import PROJECT, Options, frozen_config
-from benchmarks.stages.same_work import LEAST_SCORE, Found, check_detections
+from benchmarks.stages.options import PROJECT, Options, device, frozen_config
+from benchmarks.stages.same_work import LEAST_SCORE, Results, check_detections
 from benchmarks.stages.timing import Contender, Pair, Stage
 from polymask.config.load import load_config
 from polymask.data.seeding import seed_everything
@@ -40,35 +38,30 @@ SPREAD = 2.0
 
 def inference_mini(options: Options) -> Stage:
     """The mini network at 512 px."""
-    return _inference(_mini_config(options, AT_512), photos=4, at_least=1.2)
+    return _small_photos(_mini_config(options, AT_512), photos=4, at_least=1.2)
 
 
 def inference_full(options: Options) -> Stage:
     """The full network at 512 px; its weights are made up."""
     cfg = _with_made_up_weights("configs/mask_rcnn_R_18_FPN.yaml", options, AT_512)
-    return _inference(cfg, photos=2, at_least=1.5)
+    return _small_photos(cfg, photos=2, at_least=1.5)
 
 
 def detect(options: Options) -> Stage:
     """The mini network on a decoded photo of 12 megapixels, with each mask as an RLE of the photo."""
     most = ["TEST.DETECTIONS_PER_IMAGE", str(OBJECTS), "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0"]
     ours, peer = _predictors(_mini_config(options, most))
-    photos = [scenes(4, LARGE)]
+    photo = scenes(4, LARGE)
     contenders = (
-        Contender(OURS_RLE, lambda: [_our_found(found, photos[0]) for found in ours.detect(photos)]),
-        Contender(PEER_RLE, lambda: [_detectron2_found(peer(photo)["instances"]) for photo in photos]),
+        Contender(OURS_RLE, lambda: [_our_results(ours.detect([photo])[0], photo)]),
+        Contender(PEER_RLE, lambda: [instances_to_coco_json(peer(photo)["instances"].to("cpu"), 0)]),
     )
-
-    def check(results: dict[str, list[list[Found]]]) -> str:
-        counts = {name: len(found) for name, (found,) in results.items()}
-        least = _least_score(results[PEER_RLE])
-        return f"{check_detections(results[OURS_RLE], results[PEER_RLE], least)}; {counts}"
-
+    pairs = (Pair(OURS_RLE, PEER_RLE, at_least=4.0),)
     work = f"one photo of {LARGE[0]} x {LARGE[1]} px, the best {OBJECTS} objects"
-    return Stage(work, contenders, (Pair(OURS_RLE, PEER_RLE, at_least=4.0),), check)
+    return Stage(work, contenders, pairs, lambda results: _check(results[OURS_RLE], results[PEER_RLE]))
 
 
-def _inference(cfg: CfgNode, photos: int, at_least: float) -> Stage:
+def _small_photos(cfg: CfgNode, photos: int, at_least: float) -> Stage:
     ours, peer = _predictors(cfg)
     pictures = [scenes(4, (SIDE, SIDE), first=4 * number) for number in range(photos)]
     contenders = (
@@ -77,20 +70,18 @@ def _inference(cfg: CfgNode, photos: int, at_least: float) -> Stage:
     )
 
     def check(results: dict[str, list]) -> str:
-        one = [_our_found(found, picture) for found, picture in zip(results[OURS], pictures, strict=True)]
-        other = [_detectron2_found(found) for found in results[PEER]]
-        return check_detections(one, other, _least_score(other))
+        one = [_our_results(found, picture) for found, picture in zip(results[OURS], pictures, strict=True)]
+        return _check(one, [instances_to_coco_json(found.to("cpu"), 0) for found in results[PEER]])
 
     work = f"{photos} photos of {SIDE} x {SIDE} px, one after the other, float32"
     return Stage(work, contenders, (Pair(OURS, PEER, at_least),), check)
 
 
-def _least_score(photos: Sequence[Sequence[Found]]) -> float:
-    """The usual threshold; with weights that find nothing above it, the median score of the peer's."""
-    scores = [found.score for photo in photos for found in photo]
-    if not scores or max(scores) >= LEAST_SCORE:
-        return LEAST_SCORE
-    return round(float(np.median(scores)), 4)
+def _check(ours: Sequence[Results], peer: Sequence[Results]) -> str:
+    """Compares from the usual score on; with weights that find nothing above it, from the median score of the peer."""
+    scores = [found["score"] for photo in peer for found in photo]
+    least = LEAST_SCORE if max(scores, default=1) >= LEAST_SCORE else round(float(np.median(scores)), 4)
+    return check_detections(ours, peer, least)
 
 
 def _predictors(cfg: CfgNode) -> tuple[Predictor, DefaultPredictor]:
@@ -126,21 +117,21 @@ def _spread_scores(model: torch.nn.Module) -> None:
     """Scales the layers that score classes, so that their outputs have the standard deviation ``SPREAD``."""
     layers = [module for name, module in model.named_modules() if name.endswith("cls_score")]
     deviations: dict[torch.nn.Module, float] = {}
-    hooks = [
-        layer.register_forward_hook(lambda layer, _, output: deviations.update({layer: output.std().item()}))
-        for layer in layers
-    ]
+
+    def record(layer: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
+        deviations[layer] = output.std().item()
+
+    hooks = [layer.register_forward_hook(record) for layer in layers]
     photo = torch.from_numpy(scenes(4, (SIDE, SIDE)).transpose(2, 0, 1).copy())
     with torch.no_grad():
         model([{"image": photo}])
-        for layer in layers:
+        for layer, hook in zip(layers, hooks, strict=True):
             layer.weight *= SPREAD / deviations[layer]
-    for hook in hooks:
-        hook.remove()
+            hook.remove()
 
 
 def scenes(count: int, size: tuple[int, int], first: int = 0) -> np.ndarray:
-    """Test scenes of the embedded sample in a square, as one photo of a (width, height)."""
+    """Test scenes of the embedded sample in a square, as one photo (BGR) of a (width, height)."""
     files = sorted((PROJECT / "data/sample/test").glob("*.jpg"))[first : first + count]
     columns = round(len(files) ** 0.5)
     tile = size[0] // columns, size[1] // columns
@@ -149,21 +140,10 @@ def scenes(count: int, size: tuple[int, int], first: int = 0) -> np.ndarray:
     return np.ascontiguousarray(np.vstack(rows)[:, :, ::-1])
 
 
-def _our_found(detections: Sequence[Detection], photo: np.ndarray) -> list[Found]:
-    size = photo.shape[:2]
-    codes = [found.mask.rle(size) for found in detections]
-    masks = [{"size": list(code.size), "counts": code.counts} for code in codes]  # as pycocotools takes them
-    return [Found(found.category, found.score, mask) for found, mask in zip(detections, masks, strict=True)]
-
-
-def _detectron2_found(instances: Instances) -> list[Found]:
-    """The masks encoded as Detectron2's ``instances_to_coco_json`` does."""
-    instances = instances.to("cpu")
-    masks = [
-        pycocotools.mask.encode(np.array(mask[:, :, None], order="F", dtype="uint8"))[0]
-        for mask in instances.pred_masks
-    ]
-    return [
-        Found(category, score, mask)
-        for category, score, mask in zip(instances.pred_classes.tolist(), instances.scores.tolist(), masks, strict=True)
-    ]
+def _our_results(detections: Iterable[Detection], photo: np.ndarray) -> Results:
+    results = []
+    for found in detections:
+        code = found.mask.rle(photo.shape[:2])
+        mask = {"size": list(code.size), "counts": code.counts}
+        results.append({"category_id": found.category, "score": found.score, "segmentation": mask})
+    return results

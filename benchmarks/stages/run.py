@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from benchmarks.stages import convert, evaluation, inference, loader, masks, training
 from benchmarks.stages.options import Options
-from benchmarks.stages.timing import Comparison, DifferentWork, Skipped, Stage, Time, compare, take_turns
+from benchmarks.stages.timing import Comparison, DifferentWork, Skipped, Stage, Time, compare
 
 STAGES: dict[str, Callable[[Options], Stage]] = {
     "training_mini": training.training_mini,
@@ -53,8 +53,7 @@ def run_stage(name: str, options: Options, rounds: int) -> Outcome:
     try:
         stage = STAGES[name](options)
         outcome.work = stage.work
-        rounds = min(rounds, stage.most_rounds or rounds)
-        outcome.times, results = take_turns(stage.contenders, rounds, stage.warm_up)
+        outcome.times, results = stage.take_turns(rounds)
         outcome.said = stage.check(results)
         outcome.comparisons = [compare(pair, outcome.times) for pair in stage.pairs]
     except Skipped as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +39,7 @@ class Contender:
 
     name: str
     run: Callable[[], object]
-    prepare: Callable[[], object] | None = None
+    prepare: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Pair:
 
     Attributes:
         ours, peer, limit: names of contenders. ``limit`` is the part of the work that no implementation can avoid.
-        at_least: how many times as fast as the peer we want to be; None where there is no such aim.
+        at_least: how many times as fast as the peer we want to be; None for no aim.
     """
 
     ours: str
@@ -62,10 +62,10 @@ class Stage:
     """What takes turns in a stage.
 
     Attributes:
-        work: what is done in one turn, in words.
+        work: what is done in one turn.
         contenders: in the order of their turns.
         pairs: which of them are compared.
-        check: gets the result of each contender's first run by its name, and says in words what was the same. It raises
+        check: gets the result of each contender's first run by its name, and says what was the same. It raises
             ``DifferentWork``.
         warm_up: whether there is a round before those that count.
         most_rounds: for stages that take long.
@@ -76,7 +76,23 @@ class Stage:
     pairs: tuple[Pair, ...]
     check: Callable[[dict[str, object]], str]
     warm_up: bool = True
-    most_rounds: int | None = None
+    most_rounds: int = 1000
+
+    def take_turns(self, rounds: int) -> tuple[dict[str, list[Time]], dict[str, object]]:
+        """The times of each contender, one for each round, and the result of its first run.
+
+        In each round every contender has its turn, so that all meet the same load of the machine.
+        """
+        times: dict[str, list[Time]] = {contender.name: [] for contender in self.contenders}
+        results: dict[str, object] = {}
+        for number in range(-1 if self.warm_up else 0, min(rounds, self.most_rounds)):
+            for contender in self.contenders:
+                contender.prepare()
+                taken, result = timed(contender.run)
+                results.setdefault(contender.name, result)
+                if number >= 0:
+                    times[contender.name].append(taken)
+        return times, results
 
 
 @dataclass(frozen=True)
@@ -92,62 +108,32 @@ class Comparison:
 
 def timed(run: Callable[[], object]) -> tuple[Time, object]:
     """The time of one call, and what it returns. On a GPU it lasts until the GPU has finished."""
-    wait_for_gpu()
-    clock, processor = time.perf_counter(), processor_seconds()
+    _wait_for_gpu()
+    clock, processor = time.perf_counter(), _processor_seconds()
     result = run()
-    wait_for_gpu()
-    return Time(time.perf_counter() - clock, processor_seconds() - processor), result
+    _wait_for_gpu()
+    return Time(time.perf_counter() - clock, _processor_seconds() - processor), result
 
 
-def wait_for_gpu() -> None:
-    """Returns once the GPU, where there is one, has finished what it was given."""
+def _wait_for_gpu() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
-def processor_seconds() -> float:
-    """Of this process and of those of its children that have ended."""
+def _processor_seconds() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
-
-
-def take_turns(
-    contenders: Sequence[Contender], rounds: int, warm_up: bool = True
-) -> tuple[dict[str, list[Time]], dict[str, object]]:
-    """The times of each contender, one for each round, and the result of its first run.
-
-    In each round every contender has its turn, so that all meet the same load of the machine.
-    """
-    times: dict[str, list[Time]] = {contender.name: [] for contender in contenders}
-    results: dict[str, object] = {}
-    for number in range(-1 if warm_up else 0, rounds):
-        for contender in contenders:
-            if contender.prepare:
-                contender.prepare()
-            taken, result = timed(contender.run)
-            results.setdefault(contender.name, result)
-            if number >= 0:
-                times[contender.name].append(taken)
-    return times, results
 
 
 def compare(pair: Pair, times: dict[str, list[Time]]) -> Comparison:
     """A row of the table. A ratio above 1 means that ours takes less time."""
     ours, peer = times[pair.ours], times[pair.peer]
-    return Comparison(
-        pair,
-        median(ours),
-        median(peer),
-        median(times[pair.limit]) if pair.limit else None,
-        median(_ratio(theirs, own) for own, theirs in zip(ours, peer, strict=True)),
-    )
+    ratios = [Time(t.clock / o.clock, t.processor / o.processor) for o, t in zip(ours, peer, strict=True)]
+    limit = _median(times[pair.limit]) if pair.limit else None
+    return Comparison(pair, _median(ours), _median(peer), limit, _median(ratios))
 
 
-def median(times: Iterable[Time]) -> Time:
+def _median(times: Iterable[Time]) -> Time:
     """The medians of both kinds of seconds, or of their ratios."""
     times = list(times)
     return Time(statistics.median(t.clock for t in times), statistics.median(t.processor for t in times))
-
-
-def _ratio(peer: Time, ours: Time) -> Time:
-    return Time(peer.clock / ours.clock, peer.processor / ours.processor)

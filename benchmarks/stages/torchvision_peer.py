@@ -46,12 +46,11 @@ class TorchvisionStep:
 
     def __init__(self, cfg: CfgNode, batch: list[dict], weights: dict[str, torch.Tensor]):
         self.cfg = cfg
-        self.model = equal_model(cfg).to(cfg.MODEL.DEVICE).train()
-        self.model.load_state_dict(torchvision_names(weights, self.model.state_dict()))
+        self.model = _build_equal_model(cfg).to(cfg.MODEL.DEVICE).train()
+        self.model.load_state_dict(_rename(weights, self.model.state_dict()))
         self._photos = [item["image"] for item in batch]
         self._targets = [_target(item["instances"], cfg.MODEL.DEVICE) for item in batch]
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        solver = cfg.SOLVER
+        trained, solver = [p for p in self.model.parameters() if p.requires_grad], cfg.SOLVER
         self._optimizer = torch.optim.SGD(
             trained, lr=solver.BASE_LR, momentum=solver.MOMENTUM, weight_decay=solver.WEIGHT_DECAY
         )
@@ -74,7 +73,7 @@ class TorchvisionStep:
         return self.model(photos, self._targets)
 
 
-def equal_model(cfg: CfgNode) -> MaskRCNN:
+def _build_equal_model(cfg: CfgNode) -> MaskRCNN:
     """torchvision's network with the anchors, proposals, regions and sampling ratio of a configuration."""
     backbone = resnet_fpn_backbone(
         backbone_name="resnet18", weights=None, norm_layer=FrozenBatchNorm2d, trainable_layers=5 - FROZEN_STAGES
@@ -100,13 +99,8 @@ def equal_model(cfg: CfgNode) -> MaskRCNN:
     )
 
 
-def torchvision_names(weights: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A Detectron2 model's weights under torchvision's names.
-
-    Args:
-        weights: of Detectron2's model.
-        own: of torchvision's; what it has of the background class stays.
-    """
+def _rename(weights: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Detectron2's weights under torchvision's names; what torchvision has for the background class stays its own."""
     body = [name.removeprefix("backbone.body.") for name in own if name.startswith("backbone.body.")]
     theirs_of = from_torchvision(dict(zip(body, body, strict=True)))
     renamed = {f"backbone.body.{name}": weights[theirs] for theirs, name in theirs_of.items()}

@@ -13,8 +13,7 @@ from detectron2.utils.events import EventStorage
 from PIL import Image, ImageDraw
 
 from benchmarks.stages.detectron2_peer import Detectron2Step, forward_once
-from benchmarks.stages.layers import Work, layers_alone, measure_work, record_layers
-from benchmarks.stages.machine import device
+from benchmarks.stages.layers import layers_alone, measure_work, record_layers
 from benchmarks.stages.options import CLASSES, Options, frozen_config
 from benchmarks.stages.same_work import check_losses, check_work
 from benchmarks.stages.timing import Contender, Pair, Stage
@@ -29,7 +28,6 @@ OURS, DETECTRON2, TORCHVISION, LIMIT = "polymask", "Detectron2", "torchvision", 
 
 # The weights must hardly move, so that every round has the same regions.
 _STILL = ["SOLVER.BASE_LR", "1e-7", "SOLVER.AMP.ENABLED", "False"]
-MINI = _STILL
 SIDE = 256  # px
 FULL = [
     *_STILL, "INPUT.MIN_SIZE_TRAIN", f"({SIDE},)", "INPUT.MAX_SIZE_TRAIN", str(SIDE), "SOLVER.IMS_PER_BATCH", "2",
@@ -48,7 +46,7 @@ TORCHVISION_LOSSES = {"loss_cls": "loss_classifier", "loss_mask": "loss_mask", "
 TORCHVISION_TOLERANCE = 0.1
 # float32 sums in another order.
 LOSS_TOLERANCE = 1e-3
-# The background has outputs of its own in torchvision, and the matched regions differ by a few.
+# torchvision has outputs for the background too, and the matched regions differ by a few.
 WORK_TOLERANCE = 0.05
 
 
@@ -78,31 +76,25 @@ class OurStep:
 
 def training_mini(options: Options) -> Stage:
     """The network of ``configs/mini_scratch.yaml``."""
-    cfg = frozen_config("configs/mini_scratch.yaml", MINI)
-    batch = drawn_batch(cfg.SOLVER.IMS_PER_BATCH, (320, cfg.INPUT.MIN_SIZE_TRAIN[0]))
-    return _step_stage(cfg, batch, peers=(), aims={})
+    cfg = frozen_config("configs/mini_scratch.yaml", _STILL)
+    return _stage(cfg, (320, cfg.INPUT.MIN_SIZE_TRAIN[0]), aims={}, with_torchvision=False)
 
 
 def training_full(options: Options) -> Stage:
     """The network of ``configs/mask_rcnn_R_18_FPN.yaml`` on 2 photos of 256 px."""
     cfg = frozen_config("configs/mask_rcnn_R_18_FPN.yaml", FULL)
-    batch = drawn_batch(cfg.SOLVER.IMS_PER_BATCH, (SIDE, SIDE))
-    return _step_stage(cfg, batch, peers=(TORCHVISION,), aims=full_aims())
-
-
-def full_aims() -> dict[tuple[torch.dtype, str], float]:
-    """How many times as fast as a peer the full network's step has to be, by the type that ours computes in."""
     aims = {
+        (half_type(cfg.MODEL.DEVICE), DETECTRON2): 2.0,
         (torch.float32, DETECTRON2): 1.4,
         (torch.float32, TORCHVISION): 1.2 if torch.get_num_threads() == 1 else 1.3,
     }
-    half = half_type(device())
-    return aims | ({(half, DETECTRON2): 2.0} if half else {})
+    return _stage(cfg, (SIDE, SIDE), aims, with_torchvision=True)
 
 
-def _step_stage(
-    cfg: CfgNode, batch: list[dict], peers: tuple[str, ...], aims: dict[tuple[torch.dtype, str], float]
+def _stage(
+    cfg: CfgNode, size: tuple[int, int], aims: dict[tuple[torch.dtype | None, str], float], with_torchvision: bool
 ) -> Stage:
+    batch = [_draw_photo(np.random.default_rng((0, index)), size) for index in range(cfg.SOLVER.IMS_PER_BATCH)]
     seed_everything(cfg.SEED)
     theirs = Detectron2Step(cfg, batch)
     weights = {name: tensor.clone() for name, tensor in theirs.model.state_dict().items()}
@@ -112,24 +104,21 @@ def _step_stage(
         f"{OURS}, {NAMES[kind]}": OurStep(cfg, batch, kind, weights) for kind in types
     }
     steps[DETECTRON2] = theirs
-    if TORCHVISION in peers:
+    if with_torchvision:
         steps[TORCHVISION] = TorchvisionStep(cfg, batch, weights)
     calls = {name: record_layers(step.model, step.forward) for name, step in steps.items()}
     works = {name: measure_work(step.model, calls[name]) for name, step in steps.items()}
     contenders = [Contender(name, step.run) for name, step in steps.items()]
     contenders += [Contender(f"{LIMIT}, {NAMES[kind]}", layers_alone(calls[DETECTRON2], kind)) for kind in types]
-    pairs = tuple(
-        Pair(f"{OURS}, {NAMES[kind]}", peer, aims.get((kind, peer)), f"{LIMIT}, {NAMES[kind]}")
-        for kind in types
-        for peer in (DETECTRON2, *peers)
-        if kind == torch.float32 or peer == DETECTRON2
-    )
-    height, width = batch[0]["image"].shape[1:]
-    work = f"forward, backward and update of {len(batch)} x {width} x {height} px"
-    return Stage(work, tuple(contenders), pairs, lambda results: _check(results, works))
+    rows = [(kind, DETECTRON2) for kind in types] + [(torch.float32, TORCHVISION)] * with_torchvision
+    pairs = [
+        Pair(f"{OURS}, {NAMES[kind]}", peer, aims.get((kind, peer)), f"{LIMIT}, {NAMES[kind]}") for kind, peer in rows
+    ]
+    work = f"forward, backward and update of {len(batch)} x {size[0]} x {size[1]} px"
+    return Stage(work, tuple(contenders), tuple(pairs), lambda results: _check(results, works))
 
 
-def _check(results: dict[str, dict[str, float]], works: dict[str, Work]) -> str:
+def _check(results: dict[str, dict[str, float]], works: dict[str, dict[str, int]]) -> str:
     ours = f"{OURS}, float32"
     losses = {name: name for name in results[ours] if name in results[DETECTRON2]}
     said = [
@@ -142,20 +131,12 @@ def _check(results: dict[str, dict[str, float]], works: dict[str, Work]) -> str:
     return "; ".join(said)
 
 
-def drawn_batch(photos: int, size: tuple[int, int], objects: int = OBJECTS, seed: int = 0) -> list[dict]:
-    """A batch as Detectron2's models take it: ellipses on noise, with bitmasks.
-
-    Args:
-        size: (width, height) in pixels.
-    """
-    return [_drawn_photo(np.random.default_rng((seed, index)), size, objects) for index in range(photos)]
-
-
-def _drawn_photo(rng: np.random.Generator, size: tuple[int, int], objects: int) -> dict:
+def _draw_photo(rng: np.random.Generator, size: tuple[int, int]) -> dict:
+    """An input of Detectron2's models: ellipses on noise, with bitmasks; ``size`` is (width, height) in pixels."""
     width, height = size
     pixels = Image.fromarray(rng.integers(60, 120, (height, width, 3), dtype=np.uint8))
     masks = []
-    for _ in range(objects):
+    for _ in range(OBJECTS):
         sides = rng.uniform(*SIDES, 2)
         corner = rng.uniform((0, 0), np.array(size) - sides)
         outline = [*corner.tolist(), *(corner + sides).tolist()]
@@ -166,6 +147,6 @@ def _drawn_photo(rng: np.random.Generator, size: tuple[int, int], objects: int) 
     instances = Instances((height, width))
     instances.gt_masks = BitMasks(torch.from_numpy(np.stack(masks)))
     instances.gt_boxes = Boxes(instances.gt_masks.get_bounding_boxes().tensor)
-    instances.gt_classes = torch.from_numpy(rng.integers(len(CLASSES), size=objects))
+    instances.gt_classes = torch.from_numpy(rng.integers(len(CLASSES), size=OBJECTS))
     image = torch.from_numpy(np.array(pixels).transpose(2, 0, 1).copy())
     return {"image": image, "instances": instances, "height": height, "width": width}
