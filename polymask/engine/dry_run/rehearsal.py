@@ -1,15 +1,13 @@
-"""``train_net.py --dry-run``: the first moments of a training, and what they tell of the whole."""
+"""``train_net.py --dry-run``: the first iterations of a training, and what they tell of the whole."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import itertools
 import logging
 import shutil
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,16 +27,7 @@ from polymask.data.loader import build_evaluation_loader, build_train_loader
 from polymask.engine.checkpoint import BACKBONE_ONLY_KEY
 from polymask.engine.distributed import reduce_flag
 from polymask.engine.dry_run.config_warnings import TrainingContext, training_warnings
-from polymask.engine.dry_run.training_plan import (
-    TrainingCosts,
-    checkpoint_bytes,
-    dataset_table,
-    draw_rates,
-    estimate,
-    learning_rates,
-    plan_table,
-    rate_table,
-)
+from polymask.engine.dry_run.training_plan import TrainingCosts, checkpoint_bytes, dataset_table, plan_table
 from polymask.engine.run_files import peak_memory_gib
 from polymask.engine.trainer import Trainer
 from polymask.inference.visualizer import arrange, draw_training_item, metadata_of
@@ -49,7 +38,6 @@ log = logging.getLogger(__name__)
 SHEET_NAME = "dry_run.png"
 SHEET_COLUMNS, SHEET_CELL = 4, (480, 360)  # px: three rows of four photos fit a screen
 PHOTOS_ON_SHEET = 12
-CURVE_NAME = "dry_run_lr.png"
 
 # The first iteration, and the first photo of an evaluation, pay for workers, memory and the choice of algorithms.
 WARM_UP = 1
@@ -61,14 +49,14 @@ PATIENCE = 120
 def dry_run(cfg: CfgNode) -> None:
     """Does the first iterations of a training, throws them away, and says what the whole would be.
 
-    It leaves ``dry_run.png`` (augmented training photos as the model gets them) and ``dry_run_lr.png`` in
-    ``OUTPUT_DIR``, and nothing that a training there would mind. To be called on all ranks.
+    It leaves ``dry_run.png`` (augmented training photos as the model gets them) in ``OUTPUT_DIR``, and nothing that
+    stops a training there. To be called on all ranks.
 
     Args:
         cfg: what ``polymask.engine.setup`` makes of a training's command line.
 
     Raises:
-        UserError: what the training would end with: weights that don't fit, a loss that is no number, a full memory.
+        UserError: what the training would end with: weights that don't fit, a NaN loss, a full memory.
     """
     splits = {key: _records(cfg, key) for key in ("TRAIN", "VAL", "TEST")}
     rehearsal = Rehearsal(cfg)
@@ -76,21 +64,14 @@ def dry_run(cfg: CfgNode) -> None:
     costs = rehearsal.run()
     if not comm.is_main_process():
         return
-    processes, backbone_only = comm.get_world_size(), bool(loaded.get(BACKBONE_ONLY_KEY))
-    rates = learning_rates(cfg)
     log.info("The dataset %s:\n%s", cfg.DATASETS.ROOT, dataset_table(splits, cfg.DATASETS.CLASSES))
-    model = rehearsal.checkpointer.model
-    log.info("The training:\n%s", plan_table(cfg, splits, costs, model, backbone_only, processes))
-    log.info("The learning rate:\n%s", rate_table(cfg, rates, len(splits["TRAIN"])))
-    log.info("%s", estimate(cfg, splits, costs, processes))
-    _draw(cfg, rehearsal.watch.photos, rates)
+    log.info("The training:\n%s", plan_table(cfg, splits, costs, comm.get_world_size()))
+    _draw(cfg, rehearsal.watch.photos)
     context = TrainingContext(
         splits["TRAIN"],
-        processes=processes,
-        torchvision_weights=backbone_only,
+        torchvision_weights=bool(loaded.get(BACKBONE_ONLY_KEY)),
         checkpoint_bytes=checkpoint_bytes(cfg, costs),
         free_bytes=shutil.disk_usage(cfg.OUTPUT_DIR).free,
-        copies=copies_of(splits["TRAIN"], [*splits["VAL"], *splits["TEST"]]),
     )
     warnings = training_warnings(cfg, context)
     for warning in warnings:
@@ -203,50 +184,15 @@ def _synchronise() -> None:
 
 def saved_bytes(content: dict) -> int:
     """How large ``torch.save`` makes a file of it."""
-    counter = _ByteCounter()
-    torch.save(content, counter)
-    return counter.size
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.tell()
 
 
-class _ByteCounter(io.RawIOBase):
-    """A file that forgets what is written."""
-
-    size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:
-        self.size += len(data)
-        return len(data)
-
-
-def _draw(cfg: CfgNode, photos: Sequence[dict], rates: Sequence[float]) -> None:
-    """Writes the sheet of training photos and the curve of the learning rate."""
-    folder = Path(cfg.OUTPUT_DIR)
+def _draw(cfg: CfgNode, photos: Sequence[dict]) -> None:
+    """Writes the sheet of training photos."""
+    sheet = Path(cfg.OUTPUT_DIR) / SHEET_NAME
     metadata = metadata_of(cfg.DATASETS.CLASSES)
     pictures = [draw_training_item(photo, cfg.INPUT.FORMAT, metadata, SHEET_CELL) for photo in photos]
-    cv2.imwrite(str(folder / SHEET_NAME), arrange(pictures, SHEET_COLUMNS, SHEET_CELL))
-    draw_rates(cfg, rates, folder / CURVE_NAME)
-    log.info("Look at %s, training photos as the model gets them, and at %s, the learning rate.",
-             folder / SHEET_NAME, folder / CURVE_NAME)  # fmt: skip
-
-
-def copies_of(trained: Sequence[dict], held_out: Sequence[dict]) -> list[tuple[str, str]]:
-    """Photos that are held out and have the bytes of a training photo, each with one of those.
-
-    Only files of a size that both sides have are read.
-    """
-    by_size = defaultdict(list)
-    for record in trained:
-        by_size[Path(record["file_name"]).stat().st_size].append(record["file_name"])
-    suspects = [r["file_name"] for r in held_out if Path(r["file_name"]).stat().st_size in by_size]
-    sizes = {Path(name).stat().st_size for name in suspects}
-    by_digest = {_digest(name): name for size in sizes for name in by_size[size]}
-    digests = {name: _digest(name) for name in suspects}
-    return [(name, by_digest[digest]) for name, digest in digests.items() if digest in by_digest]
-
-
-def _digest(name: str) -> bytes:
-    with open(name, "rb") as file:
-        return hashlib.file_digest(file, "blake2b").digest()
+    cv2.imwrite(str(sheet), arrange(pictures, SHEET_COLUMNS, SHEET_CELL))
+    log.info("Look at %s: training photos as the model gets them.", sheet)

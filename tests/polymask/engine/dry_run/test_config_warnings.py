@@ -1,13 +1,12 @@
 """Each warning, and beside it the nearest case that is no reason for one."""
 
-import ast
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from detectron2.data.datasets import load_coco_json
-from detectron2.data.transforms import AugInput, RandomCrop, ResizeScale, ResizeShortestEdge
+from detectron2.data.transforms import AugInput, ResizeScale, ResizeShortestEdge
 
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from polymask.config.load import load_config
@@ -82,12 +81,9 @@ def test_the_documented_solver_hardly_moves():
 @pytest.mark.parametrize(
     ("wrong", "fine", "words"),
     [
-        ((*SGD, "SOLVER.BASE_LR", "0.000099"), (*SGD, "SOLVER.BASE_LR", "0.0001"), "hardly moves.*Begin with 0.005"),
+        ((*SGD, "SOLVER.BASE_LR", "0.00001"), (*SGD, "SOLVER.BASE_LR", "0.0001"), "hardly moves.*Begin with 0.005"),
         ((*SGD, "SOLVER.BASE_LR", "0.0051"), (*SGD, "SOLVER.BASE_LR", "0.005"), "diverge.*with 0.005, or set.*CLIP"),
         ((*SGD, *CLIPPED, "SOLVER.BASE_LR", "0.021"), (*SGD, *CLIPPED, "SOLVER.BASE_LR", "0.02"), "diverge.*0.005.$"),
-        (("SOLVER.BASE_LR", "0.0021"), ("SOLVER.BASE_LR", "0.002"), "AdamW is likely to diverge"),
-        (("SOLVER.BASE_LR", "0.0000009"), ("SOLVER.BASE_LR", "0.000001"), "AdamW hardly moves"),
-        (("SOLVER.MAX_ITER", "499"), ("SOLVER.MAX_ITER", "500"), "random weights and has 499 iterations"),
         (
             ("MODEL.WEIGHTS", "model.pth", "SOLVER.MAX_ITER", "49", "SOLVER.IMS_PER_BATCH", "2"),
             ("MODEL.WEIGHTS", "model.pth", "SOLVER.MAX_ITER", "50", "SOLVER.IMS_PER_BATCH", "2"),
@@ -105,12 +101,6 @@ def test_the_documented_solver_hardly_moves():
             "random weights.*Set MODEL.RESNETS.NORM GN",
         ),
         (("MODEL.FPN.NORM", "FrozenBN"), ("MODEL.FPN.NORM", "GN"), "Set MODEL.FPN.NORM GN"),
-        # 96 x 128 px are 3 x 4 cells of res5.
-        (
-            ("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96", "SOLVER.IMS_PER_BATCH", "2"),
-            ("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96", "SOLVER.IMS_PER_BATCH", "3"),
-            "24 values of a channel",
-        ),
     ],
 )
 def test_keys(wrong, fine, words):
@@ -124,15 +114,6 @@ def test_photos_of_another_size_in_the_evaluation(wrong, fine, words):
     size = ("INPUT.MAX_SIZE_TEST", "999", "INPUT.MIN_SIZE_TEST")
     expect_only(words + ".*MIN_SIZE_TEST to about 240", warnings_of(*size, wrong))
     assert warnings_of(*size, fine) == []
-
-
-def test_batchnorm_counts_what_is_normalised_together():
-    small = ("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96", "SOLVER.IMS_PER_BATCH", "8")
-    assert warnings_of(*small) == warnings_of(*small, processes=2) == []
-    expect_only("24 values", warnings_of(*small, processes=4))
-    expect_only("24 values", warnings_of(*small, "SOLVER.ACCUMULATION_STEPS", "4"))
-    assert warnings_of(*small, "MODEL.RESNETS.NORM", "SyncBN", processes=4) == []
-    assert warnings_of(*small, "MODEL.RESNETS.NORM", "GN", processes=4) == []
 
 
 @pytest.mark.parametrize(
@@ -149,14 +130,6 @@ def test_the_pixels_of_torchvision(key, value):
     assert warnings_of(key, value, **context) == [], "other weights know other pixels"
     rounded = [round(number) for number in TORCHVISION_PIXELS["PIXEL_MEAN"]]
     assert warnings_of("MODEL.PIXEL_MEAN", str(rounded), **context, torchvision_weights=True) == []
-
-
-def test_few_instances_of_a_class():
-    photos = [photo((60, 40), category=index < 9) for index in range(100)]
-    expect_only(r"Sign Board \(9\)", warnings_of(photos=photos))
-    assert warnings_of(photos=[photo((60, 40), category=index < 10) for index in range(100)]) == []
-    crowds = [p | {"annotations": [a | {"iscrowd": a["category_id"]} for a in p["annotations"]]} for p in photos]
-    assert warnings_of(photos=crowds) == [], "a crowd is not trained on, and a class without any is warned of elsewhere"
 
 
 def test_more_objects_than_are_predicted():
@@ -177,8 +150,6 @@ ANCHORS_FROM_32 = ("MODEL.ANCHOR_GENERATOR.SIZES", "[[32], [64], [128], [256], [
 @pytest.mark.parametrize(
     ("wrong", "fine", "overrides", "words"),
     [
-        ((3.9, 80), (4, 80), (), "tiny.*4 px"),
-        ((8, 7.9), (8, 8), (), "tiny.*8 x 8 px"),
         ((16, 15), (16, 16), ANCHORS_FROM_32, "half the size of the smallest anchor, 32.*16.*32.*64.*128.*256"),
         ((510, 515), (510, 514), (), "twice the size of the largest anchor, 256.*32.*64.*128.*256.*512"),
     ],
@@ -193,28 +164,23 @@ def test_sizes_of_objects(wrong, fine, overrides, words):
 
 def test_objects_count_at_the_size_of_the_training():
     shrunk = [photo((60, 40), size=(3200, 2400), category=index % 2) for index in range(100)]
-    assert any("tiny" in warning for warning in warnings_of(photos=shrunk))
-    assert not any("tiny" in warning for warning in warnings_of(photos=shrunk, config="mask_rcnn_R_18_FPN_scratch"))
-
-
-def test_enlarged_photos():
-    small = photo((30, 20), size=(158, 118))
-    expect_only("11 %.*enlarged.*MIN_SIZE_TEST to about 480", warnings_of(photos=with_rare(small, 11)))
-    assert warnings_of(photos=with_rare(photo((30, 20), size=(160, 120)), 11)) == []
-    jitter = ("INPUT.SCALE_JITTER.ENABLED", "True", "INPUT.SCALE_JITTER.RANGE", "(0.5, 1.5)", "INPUT.SCALE_JITTER.SIZE")
-    test_size = ("INPUT.MIN_SIZE_TEST", "480", "INPUT.MAX_SIZE_TEST", "999")
-    expect_only("SCALE_JITTER.SIZE to about 640", warnings_of(*test_size, *jitter, "650"))
-    assert warnings_of(*test_size, *jitter, "640") == []
-
-
-def test_photos_that_are_long():
-    """Of 240 px and at most 426: 3.55 times as long as high is the least that halves the height."""
-    expect_only("MAX_SIZE_TRAIN .426", warnings_of(photos=with_rare(photo((60, 40), size=(860, 240)), 11)))
-    assert warnings_of(photos=with_rare(photo((60, 40), size=(850, 240)), 11)) == []
-
-
-def test_copies():
-    expect_only("2 photos.*a.jpg of b.jpg", warnings_of(copies=[("a.jpg", "b.jpg"), ("c.jpg", "d.jpg")]))
+    assert any("smallest anchor" in warning for warning in warnings_of(photos=shrunk))
+    crop = ("INPUT.CROP.ENABLED", "True")
+    assert warnings_of(*crop, photos=shrunk) == [], "how much they are enlarged is random"
+    assert (
+        warnings_of(
+            "INPUT.MIN_SIZE_TRAIN",
+            "(800,)",
+            "INPUT.MAX_SIZE_TRAIN",
+            "1333",
+            "INPUT.MIN_SIZE_TEST",
+            "800",
+            "INPUT.MAX_SIZE_TEST",
+            "1333",
+            photos=shrunk,
+        )
+        == []
+    )
 
 
 def test_the_disk():
@@ -235,31 +201,3 @@ def test_the_scale_is_that_of_detectron2s_augmentations(size):
         augmentation(given)
         scale = training_scale(resolved(MINI, *overrides), size[1], size[0])
         assert scale == pytest.approx(max(given.image.shape) / max(size)), overrides
-
-
-@pytest.mark.parametrize(
-    ("kind", "size"),
-    [
-        ("relative", "[0.5, 0.25]"),
-        ("relative_range", "[0.3, 0.6]"),
-        ("absolute", "[150, 90]"),
-        ("absolute_range", "[60, 150]"),
-    ],
-)
-def test_the_scale_behind_a_crop_is_that_of_detectron2s_crops(kind, size):
-    """Their mean over many: a crop comes before the resizing, and what is in it is enlarged more."""
-    crop, photo = RandomCrop(kind, ast.literal_eval(size)), np.zeros((240, 320, 3), dtype=np.uint8)
-    resize = ResizeShortestEdge([240], 426, "choice")
-    np.random.seed(0)
-    scales = []
-    for _ in range(400):
-        given = AugInput(photo)
-        crop(given)
-        before = max(given.image.shape)
-        resize(given)
-        scales.append(max(given.image.shape) / before)
-    overrides = ("INPUT.CROP.ENABLED", "True", "INPUT.CROP.TYPE", kind, "INPUT.CROP.SIZE", size)
-    cfg = resolved(MINI, *overrides, "INPUT.MIN_SIZE_TRAIN", "(240,)", "INPUT.MAX_SIZE_TRAIN", "426")
-    # Of two sides that are drawn one is shorter than the middle one, mostly.
-    assert training_scale(cfg, 240, 320) == pytest.approx(np.median(scales), rel=0.25)
-    assert np.median(scales) > 1.3, "uncropped it is 1"
