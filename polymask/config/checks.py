@@ -1,25 +1,26 @@
-"""What is wrong with the configuration of a training, said before it starts."""
+"""What is wrong with the keys of a configuration, said before anything is built from them.
+
+What Detectron2 and PyTorch refuse by themselves, with the value, is not listed here: see ``refused_keys``.
+"""
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.modeling import BACKBONE_REGISTRY
 
-from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.errors import UserError
 from polymask.config.keys import CACHE_MODES, FOLLOW_CORES
-from polymask.modeling.backbone import build_resnet18_fpn_backbone
 
-log = logging.getLogger(__name__)
-
-# Detectron2's schedules. The cosine has no steps.
-STEP_SCHEDULE, COSINE_SCHEDULE = "WarmupMultiStepLR", "WarmupCosineLR"
+# Detectron2's schedule with steps; the others have none.
+STEP_SCHEDULE = "WarmupMultiStepLR"
 
 # Keys of Detectron2 that polymask does not follow, with the one value that they may have.
 UNSUPPORTED = {
+    "MODEL.META_ARCHITECTURE": "GeneralizedRCNN",
+    "MODEL.PROPOSAL_GENERATOR.NAME": "RPN",
     "MODEL.MASK_ON": True,
     "MODEL.KEYPOINT_ON": False,
     "MODEL.LOAD_PROPOSALS": False,
@@ -30,36 +31,27 @@ UNSUPPORTED = {
     "TEST.EXPECTED_RESULTS": [],
 }
 
-# What Detectron2's get_norm knows.
-NORMS = ("", "BN", "SyncBN", "FrozenBN", "GN", "LN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N")
 POOLERS = ("ROIAlign", "ROIAlignV2", "ROIPool")
 BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
 # Keys with a few possible words: those of a model, and those of a training.
 MODEL_WORDS = {
-    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN",),
-    "MODEL.PROPOSAL_GENERATOR.NAME": ("RPN",),
-    "MODEL.ROI_HEADS.NAME": ("StandardROIHeads", "CascadeROIHeads", "Res5ROIHeads"),
-    "MODEL.RESNETS.NORM": NORMS,
-    "MODEL.FPN.NORM": NORMS,
     "MODEL.FPN.FUSE_TYPE": ("sum", "avg"),
     "MODEL.RPN.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
-    "MODEL.ROI_BOX_HEAD.NORM": NORMS,
     "MODEL.ROI_BOX_HEAD.POOLER_TYPE": POOLERS,
     "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
-    "MODEL.ROI_MASK_HEAD.NORM": NORMS,
     "MODEL.ROI_MASK_HEAD.POOLER_TYPE": POOLERS,
     "INPUT.FORMAT": ("RGB", "BGR", "L"),
 }
 TRAINING_WORDS = {
     "INPUT.CACHE": CACHE_MODES,
+    "INPUT.RANDOM_FLIP": ("horizontal", "vertical", "none"),
+    "INPUT.CROP.TYPE": ("relative_range", "relative", "absolute", "absolute_range"),
     "SOLVER.OPTIMIZER": ("SGD", "AdamW"),
-    "SOLVER.LR_SCHEDULER_NAME": (STEP_SCHEDULE, COSINE_SCHEDULE),
-    "SOLVER.WARMUP_METHOD": ("linear", "constant"),
-    "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": ("value", "norm"),
 }
-_FROM_1 = (lambda x: x >= 1, "Use 1 or a larger number")
 # Keys with a range, and what to do about a number outside.
-MODEL_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
+Ranges = Mapping[str, tuple[Callable[[Any], bool], str]]
+_FROM_1 = (lambda x: x >= 1, "Use 1 or a larger number")
+MODEL_NUMBERS: Ranges = {
     "INPUT.MIN_SIZE_TEST": (lambda x: x >= 0, "Use a number of pixels, or 0 to leave photos as they are"),
     "INPUT.MAX_SIZE_TEST": _FROM_1,
     "MODEL.RPN.PRE_NMS_TOPK_TEST": _FROM_1,
@@ -70,25 +62,24 @@ MODEL_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
         f"Use a number of processes, 0 for none beside this one, or {FOLLOW_CORES} for what suits the machine",
     ),
 }
-TRAINING_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
-    "SOLVER.MOMENTUM": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1, such as 0.9"),
-    "SOLVER.WEIGHT_DECAY": (lambda x: 0 <= x < math.inf, "Use a number from 0 up, such as 0.0001"),
-    "SOLVER.WEIGHT_DECAY_BIAS": (lambda x: x is None or 0 <= x < math.inf, "Use a number from 0 up, or None"),
-    "SOLVER.WEIGHT_DECAY_NORM": (lambda x: 0 <= x < math.inf, "Use a number from 0 up"),
-    "SOLVER.BIAS_LR_FACTOR": (lambda x: 0 <= x < math.inf, "Use a number from 0 up, such as 1.0"),
+TRAINING_NUMBERS: Ranges = {
     "INPUT.MAX_SIZE_TRAIN": _FROM_1,
+    "INPUT.SCALE_JITTER.SIZE": _FROM_1,
+    "INPUT.COLOR_JITTER": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1"),
+    "INPUT.COPY_PASTE.PROBABILITY": (lambda x: 0 <= x <= 1, "Use a number from 0 to 1"),
     "MODEL.RPN.PRE_NMS_TOPK_TRAIN": _FROM_1,
     "MODEL.RPN.POST_NMS_TOPK_TRAIN": _FROM_1,
     "MODEL.RPN.BATCH_SIZE_PER_IMAGE": _FROM_1,
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": _FROM_1,
+    "SOLVER.BASE_LR": (lambda x: 0 < x < math.inf, "Use a rate above 0, such as 0.005"),
+    "SOLVER.MOMENTUM": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1, such as 0.9"),
+    "SOLVER.WEIGHT_DECAY_BIAS": (lambda x: x is None or 0 <= x < math.inf, "Use a number from 0 up, or None"),
+    "SOLVER.WEIGHT_DECAY_NORM": (lambda x: 0 <= x < math.inf, "Use a number from 0 up"),
+    "SOLVER.BIAS_LR_FACTOR": (lambda x: 0 <= x < math.inf, "Use a number from 0 up, such as 1.0"),
     "SOLVER.GAMMA": (lambda x: 0 < x <= 1, "Use the share of the rate that a step leaves, such as 0.1"),
     "SOLVER.WARMUP_FACTOR": (lambda x: 0 <= x <= 1, "Use the share of the rate to begin with, from 0 to 1"),
-    "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": (lambda x: x > 0, "Use a number above 0: nothing is left of a gradient at 0"),
+    "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": (lambda x: x > 0, "Use a number above 0, which would leave no gradient"),
     "SOLVER.EMA_DECAY": (lambda x: 0 <= x < 1, "Use a number from 0 (no average) to below 1, such as 0.999"),
-    "SOLVER.REFERENCE_IMS_PER_BATCH": (
-        lambda x: x >= 0,
-        "Use the images a batch that SOLVER.BASE_LR is meant for, or 0: then it is not scaled",
-    ),
     "TEST.EARLY_STOPPING_PATIENCE": (lambda x: x >= 0, "Use 0 for none, or a number above it"),
     "TEST.EVAL_EPOCHS": (lambda x: x >= 0, "Use 0 for no evaluation in between, or a number above it"),
     "TEST.EVAL_PERIOD": (lambda x: x >= 0, "Use 0 for none, or a number above it"),
@@ -99,7 +90,7 @@ def check_supported(cfg: CfgNode) -> None:
     """For trainings, evaluations and every other use of a model.
 
     Raises:
-        UserError: a key asks for something of Detectron2 that polymask leaves out, or that there is not.
+        UserError: a key has a value that polymask does not follow, or that would silently predict wrongly.
     """
     wrong = (*_wrong_words(cfg, MODEL_WORDS), *_wrong_numbers(cfg, MODEL_NUMBERS), *_wrong_model(cfg))
     for reason, remedy in wrong:
@@ -107,7 +98,7 @@ def check_supported(cfg: CfgNode) -> None:
 
 
 def check_training_keys(cfg: CfgNode, processes: int) -> None:
-    """Values that no training can have, and keys that contradict each other.
+    """Values that would silently train wrongly, and keys that contradict each other.
 
     Args:
         cfg: with the schedule resolved.
@@ -119,6 +110,7 @@ def check_training_keys(cfg: CfgNode, processes: int) -> None:
     wrong = (
         *_wrong_words(cfg, TRAINING_WORDS),
         *_wrong_numbers(cfg, TRAINING_NUMBERS),
+        *_wrong_sizes(cfg),
         *_wrong_solver(cfg),
         *_wrong_batch(cfg, processes),
         *_contradictions(cfg),
@@ -127,79 +119,15 @@ def check_training_keys(cfg: CfgNode, processes: int) -> None:
         raise UserError(reason, remedy=remedy)
 
 
-def check_training_data(cfg: CfgNode, records: Sequence[dict]) -> None:
-    """Whether the training photos are enough for the batch and the classes; a class without an instance is warned of.
-
-    Args:
-        cfg: with classes and schedule resolved.
-        records: the training photos as Detectron2's dataset dicts, after filtering.
-
-    Raises:
-        UserError: they are not.
-    """
-    if cfg.SOLVER.IMS_PER_BATCH > len(records):
-        raise UserError(
-            f"SOLVER.IMS_PER_BATCH is {cfg.SOLVER.IMS_PER_BATCH}, and there are {len(records)} training photos",
-            file=cfg.DATASETS.ROOT,
-            remedy="Lower SOLVER.IMS_PER_BATCH, or annotate more photos",
-        )
-    classes = list(cfg.DATASETS.CLASSES)
-    instances = [0] * len(classes)
-    for record in records:
-        for annotation in record["annotations"]:
-            instances[annotation["category_id"]] += not annotation.get("iscrowd", 0)
-    if sum(instances) < len(classes):
-        raise UserError(
-            f"the train split has {sum(instances)} annotations for {len(classes)} classes",
-            file=cfg.DATASETS.ROOT,
-            remedy="Annotate more photos, or convert with fewer --classes",
-            exit_code=EXIT_DATA,
-        )
-    for name, count in zip(classes, instances, strict=True):
-        if not count:
-            log.warning("The train split has no instance of %s: the model cannot learn it.", name)
-
-
-def check_validation_data(cfg: CfgNode, records: Sequence[dict]) -> None:
-    """Whether VAL can say which weights are better; where it cannot, and nothing waits for it, that is warned of.
-
-    Args:
-        cfg: any.
-        records: the photos of VAL as Detectron2's dataset dicts.
-
-    Raises:
-        UserError: the training would end early by a mask AP that there never is.
-    """
-    if not records or any(not annotation.get("iscrowd", 0) for r in records for annotation in r["annotations"]):
-        return
-    reason = "the val split has no annotated object, and so there is no mask AP on it"
-    if cfg.TEST.EARLY_STOPPING_PATIENCE:
-        raise UserError(
-            f"{reason} for TEST.EARLY_STOPPING_PATIENCE to go by",
-            file=cfg.DATASETS.ROOT,
-            remedy="Annotate photos of it, convert with another --seed, or set TEST.EARLY_STOPPING_PATIENCE 0",
-            exit_code=EXIT_DATA,
-        )
-    log.warning("%s: no best checkpoint is kept.", reason[0].upper() + reason[1:])
-
-
 def _wrong_model(cfg: CfgNode) -> Iterator[tuple[str, str]]:
     for key, only in UNSUPPORTED.items():
         value = _get(cfg, key)
         if value != only:
             yield f"{key} is {value}, which polymask does not do", f"Leave it at {only}"
-    backbones = [name for name, _ in BACKBONE_REGISTRY]  # a user's own are there, too
-    yield from _wrong_words(cfg, {"MODEL.BACKBONE.NAME": backbones})
-    ours = build_resnet18_fpn_backbone.__name__
-    if cfg.MODEL.BACKBONE.NAME == ours and cfg.MODEL.RESNETS.DEPTH != 18:
-        yield (
-            f"MODEL.RESNETS.DEPTH is {cfg.MODEL.RESNETS.DEPTH}, and MODEL.BACKBONE.NAME is {ours}",
-            "Set MODEL.RESNETS.DEPTH 18, or begin with configs/mask_rcnn_R_50_FPN_coco.yaml",
-        )
     channels = len(cfg.INPUT.FORMAT)
     for key in ("PIXEL_MEAN", "PIXEL_STD"):
         values = cfg.MODEL[key]
-        if len(values) != channels or not all(map(is_number, values)) or (key == "PIXEL_STD" and min(values) <= 0):
+        if len(values) != channels or not all(map(_is_number, values)) or (key == "PIXEL_STD" and min(values) <= 0):
             yield (
                 f"MODEL.{key} is {list(values)}, and INPUT.FORMAT {cfg.INPUT.FORMAT} has {channels} channels",
                 "Give a number for each channel, above 0 for MODEL.PIXEL_STD",
@@ -214,17 +142,39 @@ def _wrong_words(cfg: CfgNode, table: Mapping[str, Sequence[str]]) -> Iterator[t
             yield f"{key} is {value!r}", f"Use {', '.join(listed[:-1])}{' or ' if listed[1:] else ''}{listed[-1]}"
 
 
-def _wrong_numbers(cfg: CfgNode, table: Mapping[str, tuple[Callable[[float], bool], str]]) -> Iterator[tuple[str, str]]:
+def _wrong_numbers(cfg: CfgNode, table: Ranges) -> Iterator[tuple[str, str]]:
     for key, (is_right, remedy) in table.items():
         value = _get(cfg, key)
         if not is_right(value):
             yield f"{key} is {value}", remedy
 
 
+def _wrong_sizes(cfg: CfgNode) -> Iterator[tuple[str, str]]:
+    sizes, is_range = cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING == "range"
+    if not sizes or not all(isinstance(size, int) and size >= is_range for size in sizes):
+        yield f"INPUT.MIN_SIZE_TRAIN is {sizes}", "Use numbers of pixels, as (640, 800), or (0,) to resize none"
+    elif is_range and list(sizes) != sorted(sizes):
+        yield f"INPUT.MIN_SIZE_TRAIN is {sizes}", "Give the smaller first: INPUT.MIN_SIZE_TRAIN_SAMPLING is range"
+    factors = cfg.INPUT.SCALE_JITTER.RANGE
+    if len(factors) != 2 or not all(map(_is_number, factors)) or not 0 < factors[0] <= factors[1]:
+        yield f"INPUT.SCALE_JITTER.RANGE is {factors}", "Use two factors above 0, the smaller first"
+    crop = cfg.INPUT.CROP
+    if crop.ENABLED and not _is_crop_size(crop.TYPE, crop.SIZE):
+        wanted = "pixels, as [200, 200]" if crop.TYPE.startswith("absolute") else "shares, as [0.9, 0.9]"
+        yield f"INPUT.CROP.SIZE is {crop.SIZE}", f"For INPUT.CROP.TYPE {crop.TYPE} use {wanted}"
+
+
+def _is_crop_size(kind: str, size: Sequence[float]) -> bool:
+    if len(size) != 2:
+        return False
+    if kind.startswith("absolute"):
+        pixels = all(isinstance(side, int) and side > 0 for side in size)
+        return pixels and (kind == "absolute" or size[0] <= size[1])  # from the smaller to the larger
+    return all(_is_number(side) and 0 < side <= 1 for side in size)
+
+
 def _wrong_solver(cfg: CfgNode) -> Iterator[tuple[str, str]]:
     solver = cfg.SOLVER
-    if not 0 < solver.BASE_LR < math.inf:
-        yield f"SOLVER.BASE_LR is {solver.BASE_LR}, with which nothing is learnt", "Use a rate above 0, such as 0.005"
     if not 0 <= solver.BASE_LR_END <= solver.BASE_LR:
         yield f"SOLVER.BASE_LR_END is {solver.BASE_LR_END}", f"Use a rate from 0 to SOLVER.BASE_LR ({solver.BASE_LR})"
     if solver.WARMUP_ITERS >= solver.MAX_ITER > 1:
@@ -232,8 +182,15 @@ def _wrong_solver(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             f"the warm-up has {solver.WARMUP_ITERS} of {solver.MAX_ITER} iterations",
             "Lower SOLVER.WARMUP_SHARE (or SOLVER.WARMUP_ITERS), or train longer",
         )
-    if len(solver.ADAM_BETAS) != 2 or not all(is_number(beta) and 0 <= beta < 1 for beta in solver.ADAM_BETAS):
+    if len(solver.ADAM_BETAS) != 2 or not all(map(_is_number, solver.ADAM_BETAS)):
         yield f"SOLVER.ADAM_BETAS is {tuple(solver.ADAM_BETAS)}", "Use two numbers from 0 to below 1, as (0.9, 0.999)"
+    steps = [0, *solver.STEPS, solver.MAX_ITER]
+    whole = all(isinstance(step, int) for step in steps)
+    if not whole or any(later <= earlier for earlier, later in zip(steps, steps[1:])):
+        yield (
+            f"SOLVER.STEPS is {tuple(solver.STEPS)}, in a training of {solver.MAX_ITER} iterations",
+            "Use increasing iterations inside the training (SOLVER.STEP_SHARES: shares between 0 and 1)",
+        )
 
 
 def _wrong_batch(cfg: CfgNode, processes: int) -> Iterator[tuple[str, str]]:
@@ -251,52 +208,50 @@ def _wrong_batch(cfg: CfgNode, processes: int) -> Iterator[tuple[str, str]]:
 
 
 def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
-    solver, test = cfg.SOLVER, cfg.TEST
-    if solver.STEPS and solver.LR_SCHEDULER_NAME == COSINE_SCHEDULE:
-        yield (
-            f"SOLVER.STEPS is {tuple(solver.STEPS)}, and {COSINE_SCHEDULE} has no steps",
+    solver, model = cfg.SOLVER, cfg.MODEL
+    boxes_apart = not model.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG
+    no_heads = not model.WEIGHTS or model.WEIGHTS.startswith("torchvision://")
+    contradictions = (
+        (
+            solver.STEPS and solver.LR_SCHEDULER_NAME != STEP_SCHEDULE,
+            f"SOLVER.STEPS is {tuple(solver.STEPS)}, and {solver.LR_SCHEDULER_NAME} has no steps",
             f"Empty SOLVER.STEPS and SOLVER.STEP_SHARES, or set SOLVER.LR_SCHEDULER_NAME {STEP_SCHEDULE}",
-        )
-    steps = [0, *solver.STEPS, solver.MAX_ITER]
-    whole = all(isinstance(step, int) for step in steps)
-    if not whole or any(later <= earlier for earlier, later in zip(steps, steps[1:])):
-        yield (
-            f"SOLVER.STEPS is {tuple(solver.STEPS)}, in a training of {solver.MAX_ITER} iterations",
-            "Use increasing iterations inside the training (SOLVER.STEP_SHARES: shares between 0 and 1)",
-        )
-    if test.EARLY_STOPPING_PATIENCE and not (cfg.DATASETS.VAL and test.EVAL_PERIOD):
-        yield (
+        ),
+        (
+            cfg.TEST.EARLY_STOPPING_PATIENCE and not (cfg.DATASETS.VAL and cfg.TEST.EVAL_PERIOD),
             "TEST.EARLY_STOPPING_PATIENCE is set, and nothing is evaluated during the training",
             "Set TEST.EVAL_EPOCHS and use a dataset with a val split, or set TEST.EARLY_STOPPING_PATIENCE 0",
-        )
-    if cfg.INPUT.COPY_PASTE.PROBABILITY and cfg.INPUT.MASK_FORMAT == "polygon":
-        yield (
+        ),
+        (
+            cfg.INPUT.COPY_PASTE.PROBABILITY and cfg.INPUT.MASK_FORMAT == "polygon",
             "INPUT.COPY_PASTE covers parts of objects, and INPUT.MASK_FORMAT is polygon",
             "Leave INPUT.MASK_FORMAT at auto, or set INPUT.COPY_PASTE.PROBABILITY 0",
-        )
-    if cfg.INPUT.SCALE_JITTER.ENABLED and cfg.INPUT.CROP.ENABLED:
-        yield (
+        ),
+        (
+            cfg.INPUT.SCALE_JITTER.ENABLED and cfg.INPUT.CROP.ENABLED,
             "both INPUT.SCALE_JITTER and INPUT.CROP are enabled, and scale jitter crops already",
             "Set one of the two to False",
-        )
-    if cfg.MODEL.ROI_HEADS.NAME == "CascadeROIHeads" and not cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG:
-        yield (
+        ),
+        (
+            model.ROI_HEADS.NAME == "CascadeROIHeads" and boxes_apart,
             "MODEL.ROI_HEADS.NAME is CascadeROIHeads, whose stages share their boxes between the classes",
             "Set MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG True",
-        )
-    if cfg.MODEL.NEW_HEADS and (not cfg.MODEL.WEIGHTS or cfg.MODEL.WEIGHTS.startswith("torchvision://")):
-        yield (
-            f"MODEL.NEW_HEADS is True, and MODEL.WEIGHTS '{cfg.MODEL.WEIGHTS}' has no heads",
-            "Name a checkpoint of a whole model, or set MODEL.NEW_HEADS False: the heads start anew anyway",
-        )
+        ),
+        (
+            model.NEW_HEADS and no_heads,
+            f"MODEL.NEW_HEADS is True, and MODEL.WEIGHTS '{model.WEIGHTS}' has no heads",
+            "Name a checkpoint of a whole model, or set MODEL.NEW_HEADS False: the heads start at random anyway",
+        ),
+    )
+    yield from ((reason, remedy) for is_there, reason, remedy in contradictions if is_there)
 
 
-def is_number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     """Whether a value of a list, whose types yacs does not look at, is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _get(cfg: CfgNode, key: str) -> object:
+def _get(cfg: CfgNode, key: str) -> Any:
     for name in key.split("."):
         cfg = cfg[name]
     return cfg

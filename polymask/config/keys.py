@@ -18,7 +18,7 @@ ITERATIONS_OF = {
 CONSEQUENCES = ITERATIONS_OF | {"SOLVER.BASE_LR": ("SOLVER.REFERENCE_IMS_PER_BATCH", "0")}
 
 AUTO = "auto"
-# DATALOADER.NUM_WORKERS: as many as suit the machine (polymask.data.loader.number_of_workers).
+# DATALOADER.NUM_WORKERS: as many as suit the machine (polymask.data.workers.number_of_workers).
 FOLLOW_CORES = -1
 # INPUT.CACHE: where a training keeps its resized photos (polymask.data.cache).
 MEMORY, DISK, OFF = "memory", "disk", "off"
@@ -45,7 +45,7 @@ def add_polymask_config(cfg: CfgNode) -> None:
     cfg.DATASETS.CLASSES = []
     # `auto`: bitmask where some annotation cannot be a polygon, else polygon.
     cfg.INPUT.MASK_FORMAT = AUTO
-    # Whether the layers that depend on the classes start anew: for MODEL.WEIGHTS of other classes, such as COCO's.
+    # Whether the layers that depend on the classes start at random: for MODEL.WEIGHTS of other classes, such as COCO's.
     cfg.MODEL.NEW_HEADS = False
 
     # Where a training keeps its resized photos: memory, disk or off; `auto`: where all of them fit.

@@ -6,15 +6,49 @@ import logging
 import math
 import re
 from fractions import Fraction
+from pathlib import Path
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.data.build import filter_images_with_only_crowd_annotations
+from detectron2.utils import comm
 
-from dataset_tools.errors import UserError
+from dataset_tools.catalog import register
+from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.formats.card import Card
 from polymask.config.keys import AUTO
+from polymask.config.load import load_config
 
 log = logging.getLogger(__name__)
+
+
+def resolve(cfg: CfgNode, training: bool, earlier_config: Path | None = None) -> dict[str, list[dict]]:
+    """Replaces all sentinels, and registers the splits of ``DATASETS.ROOT``.
+
+    Args:
+        cfg: changed in place.
+        training: whether a training is meant, or an evaluation, which has no schedule.
+        earlier_config: the ``config.yaml`` of the run that is resumed.
+
+    Returns:
+        Detectron2's dataset dicts of the splits that are used, by the key in DATASETS; of TRAIN, those that remain
+        after filtering.
+
+    Raises:
+        UserError: a value contradicts the machine or the dataset, or there is nothing to train on.
+    """
+    resolve_device(cfg)
+    for key, value in (("OUTPUT_DIR", cfg.OUTPUT_DIR), ("DATASETS.ROOT", cfg.DATASETS.ROOT)):
+        if not value:
+            raise UserError(f"{key} is empty", remedy=f"Add {key} FOLDER to the command line")
+    resolve_dataset(cfg, register(Path(cfg.DATASETS.ROOT)))
+    _resolve_seed(cfg, earlier_config)
+    records = {key: read_records(cfg, key) for key in (("TRAIN", "VAL", "TEST") if training else ("TEST",))}
+    if training:
+        resolve_schedule(cfg, images=len(records["TRAIN"]))
+        resolve_learning_rate(cfg)
+    return records
 
 
 def resolve_device(cfg: CfgNode) -> None:
@@ -60,7 +94,7 @@ def resolve_dataset(cfg: CfgNode, card: Card) -> None:
         )
     if cfg.INPUT.MASK_FORMAT == "polygon" and card.mask_format == "bitmask":
         raise UserError(
-            "INPUT.MASK_FORMAT is polygon, and the dataset holds masks that are no polygons",
+            "INPUT.MASK_FORMAT is polygon, and the dataset holds masks that polygons cannot show",
             file=cfg.DATASETS.ROOT,
             remedy="Leave INPUT.MASK_FORMAT at auto, or set it to bitmask",
         )
@@ -74,13 +108,51 @@ def resolve_dataset(cfg: CfgNode, card: Card) -> None:
     cfg.DATASETS.CLASSES = classes
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(classes)
     if cfg.INPUT.MASK_FORMAT == AUTO:
-        # What is pasted covers parts of other objects, which then are no polygons.
+        # What is pasted covers parts of other objects, which then need bitmasks.
         cfg.INPUT.MASK_FORMAT = "bitmask" if cfg.INPUT.COPY_PASTE.PROBABILITY > 0 else card.mask_format
     for key, split in (("TRAIN", "train"), ("VAL", "val"), ("TEST", "test")):
         names = tuple(cfg.DATASETS[key])
         if not names and card.splits[split].images:
             names = (f"{card.name}_{split}",)
         cfg.DATASETS[key] = tuple(name for name in names if name not in empty)
+
+
+def _resolve_seed(cfg: CfgNode, earlier_config: Path | None) -> None:
+    """A negative seed becomes a new one, the same in all processes; or, of a run that is resumed, the one it had."""
+    if cfg.SEED >= 0:
+        return
+    if earlier_config and earlier_config.is_file():
+        cfg.SEED = load_config(earlier_config, []).SEED
+    else:
+        cfg.SEED = comm.shared_random_seed()
+
+
+def read_records(cfg: CfgNode, key: str) -> list[dict]:
+    """Detectron2's dataset dicts of ``DATASETS.<key>``; of TRAIN, those that remain after filtering.
+
+    Raises:
+        UserError: a dataset is not registered, or there is nothing to train on.
+    """
+    for name in cfg.DATASETS[key]:
+        if name not in DatasetCatalog.list():
+            raise UserError(
+                f"DATASETS.{key} names {name}, which is not registered",
+                file=cfg.DATASETS.ROOT,
+                remedy=f"Leave DATASETS.{key} empty: it follows the dataset folder",
+            )
+    records = [record for name in cfg.DATASETS[key] for record in DatasetCatalog.get(name)]
+    if key != "TRAIN":
+        return records
+    if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        records = filter_images_with_only_crowd_annotations(records)
+    if not records:
+        raise UserError(
+            "the train split is empty, or no photo of it has annotations",
+            file=cfg.DATASETS.ROOT,
+            remedy="Annotate or convert more photos, or set DATALOADER.FILTER_EMPTY_ANNOTATIONS False",
+            exit_code=EXIT_DATA,
+        )
+    return records
 
 
 def resolve_schedule(cfg: CfgNode, images: int) -> None:
@@ -127,6 +199,11 @@ def resolve_learning_rate(cfg: CfgNode) -> None:
     """
     solver = cfg.SOLVER
     reference, batch = solver.REFERENCE_IMS_PER_BATCH, solver.IMS_PER_BATCH
+    if reference < 0:
+        raise UserError(
+            f"SOLVER.REFERENCE_IMS_PER_BATCH is {reference}",
+            remedy="Use the images a batch that SOLVER.BASE_LR is meant for, or 0: then it is not scaled",
+        )
     if reference in (0, batch):
         return
     factor = batch / reference

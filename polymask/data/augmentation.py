@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import detectron2.data.transforms as T
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data.detection_utils import build_augmentation, gen_crop_transform_with_instance
 from detectron2.structures import BoxMode
 
-from dataset_tools.errors import UserError
-from polymask.config.checks import is_number
-
-# Detectron2's, for T.RandomFlip and T.RandomCrop.
-FLIPS = ("horizontal", "vertical", "none")
-SAMPLINGS = ("choice", "range")
-CROP_TYPES = ("relative_range", "relative", "absolute", "absolute_range")
-
-
-def check_augmentation_keys(cfg: CfgNode) -> None:
-    """Raises a UserError for values that no augmentation can have."""
-    crop = cfg.INPUT.CROP
-    wrong = {
-        "INPUT.RANDOM_FLIP": cfg.INPUT.RANDOM_FLIP not in FLIPS and "Use horizontal, vertical or none",
-        "INPUT.CROP.TYPE": crop.TYPE not in CROP_TYPES and f"Use {', '.join(CROP_TYPES[:-1])} or {CROP_TYPES[-1]}",
-        "INPUT.CROP.SIZE": crop.ENABLED and _wrong_crop_size(crop.TYPE, crop.SIZE),
-        "INPUT.MIN_SIZE_TRAIN_SAMPLING": cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING not in SAMPLINGS and "Use choice or range",
-        "INPUT.MIN_SIZE_TRAIN": _wrong_sizes(cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING),
-        "INPUT.SCALE_JITTER.RANGE": _wrong_range(cfg.INPUT.SCALE_JITTER.RANGE),
-        "INPUT.SCALE_JITTER.SIZE": cfg.INPUT.SCALE_JITTER.SIZE < 1 and "Use a number of pixels",
-        "INPUT.COLOR_JITTER": not 0 <= cfg.INPUT.COLOR_JITTER < 1 and "Use a number from 0 to below 1",
-        "INPUT.COPY_PASTE.PROBABILITY": not 0 <= cfg.INPUT.COPY_PASTE.PROBABILITY <= 1 and "Use a number from 0 to 1",
-    }
-    for key, remedy in wrong.items():
-        if remedy:
-            section, _, name = key.removeprefix("INPUT.").rpartition(".")
-            value = (cfg.INPUT[section] if section else cfg.INPUT)[name]
-            raise UserError(f"{key} is {value}", remedy=remedy)
-
-
-def _wrong_sizes(sizes: Sequence[int], sampling: str) -> str | None:
-    fits = len(sizes) > 0 and all(isinstance(size, int) and size >= 0 for size in sizes)
-    wanted = "numbers of pixels, as (640, 800), or (0,) to resize none"
-    if sampling == "range":
-        fits, wanted = fits and len(sizes) == 2 and 0 < sizes[0] <= sizes[1], "two numbers, the smaller first"
-    return None if fits else f"For INPUT.MIN_SIZE_TRAIN_SAMPLING {sampling} use {wanted}"
-
-
-def _wrong_range(factors: Sequence[float]) -> str | None:
-    if len(factors) == 2 and all(map(is_number, factors)) and 0 < factors[0] <= factors[1]:
-        return None
-    return "Use two factors above 0, the smaller first"
-
-
-def _wrong_crop_size(kind: str, size: Sequence[float]) -> str | None:
-    """What to do about a size that no crop of this kind has."""
-    if kind.startswith("absolute"):
-        fits, wanted = all(isinstance(side, int) and side > 0 for side in size), "pixels, as [200, 200]"
-        fits = fits and (kind == "absolute" or list(size) == sorted(size))  # from the smaller to the larger
-    else:
-        fits, wanted = all(is_number(side) and 0 < side <= 1 for side in size), "shares, as [0.9, 0.9]"
-    return None if fits and len(size) == 2 else f"For INPUT.CROP.TYPE {kind} use {wanted}"
+from polymask.config.refused_keys import refused_keys_reported
 
 
 def build_train_augmentations(cfg: CfgNode) -> list[T.Augmentation]:
-    """Crop, resize, flip (Detectron2's order), and colour last, where the photo is smallest."""
+    """Crop, resize, flip (Detectron2's order), and colour last, where the photo is smallest.
+
+    Raises:
+        UserError: Detectron2 refuses the keys of INPUT.
+    """
+    with refused_keys_reported("INPUT", "augmentation"):
+        resize_and_flip = build_augmentation(cfg, is_train=True)
     jitter = cfg.INPUT.SCALE_JITTER
     augmentations: list[T.Augmentation] = []
     if cfg.INPUT.CROP.ENABLED:
@@ -75,11 +28,11 @@ def build_train_augmentations(cfg: CfgNode) -> list[T.Augmentation]:
         low, high = jitter.RANGE
         # Padded with grey: the model subtracts a mean that is close to it.
         augmentations.append(T.ResizeScale(low, high, jitter.SIZE, jitter.SIZE))
-        # The padding is no object: by default Detectron2 fills it with 255, as semantic segmentation has it.
+        # The padding belongs to no object: by default Detectron2 fills it with 255, as semantic segmentation has it.
         augmentations.append(T.FixedSizeCrop((jitter.SIZE, jitter.SIZE), seg_pad_value=0))
-        augmentations += [a for a in build_augmentation(cfg, is_train=True) if isinstance(a, T.RandomFlip)]
+        augmentations += [a for a in resize_and_flip if isinstance(a, T.RandomFlip)]
     else:
-        augmentations += build_augmentation(cfg, is_train=True)
+        augmentations += resize_and_flip
     if cfg.INPUT.COLOR_JITTER:
         low, high = 1 - cfg.INPUT.COLOR_JITTER, 1 + cfg.INPUT.COLOR_JITTER
         # The saturation's grey takes the photo for RGB; of a BGR one it weighs red and blue the other way round.

@@ -1,4 +1,4 @@
-"""What a run writes about itself: the name of its configuration, and ``run.json`` (versions, device, time, memory)."""
+"""What a run writes about itself: ``config.yaml``, and ``run.json`` (versions, device, time, memory)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import detectron2
 import msgspec
 import torch
 import torchvision
+from detectron2.config import CfgNode
+from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
+from polymask.config.keys import AUTO
 
 CONFIG_NAME = "config.yaml"
 FACTS_NAME = "run.json"
@@ -29,7 +32,7 @@ class RunFacts(msgspec.Struct, frozen=True):
         command_lines: of the training and of each time it was resumed.
         versions: of what it last ran with, by name; polymask's is git's commit, with a ``+`` where files differ from
             it, and is missing where there is no git.
-        device: that it last ran on, in words.
+        device: that it last ran on, with its name.
         precision: in which it was trained last: float32, float16 or bfloat16; empty where that is not known.
         processes: as many trained together.
         iterations: that the training has come to.
@@ -74,6 +77,18 @@ def write_facts(folder: Path, facts: RunFacts) -> None:
     write_atomically(folder / FACTS_NAME, msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
 
 
+def write_config(cfg: CfgNode) -> None:
+    """Writes ``OUTPUT_DIR/config.yaml``: to be called when nothing can be wrong with the configuration any more.
+
+    The device is left open in it, for it belongs to the machine and not to the run.
+    """
+    if comm.is_main_process():
+        portable = cfg.clone()
+        portable.defrost()
+        portable.MODEL.DEVICE = AUTO
+        write_atomically(Path(cfg.OUTPUT_DIR) / CONFIG_NAME, portable.dump().encode())
+
+
 def facts_of_an_evaluation(earlier: RunFacts | None, seconds: float, device: str) -> RunFacts:
     """The facts of a run, of which nothing may be known so far, after an ``--eval-only`` that took so long."""
     earlier = earlier or RunFacts(
@@ -91,7 +106,7 @@ def versions() -> dict[str, str]:
     """Of what decides over a result."""
     found = {
         "Python": platform.python_version(),
-        "torch": str(torch.__version__),  # a TorchVersion, which is no plain text
+        "torch": str(torch.__version__),  # a TorchVersion, not a str
         "torchvision": torchvision.__version__,
         "detectron2": detectron2.__version__,
         "polymask": _commit(),

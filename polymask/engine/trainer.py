@@ -16,8 +16,8 @@ from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 
 from dataset_tools.errors import UserError
+from polymask.config.refused_keys import refused_keys_reported
 from polymask.data.loader import build_train_loader
-from polymask.engine.checkpoint import Checkpointer, load_trained_model
 from polymask.engine.distributed import wrap
 from polymask.engine.hooks.best_checkpoint import BestCheckpoint
 from polymask.engine.hooks.checkpoints import Checkpoints
@@ -31,12 +31,12 @@ from polymask.engine.hooks.loss_curve import LossCurve
 from polymask.engine.hooks.progress_bar import ProgressBar
 from polymask.engine.hooks.run_facts import RunFactsWriter
 from polymask.engine.hooks.validation import Validation
-from polymask.engine.run_files import CONFIG_NAME, facts_of_an_evaluation, read_facts, write_facts
-from polymask.engine.setup import write_config
+from polymask.engine.run_files import CONFIG_NAME, facts_of_an_evaluation, read_facts, write_config, write_facts
 from polymask.engine.update import UpdateTrainer
 from polymask.evaluation.coco import Metrics, evaluate
 from polymask.memory import keep_freed_memory
 from polymask.modeling.build import build_model
+from polymask.modeling.checkpoint import Checkpointer, load_trained_model
 from polymask.modeling.precision import NAMES, compute_type
 
 log = logging.getLogger(__name__)
@@ -49,17 +49,20 @@ class Trainer(DefaultTrainer):
     """Detectron2's ``DefaultTrainer`` for a resolved configuration (see ``polymask.config.resolve``).
 
     Its differences: a training that is interrupted at any moment and resumed ends as if it had not been; half
-    precision works on the CPU too, where the hardware has it (``SOLVER.AMP.ENABLED``); gradients can be accumulated; a hook can end the training early, by
-    lowering ``max_iter``; VAL is evaluated during the training and TEST once at its end.
+    precision works on the CPU too, where the hardware has it (``SOLVER.AMP.ENABLED``); gradients can be accumulated; a
+    hook can end the training early, by lowering ``max_iter``; VAL is evaluated during the training and TEST once at its
+    end.
     """
 
     def __init__(self, cfg: CfgNode):
-        # DefaultTrainer's constructor names its checkpointer and its inner trainer itself: this stands in its place,
-        # in the same order, but that the data loader waits for the iteration to start from.
+        # DefaultTrainer's constructor names its checkpointer and its inner trainer itself. This replaces it, in the same
+        # order, except that the data loader is built later, when the iteration to start from is known.
         TrainerBase.__init__(self)
         keep_freed_memory()
         model = self.build_model(cfg)
-        optimizer = self.build_optimizer(cfg, model)
+        with refused_keys_reported("SOLVER", "optimizer with a schedule"):
+            optimizer = self.build_optimizer(cfg, model)
+            self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.compute_type = compute_type(cfg.MODEL.DEVICE, cfg.SOLVER.AMP.ENABLED, asked_by="SOLVER.AMP.ENABLED True")
         self._trainer = UpdateTrainer(
             wrap(model),
@@ -71,7 +74,6 @@ class Trainer(DefaultTrainer):
             seed=cfg.SEED,
         )
         self._trainer.register_hooks([_TellTheHooks(self)])
-        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.checkpointer = Checkpointer(
             model,
             cfg.OUTPUT_DIR,
@@ -170,14 +172,14 @@ class Trainer(DefaultTrainer):
         return [hook for hook in (*built, Interruption(checkpoints)) if hook]
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """See ``DefaultTrainer.resume_or_load``; says so where there is nothing to resume.
+        """See ``DefaultTrainer.resume_or_load``; warns where there is nothing to resume.
 
         Raises:
             UserError: the checkpoint is of a longer training; or some processes have one and others none, or another
                 one: they would wait for each other for ever.
         """
         if resume and not self.checkpointer.has_checkpoint():
-            log.warning("--resume: %s has no checkpoint, so the training starts at its beginning.", self.cfg.OUTPUT_DIR)
+            log.warning("--resume: no checkpoint in %s; training starts from scratch.", self.cfg.OUTPUT_DIR)
         groups = self._trainer.optimizer.param_groups
         configured = [{key: value for key, value in group.items() if key != "params"} for group in groups]
         super().resume_or_load(resume)
@@ -221,7 +223,7 @@ class Trainer(DefaultTrainer):
     def run_loop(self) -> None:
         """The hooks' four verbs around every iteration, until ``max_iter``, which a hook may lower on the way.
 
-        ``TrainerBase.train`` fixes the end before the first iteration, and logs a traceback of what a user can mend.
+        ``TrainerBase.train`` fixes the end before the first iteration, and logs a traceback of errors that a user can mend.
         """
         self.iter = self.start_iter
         with EventStorage(self.start_iter) as self.storage:
@@ -270,7 +272,7 @@ def evaluate_only(cfg: CfgNode) -> None:
 
 
 class _TellTheHooks(HookBase):
-    """Detectron2's outer trainer, whose hooks these are, never hears of the backward pass of its inner trainer."""
+    """Passes the backward pass of the inner trainer on to the hooks of the outer one, which Detectron2 does not do."""
 
     def __init__(self, outer: Trainer):
         self._outer = weakref.proxy(outer)

@@ -21,9 +21,9 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.images.pixels import read_pixels
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve_device
-from polymask.engine.checkpoint import load_trained_model
 from polymask.inference.detections import Detections
 from polymask.inference.pasting import detections_of
+from polymask.modeling.checkpoint import load_trained_model
 from polymask.modeling.precision import autocast, compute_type
 
 

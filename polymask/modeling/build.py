@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
-
 import torch
 from detectron2 import modeling
 from detectron2.config import CfgNode
 
-import polymask.modeling.backbone  # noqa: F401  (registers it)
 from dataset_tools.errors import UserError
+from polymask.config.refused_keys import refused_keys_reported
+from polymask.modeling.backbone import build_resnet18_fpn_backbone
 from polymask.modeling.pointwise import DoublingConvTranspose2d, PointwiseConv2d
 from polymask.modeling.roi_align import RowPooler
 
@@ -23,16 +22,16 @@ def build_model(cfg: CfgNode) -> torch.nn.Module:
     On a CPU some of its modules compute in a faster way (``FASTER``).
 
     Raises:
-        UserError: the keys of MODEL do not go together. Detectron2 says so by an assertion, mostly without a word.
+        UserError: Detectron2 refuses the keys of MODEL, or another depth than 18 is asked of our backbone.
     """
-    try:
-        model = modeling.build_model(cfg)
-    except (AssertionError, KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
+    depth, backbone = cfg.MODEL.RESNETS.DEPTH, cfg.MODEL.BACKBONE.NAME
+    if backbone == build_resnet18_fpn_backbone.__name__ and depth != 18:  # whose depth is 18 anyway
         raise UserError(
-            f"the keys of MODEL make no model: {place.name} of Detectron2 stops at '{place.line}' ({error!r})",
-            remedy="Compare them with those of configs/mask_rcnn_R_18_FPN.yaml",
-        ) from error
+            f"MODEL.RESNETS.DEPTH is {depth}, and MODEL.BACKBONE.NAME is {backbone}",
+            remedy="Set MODEL.RESNETS.DEPTH 18, or begin with configs/mask_rcnn_R_50_FPN_coco.yaml",
+        )
+    with refused_keys_reported("MODEL", "model"):
+        model = modeling.build_model(cfg)
     _use_faster_modules(model)
     model.backbone.register_forward_pre_hook(_channels_last_in_inference)
     return model

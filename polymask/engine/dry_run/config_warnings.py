@@ -150,7 +150,9 @@ def _about_anchors(cfg: CfgNode, sides: np.ndarray) -> Iterator[ConfigWarning]:
 def _about_weights(cfg: CfgNode, context: TrainingContext) -> Iterator[ConfigWarning]:
     model = cfg.MODEL
     if not model.WEIGHTS:
-        frozen = {f"MODEL.{name}.NORM": "GN" for name in ("RESNETS", "FPN") if model[name].NORM == "FrozenBN"}
+        frozen: dict[str, str | int] = {
+            f"MODEL.{name}.NORM": "GN" for name in ("RESNETS", "FPN") if model[name].NORM == "FrozenBN"
+        }
         if model.BACKBONE.FREEZE_AT > 0:
             frozen["MODEL.BACKBONE.FREEZE_AT"] = 0
         if frozen:

@@ -14,8 +14,6 @@ from pathlib import Path
 import cv2
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
-from detectron2.data.build import filter_images_with_only_crowd_annotations
 from detectron2.engine import HookBase, hooks
 from detectron2.evaluation.evaluator import inference_context
 from detectron2.utils import comm
@@ -23,14 +21,15 @@ from detectron2.utils.events import EventStorage
 from tqdm import tqdm
 
 from dataset_tools.errors import UserError
+from polymask.config.resolve import read_records
 from polymask.data.loader import build_evaluation_loader, build_train_loader
-from polymask.engine.checkpoint import BACKBONE_ONLY_KEY
 from polymask.engine.distributed import reduce_flag
 from polymask.engine.dry_run.config_warnings import TrainingContext, training_warnings
 from polymask.engine.dry_run.training_plan import TrainingCosts, checkpoint_bytes, dataset_table, plan_table
 from polymask.engine.run_files import peak_memory_gib
 from polymask.engine.trainer import Trainer
 from polymask.inference.visualizer import arrange, draw_training_item, metadata_of
+from polymask.modeling.checkpoint import BACKBONE_ONLY_KEY
 from polymask.modeling.precision import NAMES
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ def dry_run(cfg: CfgNode) -> None:
     Raises:
         UserError: what the training would end with: weights that don't fit, a NaN loss, a full memory.
     """
-    splits = {key: _records(cfg, key) for key in ("TRAIN", "VAL", "TEST")}
+    splits = {key: read_records(cfg, key) for key in ("TRAIN", "VAL", "TEST")}
     rehearsal = Rehearsal(cfg)
     loaded = rehearsal.checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=False)
     costs = rehearsal.run()
@@ -77,13 +76,6 @@ def dry_run(cfg: CfgNode) -> None:
     for warning in warnings:
         log.warning("%s", warning)
     log.info("What looks wrong: %s.", "see the warnings above" if warnings else "nothing")
-
-
-def _records(cfg: CfgNode, key: str) -> list[dict]:
-    records = [record for name in cfg.DATASETS[key] for record in DatasetCatalog.get(name)]
-    if key == "TRAIN" and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
-        return filter_images_with_only_crowd_annotations(records)
-    return records
 
 
 class Rehearsal(Trainer):

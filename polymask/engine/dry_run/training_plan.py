@@ -61,7 +61,7 @@ def checkpoint_bytes(cfg: CfgNode, costs: TrainingCosts) -> int:
 
 
 def dataset_table(splits: Splits, classes: Sequence[str]) -> str:
-    """Photos and objects of each split; crowds are no objects."""
+    """Photos and objects of each split; crowds do not count."""
     rows = defaultdict(list)
     for records in splits.values():
         counts = Counter(a["category_id"] for r in records for a in r["annotations"] if not a.get("iscrowd", 0))

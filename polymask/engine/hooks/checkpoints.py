@@ -8,8 +8,8 @@ from detectron2.engine import HookBase
 from detectron2.utils import comm
 
 from dataset_tools.files import leftovers, to_the_disk
-from polymask.engine.checkpoint import STATE_FILE
 from polymask.engine.hooks.history import HISTORY_NAME
+from polymask.modeling.checkpoint import STATE_FILE
 
 FINAL_NAME = "model_final"
 # With its optimizer a checkpoint of the full model weighs 250 MB: an older one is deleted when a newer one is whole.
@@ -19,7 +19,7 @@ CHECKPOINTS_TO_KEEP = 2
 class Checkpoints(HookBase):
     """Every ``period`` updates and after the last one ``model_<iteration>.pth``; at the end also ``model_final.pth``.
 
-    It comes behind the hooks that have a state of their own: what is saved is what a training that is resumed needs.
+    It comes behind the hooks that have a state: what is saved is what a training that is resumed needs.
     """
 
     def __init__(self, period: int):

@@ -21,3 +21,13 @@ def resolved(config=BASE, *overrides, images=82, **card_values):
     resolve_dataset(cfg, card(**card_values))
     resolve_schedule(cfg, images)
     return cfg
+
+
+def scheduled(*overrides, images=40):
+    """The mini configuration with its schedule in iterations, and with a VAL."""
+    cfg = load_config(
+        "configs/mini_scratch.yaml",
+        ["DATASETS.VAL", "('street_val',)", "DATASETS.CLASSES", "['Car', 'Sign Board']", *overrides],
+    )
+    resolve_schedule(cfg, images)
+    return cfg

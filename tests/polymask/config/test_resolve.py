@@ -193,6 +193,11 @@ def test_the_learning_rate_follows_the_batch(tmp_path, optimizer, batch, expecte
     assert again.SOLVER.BASE_LR == cfg.SOLVER.BASE_LR, "a run's configuration resolves to itself"
 
 
+def test_a_batch_below_nothing_is_no_reference():
+    with pytest.raises(UserError, match="REFERENCE_IMS_PER_BATCH is -2"):
+        resolve_learning_rate(load_config(BASE, ["SOLVER.REFERENCE_IMS_PER_BATCH", "-2"]))
+
+
 def test_a_learning_rate_of_the_command_line_is_meant_as_it_is(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("SOLVER: {BASE_LR: 0.005, REFERENCE_IMS_PER_BATCH: 4, IMS_PER_BATCH: 8}\n")

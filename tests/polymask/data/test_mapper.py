@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dataset_tools.errors import UserError
-from polymask.data.augmentation import build_train_augmentations, check_augmentation_keys
+from polymask.data.augmentation import build_train_augmentations
 from polymask.data.mapper import EvaluationMapper, TrainMapper
 from polymask.data.seeding import seeded
 
@@ -222,29 +221,3 @@ def test_validation_photos_are_those_of_an_evaluation(make_photo, configuration)
     assert first["image"].shape == (3, 180, 240) and (first["image"] == again["image"]).all()
     expected = 2 * np.array([(x, y, x + w, y + h) for x, y, w, h in APART])
     np.testing.assert_allclose(first["instances"].gt_boxes.tensor.numpy(), expected)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("RANDOM_FLIP", "both"), ("COLOR_JITTER", "1.0"), ("COLOR_JITTER", "-0.1"), ("SCALE_JITTER.RANGE", "(2.0, 0.1)"),
-     ("SCALE_JITTER.RANGE", "(0.5,)"), ("SCALE_JITTER.RANGE", "('a', 'b')"), ("MIN_SIZE_TRAIN", "()"),
-     ("MIN_SIZE_TRAIN", "(-1,)"), ("MIN_SIZE_TRAIN", "('a',)"), ("MIN_SIZE_TRAIN_SAMPLING", "any"),
-     ("SCALE_JITTER.RANGE", "(0.0, 1.0)"), ("SCALE_JITTER.SIZE", "0"), ("COPY_PASTE.PROBABILITY", "1.5")],
-)  # fmt: skip
-def test_values_that_no_augmentation_can_have(configuration, key, value):
-    with pytest.raises(UserError, match=f"INPUT.{key} is"):
-        check_augmentation_keys(configuration(f"INPUT.{key}", value))
-    check_augmentation_keys(configuration())
-
-
-@pytest.mark.parametrize(
-    ("crop", "size", "words"),
-    [("absolute", "[0.9, 0.9]", "CROP.SIZE is .* use pixels"), ("relative", "[200, 200]", "CROP.SIZE is .* use shares"),
-     ("relative_range", "[0.9]", "CROP.SIZE is"), ("Absolute", "[9, 9]", "CROP.TYPE is Absolute")],
-)  # fmt: skip
-def test_crops_that_there_are_not(configuration, crop, size, words):
-    overrides = ("INPUT.CROP.ENABLED", "True", "INPUT.CROP.TYPE", crop, "INPUT.CROP.SIZE", size)
-    with pytest.raises(UserError, match=words):
-        check_augmentation_keys(configuration(*overrides))
-    for crop, size in (("absolute", "[90, 90]"), ("relative", "[0.9, 1.0]")):
-        check_augmentation_keys(configuration(*overrides[:2], "INPUT.CROP.TYPE", crop, "INPUT.CROP.SIZE", size))

@@ -3,7 +3,7 @@ import torch
 from detectron2.modeling import build_model
 
 from polymask.config.load import load_config
-from polymask.engine.checkpoint import Checkpointer
+from polymask.modeling.checkpoint import Checkpointer
 
 CONFIG = "configs/mask_rcnn_R_18_FPN.yaml"
 

@@ -8,7 +8,7 @@ from torchvision.models import ResNet18_Weights
 
 from dataset_tools.errors import EXIT_USAGE, UserError
 from polymask.config.load import load_config
-from polymask.engine.checkpoint import Checkpointer
+from polymask.modeling.checkpoint import Checkpointer
 
 CACHED_NAME = Path(ResNet18_Weights.IMAGENET1K_V1.url).name
 

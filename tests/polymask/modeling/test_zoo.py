@@ -8,7 +8,7 @@ from detectron2.modeling import build_model
 
 from dataset_tools.errors import UserError
 from polymask.config.load import load_config
-from polymask.engine.checkpoint import CLASS_LAYERS, Checkpointer
+from polymask.modeling.checkpoint import CLASS_LAYERS, Checkpointer
 from polymask.modeling.zoo import read_zoo_file
 
 ARRAYS = OrderedDict(a=np.arange(6, dtype=np.float32).reshape(2, 3), b=np.float32(3))

@@ -12,7 +12,7 @@ from detectron2.modeling import build_model
 
 from dataset_tools.errors import EXIT_USAGE, UserError
 from polymask.config.load import load_config
-from polymask.engine.checkpoint import Checkpointer
+from polymask.modeling.checkpoint import Checkpointer
 
 SMALL = [
     "MODEL.DEVICE",
@@ -89,7 +89,7 @@ def test_a_broken_file_is_refused(tmp_path, content):
 @pytest.mark.parametrize("content", [[1, 2], 3, {"model": [1]}])
 def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")
-    with pytest.raises(UserError, match="other.pth: this is no checkpoint"):
+    with pytest.raises(UserError, match="other.pth: not a checkpoint"):
         Checkpointer(new_model(), classes=["a", "b"]).load(str(tmp_path / "other.pth"))
 
 
@@ -190,7 +190,7 @@ def test_a_full_disk_leaves_the_state_before_whole(tmp_path):
 
 _DIE_AT = """
 import os, signal, sys
-from tests.polymask.engine.test_checkpoint import Checkpointer, new_model
+from tests.polymask.modeling.test_checkpoint import Checkpointer, new_model
 
 setattr(os, sys.argv[1], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 Checkpointer(new_model(), sys.argv[2], classes=["a", "b"]).save("model_0000002")
@@ -234,7 +234,7 @@ def test_a_broken_last_state_names_another(tmp_path):
     checkpointer.save("model_0000001")
     checkpointer.save("model_0000002")
     (tmp_path / "model_0000002.pth").write_bytes(b"PK half")
-    with pytest.raises(UserError, match="model_0000002.pth: this is no checkpoint.*Write model_0000001.pth into"):
+    with pytest.raises(UserError, match="model_0000002.pth: not a checkpoint.*Write model_0000001.pth into"):
         checkpointer.resume_or_load("", resume=True)
 
 
@@ -242,7 +242,7 @@ def test_a_broken_last_state_that_is_the_only_one(tmp_path):
     checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
     checkpointer.save("model_0000001")
     (tmp_path / "model_0000001.pth").write_bytes(b"PK half")
-    with pytest.raises(UserError, match="model_0000001.pth: this is no checkpoint.*begin anew in another OUTPUT_DIR"):
+    with pytest.raises(UserError, match="model_0000001.pth: not a checkpoint.*begin again in another OUTPUT_DIR"):
         checkpointer.resume_or_load("", resume=True)
 
 

@@ -38,7 +38,7 @@ FROM_CONFIG = re.compile(r"anchor_generator\.cell_anchors|^pixel_(mean|std)$")
 
 
 class BrokenCheckpoint(UserError):
-    """There is no such file, or what is in it is no checkpoint."""
+    """There is no such file, or it is not a checkpoint."""
 
 
 class Checkpointer(DetectionCheckpointer):
@@ -54,7 +54,7 @@ class Checkpointer(DetectionCheckpointer):
         classes: the class names in order, saved in every checkpoint.
         new_heads: whether weights of other classes, or of boxes alone, are welcome: the layers that depend on the
             classes then keep their random start, also where the shapes agree, and so does a mask head that is not
-            there. A state that is resumed is loaded in full all the same.
+            there. A state that is resumed is loaded in full anyway.
         checkpointables: see fvcore's ``Checkpointer``.
     """
 
@@ -76,7 +76,7 @@ class Checkpointer(DetectionCheckpointer):
         """Saves the state to resume from as ``<name>.pth`` and makes it the last one.
 
         Raises:
-            UserError: the weights are no numbers any more, or the disk refuses. The states before stay as they were.
+            UserError: the weights contain NaN or infinite values, or the disk refuses. The states before stay as they were.
         """
         states = {key: checkpointable.state_dict() for key, checkpointable in self.checkpointables.items()}
         self._write(name, {"model": self.model.state_dict(), **states, **extra})
@@ -95,10 +95,10 @@ class Checkpointer(DetectionCheckpointer):
         if not self.save_dir or not self.save_to_disk:
             return
         path = Path(self.save_dir) / f"{name}.pth"
-        spoilt = [key for key, tensor in content["model"].items() if not torch.isfinite(tensor).all()]
-        if spoilt:
+        not_finite = [key for key, tensor in content["model"].items() if not torch.isfinite(tensor).all()]
+        if not_finite:
             raise UserError(
-                f"the weights are spoilt: {len(spoilt)} tensors hold NaN or infinite values, such as {spoilt[0]}",
+                f"the weights contain NaN or infinite values: in {len(not_finite)} tensors, such as {not_finite[0]}",
                 file=path,
                 remedy="Go on from an earlier checkpoint with a lower SOLVER.BASE_LR",
             )
@@ -133,7 +133,7 @@ class Checkpointer(DetectionCheckpointer):
         except BrokenCheckpoint as error:
             folder = Path(self.save_dir)
             others = [name for name in states_in(folder) if str(folder / name) != error.file]
-            remedy = "There is no other state: begin anew in another OUTPUT_DIR"
+            remedy = "There is no other state: begin again in another OUTPUT_DIR"
             if others:
                 remedy = f"Write {others[-1]} into {folder / LAST_CHECKPOINT} to go on from that state"
             raise UserError(error.reason, file=error.file, remedy=remedy) from error
@@ -142,8 +142,8 @@ class Checkpointer(DetectionCheckpointer):
         """Whether there is a state to resume from.
 
         Raises:
-            UserError: there are states, and ``last_checkpoint`` is not there to say which; a training that began anew
-                would replace them.
+            UserError: there are states, and ``last_checkpoint`` is not there to say which; a new training would
+                replace them.
         """
         if super().has_checkpoint():
             return True
@@ -171,7 +171,7 @@ class Checkpointer(DetectionCheckpointer):
         """See fvcore's ``Checkpointer.load``.
 
         Raises:
-            UserError: no such file, no checkpoint, or one of another model or other classes.
+            UserError: there is no such file, it is not a checkpoint, or it is one of another model or other classes.
         """
         if path and not PathManager.isfile(_local_path(path)):
             raise BrokenCheckpoint("there is no such checkpoint", file=path, remedy="Correct MODEL.WEIGHTS")
@@ -189,12 +189,12 @@ class Checkpointer(DetectionCheckpointer):
         try:
             loaded = self._read(filename)
         except pickle.UnpicklingError as error:  # torch's message recommends to run what is in the file
-            reason = "this is no checkpoint, or it holds more than weights, which could be anything and is not run"
+            reason = "not a checkpoint, or it holds more than weights, which could be anything and is not run"
             raise BrokenCheckpoint(reason, file=filename, remedy="Correct MODEL.WEIGHTS") from error
         except (EOFError, RuntimeError, ValueError, TypeError) as error:
             reason = "it is empty or ends too early" if isinstance(error, EOFError) else _first_line(error)
             raise BrokenCheckpoint(
-                f"this is no checkpoint: {reason}", file=filename, remedy="Correct MODEL.WEIGHTS"
+                f"not a checkpoint: {reason}", file=filename, remedy="Correct MODEL.WEIGHTS"
             ) from error
         if not loaded.keys() >= set(self._wanted):
             reason = "it holds weights alone, and not the state of a training"
@@ -220,7 +220,7 @@ class Checkpointer(DetectionCheckpointer):
             if not (checkpoint.get(BACKBONE_ONLY_KEY) or any(name.startswith(MASK_HEAD) for name in theirs)):
                 log.info("The weights are those of a detector of boxes: the mask head starts at random.")
                 expected = {name for name in expected if not name.startswith(MASK_HEAD)}
-            log.info("MODEL.NEW_HEADS: the layers that depend on the classes start anew.")
+            log.info("MODEL.NEW_HEADS: the layers that depend on the classes start at random.")
         else:
             self._demand_classes(checkpoint.get(CLASSES_KEY, self.classes))
         checkpoint["model"] = theirs
@@ -228,7 +228,7 @@ class Checkpointer(DetectionCheckpointer):
         missing = sorted(expected - theirs.keys())
         incompatible = super()._load_model(checkpoint)
         self._demand_everything(missing, incompatible.unexpected_keys, incompatible.incorrect_shapes)
-        incompatible.missing_keys.clear()  # fvcore would warn of what starts anew
+        incompatible.missing_keys.clear()  # fvcore would warn of what starts at random
         return incompatible
 
     def _expected_names(self, backbone_only: bool) -> set[str]:
