@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data.datasets import load_coco_json
 from detectron2.structures import BoxMode
 from pycocotools import mask as coco_mask
 
@@ -33,6 +34,25 @@ def test_round_trip(folder, square, mask_shape):
         assert metadata.evaluator_type == "coco"
         assert metadata.json_file == str(folder.dataset / f"{split}.json")
         assert metadata.image_root == str(folder.root)
+
+
+def test_records_are_those_of_detectron2(folder, square, mask_shape):
+    folder.pair("train/b", [square("car"), mask_shape("bus", np.eye(9), corner=(30, 20))])
+    folder.pair("train/a", [square("bus", left=30)], seed=1)
+    folder.pair("train/c", [], seed=2)
+    folder.convert(name="equal")
+    register(folder.dataset)
+    expected = load_coco_json(str(folder.dataset / "train.json"), str(folder.root), "another name")
+    assert DatasetCatalog.get("equal_train") == expected
+    assert DatasetCatalog.get("equal_train")[0] is not DatasetCatalog.get("equal_train")[0]
+
+
+def test_each_file_is_read_once(folder, square):
+    folder.pair("a", [square()])
+    folder.convert()
+    register(folder.dataset)
+    (folder.dataset / "train.json").unlink()
+    assert len(DatasetCatalog.get("dataset_train")) == 1
 
 
 def test_a_split_without_photos_loads_as_nothing(folder, square):
