@@ -46,9 +46,9 @@ def main(args: argparse.Namespace) -> None:
     from polymask.known_warnings import silence_known_warnings
 
     silence_known_warnings()
-    from polymask.data.loader import lost_workers_told
+    from polymask.data.workers import lost_workers_reported
 
-    with lost_workers_told():
+    with lost_workers_reported():
         _run(args)
 
 

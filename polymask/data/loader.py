@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing.util
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -14,17 +11,14 @@ from detectron2.data import DatasetFromList, build_detection_test_loader, get_de
 from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
-from dataset_tools.parallel import all_cores
-from polymask.config.keys import FOLLOW_CORES
 from polymask.data.copy_paste import CopyPasteMapper
 from polymask.data.mapper import EvaluationMapper, TrainMapper
 from polymask.data.sampler import BatchPlan
 from polymask.data.seeding import seeded
-
-# Of one process on a GPU: more workers only take memory.
-_MOST_WORKERS = 4
+from polymask.data.workers import end_workers_at_exit, leave_signals_to_the_parent, number_of_workers
 
 Mapper = Callable[[dict[str, Any]], dict[str, Any]]
+SafeMapper = Callable[[dict[str, Any]], dict[str, Any] | UserError]
 
 
 def build_train_loader(cfg: CfgNode, start_iter: int) -> Iterable[list[dict]]:
@@ -47,7 +41,7 @@ def build_train_loader(cfg: CfgNode, start_iter: int) -> Iterable[list[dict]]:
         num_workers=number_of_workers(cfg),
         collate_fn=_as_it_is,
         worker_init_fn=leave_signals_to_the_parent,
-        generator=torch.Generator(),  # of its own, or its start would draw from the training's
+        generator=torch.Generator(),  # or its start would draw from the training's
     )
     return _Batches(loader)
 
@@ -67,20 +61,6 @@ def _each_photo_once(cfg: CfgNode, dataset_name: str, mapper: Mapper) -> _Batche
     loader = build_detection_test_loader(records, mapper=_ErrorsAsItems(mapper), num_workers=number_of_workers(cfg))
     loader.worker_init_fn = leave_signals_to_the_parent
     return _Batches(loader)
-
-
-def number_of_workers(cfg: CfgNode) -> int:
-    """``DATALOADER.NUM_WORKERS``, or how many processes beside this one suit the machine where that is open.
-
-    On a GPU, up to four: a core reads 19 photos of 12 megapixels a second in the first epoch. On a CPU, where the
-    network takes all cores and a second or more for an iteration, one that reads ahead: an evaluation, which decodes in
-    full, takes 0.1 s for such a photo. On a single core, none.
-    """
-    workers = cfg.DATALOADER.NUM_WORKERS
-    if workers != FOLLOW_CORES:
-        return workers
-    others = all_cores() // comm.get_local_size() - 1
-    return max(0, min(others, 1 if cfg.MODEL.DEVICE == "cpu" else _MOST_WORKERS))
 
 
 class _ErrorsAsItems:
@@ -106,6 +86,7 @@ class _Batches:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[list[dict]]:
+        end_workers_at_exit()
         for batch in self._loader:
             for error in batch:
                 if isinstance(error, UserError):
@@ -113,48 +94,10 @@ class _Batches:
             yield batch
 
 
-@contextlib.contextmanager
-def lost_workers_told() -> Iterator[None]:
-    """An error in words where the system has ended a worker, which PyTorch says wherever the program is just then.
-
-    Raises:
-        UserError: in the place of PyTorch's RuntimeError.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker (pid"):
-            raise
-        raise UserError(
-            f"a process that loads photos was lost: {str(error).splitlines()[0].rstrip('. ')}",
-            remedy="Look at the memory, the usual reason: use a smaller DATALOADER.NUM_WORKERS, or 0; then go on with "
-            "--resume",
-        ) from error
-
-
-def leave_signals_to_the_parent(_worker: int) -> None:
-    """Ctrl-C and SIGTERM reach a whole group of processes, and the parent needs its workers until it has saved."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _end_workers() -> None:
-    if hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler makes an error of a worker's end
-    for process in multiprocessing.active_children():
-        if process.daemon:
-            process.kill()
-
-
-# A process that ends sends its workers SIGTERM, which they ignore, and waits for them: for ever, if anything still
-# holds their loader, such as the traceback of an error in one of them.
-multiprocessing.util.Finalize(None, _end_workers, exitpriority=0)
-
-
 class SeededPhotos(torch.utils.data.Dataset):
     """Photos by (position, index), augmented by a randomness that follows from the seed and these two."""
 
-    def __init__(self, records: DatasetFromList, mapper: Callable[[dict], dict], seed: int):
+    def __init__(self, records: DatasetFromList, mapper: SafeMapper, seed: int):
         self._records = records
         self._mapper = mapper
         self._seed = seed
@@ -162,7 +105,7 @@ class SeededPhotos(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, place: tuple[int, int]) -> dict[str, Any]:
+    def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | UserError:
         position, index = place
         with seeded(self._seed, position, index):
             return self._mapper(self._records[index])

@@ -12,11 +12,10 @@ from PIL import Image
 
 from dataset_tools.errors import UserError
 from polymask.config.checks import check_supported, check_training_keys
-from polymask.config.keys import FOLLOW_CORES
 from polymask.data import cache
 from polymask.data.augmentation import build_train_augmentations
 from polymask.data.cache import DiskCache, MemoryCache, build_photo_reader, disk_folder
-from polymask.data.loader import build_train_loader, number_of_workers
+from polymask.data.loader import build_train_loader
 from polymask.data.photos import read_resized
 
 KEYS = (
@@ -249,13 +248,3 @@ def test_values_that_there_are_not(configuration):
         check_training_keys(cfg, 1)
     with pytest.raises(UserError, match="NUM_WORKERS is -2"):
         check_supported(configuration("DATALOADER.NUM_WORKERS", "-2"))
-
-
-def test_workers_follow_the_cores(configuration, monkeypatch):
-    def workers(cores, device, given=FOLLOW_CORES):
-        monkeypatch.setattr("polymask.data.loader.all_cores", lambda: cores)
-        return number_of_workers(configuration("DATALOADER.NUM_WORKERS", str(given), "MODEL.DEVICE", device))
-
-    assert [workers(cores, "cpu") for cores in (1, 2, 4, 16)] == [0, 1, 1, 1]
-    assert [workers(cores, "cuda") for cores in (1, 2, 4, 16)] == [0, 1, 3, 4]
-    assert [workers(1, "cpu", given) for given in (0, 7)] == [0, 7]

@@ -1,13 +1,10 @@
-import os
-import signal
 from itertools import islice
 
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
 
-from dataset_tools.errors import UserError
-from polymask.data.loader import build_train_loader, build_validation_loader, lost_workers_told
+from polymask.data.loader import build_train_loader, build_validation_loader
 
 EVERYTHING = (
     "DATASETS.TRAIN", "('painted',)", "INPUT.MASK_FORMAT", "bitmask", "SOLVER.IMS_PER_BATCH", "2", "SEED", "3",
@@ -90,20 +87,3 @@ def test_validation_sees_each_photo_once(configuration):
     assert [len(item["instances"]) for item in items] == [1, 2, 0, 1, 1, 1, 1]
     again = [item for batch in build_validation_loader(cfg, "painted") for item in batch]
     assert all(torch.equal(one["image"], other["image"]) for one, other in zip(items, again, strict=True))
-
-
-class KilledPhotos(torch.utils.data.Dataset):
-    """The system ends the worker that loads one, as it does where there is no memory left."""
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_worker_that_is_killed_is_an_error_in_words():
-    with pytest.raises(UserError, match="a process that loads photos was lost.*NUM_WORKERS"), lost_workers_told():
-        list(torch.utils.data.DataLoader(KilledPhotos(), num_workers=1))
-    with pytest.raises(RuntimeError, match="another"), lost_workers_told():
-        raise RuntimeError("another")
