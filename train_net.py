@@ -42,7 +42,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    """One process of the run: the only one, or one of several (see ``polymask.engine.distributed``)."""
+    """One process of the run: the only one, or one of several (see ``polymask.engine.launch``)."""
     from polymask.known_warnings import silence_known_warnings
 
     silence_known_warnings()
@@ -75,7 +75,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def launch_main() -> int:
     args = parse_arguments()
-    from polymask.engine.distributed import launch
+    from polymask.engine.launch import launch
 
     return launch(main, args)
 

@@ -12,8 +12,9 @@ from detectron2.utils import comm
 from PIL import Image
 
 from dataset_tools.catalog import register
+from dataset_tools.parallel import all_cores
 from polymask.config.load import load_config
-from polymask.engine.distributed import cpu_cores, launch
+from polymask.engine.launch import launch
 from polymask.evaluation.coco import MaskAPEvaluator, detections_file, evaluate
 
 
@@ -212,7 +213,7 @@ def test_masks_pasted_inside_their_boxes_give_the_file_of_detectron2(tmp_path, f
     assert len(found[0]) == 48 and found[0] == found[1]
 
 
-@pytest.mark.skipif(cpu_cores() < 2 or torch.cuda.is_available(), reason="needs two cores and no GPU")
+@pytest.mark.skipif(all_cores() < 2 or torch.cuda.is_available(), reason="needs two cores and no GPU")
 def test_two_processes_measure_what_one_does(tmp_path):
     """Two and one photo of val; of test the second process has none."""
     alone, shared, photos = (tmp_path / name for name in ("alone", "shared", "photos"))
