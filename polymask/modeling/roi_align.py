@@ -8,6 +8,7 @@ rows of one table, (pixels, channels), and every output bin is a weighted sum of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from detectron2.layers import ROIAlign
@@ -52,15 +53,9 @@ class RowPooler(ROIPooler):
                 boxes, self.min_level, self.max_level, self.canonical_box_size, self.canonical_level
             )
         aligners = list(self.level_poolers)
-        return roi_align(
-            features,
-            regions,
-            of_level,
-            [aligner.spatial_scale for aligner in aligners],
-            self.output_size,
-            aligners[0].sampling_ratio,
-            aligners[0].aligned,
-        )
+        scales = tuple(aligner.spatial_scale for aligner in aligners)
+        bins = Bins(scales, self.output_size, aligners[0].sampling_ratio, aligners[0].aligned)
+        return roi_align(features, regions, of_level, bins)
 
     def _is_faster(self, features: list[torch.Tensor], boxes: list[Boxes]) -> bool:
         aligner = self.level_poolers[0]
@@ -72,14 +67,25 @@ class RowPooler(ROIPooler):
         return 0 < entries * _BYTES_OF_ENTRY <= _MOST_BYTES
 
 
+@dataclass(frozen=True)
+class Bins:
+    """How a region is cut into bins, and where these are sampled.
+
+    Attributes:
+        scales: of each level, its size by that of the image.
+        output_size: (height, width) in bins.
+        sampling_ratio: sampling points of a bin in each direction, 1 or more.
+        aligned: whether pixels have their centre at .5, as in Detectron2's ``ROIAlignV2``.
+    """
+
+    scales: tuple[float, ...]
+    output_size: tuple[int, int]
+    sampling_ratio: int
+    aligned: bool
+
+
 def roi_align(
-    features: Sequence[torch.Tensor],
-    regions: torch.Tensor,
-    levels: torch.Tensor,
-    scales: Sequence[float],
-    output_size: tuple[int, int],
-    sampling_ratio: int,
-    aligned: bool,
+    features: Sequence[torch.Tensor], regions: torch.Tensor, levels: torch.Tensor, bins: Bins
 ) -> torch.Tensor:
     """ROIAlign (He et al. 2017, https://arxiv.org/abs/1703.06870) over several levels, in float32.
 
@@ -87,21 +93,17 @@ def roi_align(
         features: (N, C, H, W) of each level, on the CPU.
         regions: (R, 5): index of the image, then XYXY in pixels of it.
         levels: (R,) the level of each region.
-        scales: of each level, its size by that of the image.
-        output_size: (height, width) in bins.
-        sampling_ratio: sampling points of a bin in each direction, 1 or more.
-        aligned: whether pixels have their centre at .5, as in Detectron2's ``ROIAlignV2``.
+        bins: of each region.
 
     Returns:
         (R, C, *output_size), as torchvision's ``roi_align`` up to rounding.
     """
     with torch.no_grad():
-        rows, weights = _neighbours(features, regions.float(), levels, scales, output_size, sampling_ratio, aligned)
+        rows, weights = _neighbours(features, regions.float(), levels, bins)
     with torch.autocast("cpu", enabled=False):
         table = torch.cat([level.float().permute(0, 2, 3, 1).flatten(0, 2) for level in features])
-        bins = _WeightedRows.apply(table, rows, weights)
-    channels = table.shape[1]
-    return bins.view(len(regions), *output_size, channels).permute(0, 3, 1, 2)
+        pooled = _WeightedRows.apply(table, rows, weights)
+    return pooled.view(len(regions), *bins.output_size, table.shape[1]).permute(0, 3, 1, 2)
 
 
 class _WeightedRows(torch.autograd.Function):
@@ -128,29 +130,23 @@ class _WeightedRows(torch.autograd.Function):
 
 
 def _neighbours(
-    features: Sequence[torch.Tensor],
-    regions: torch.Tensor,
-    levels: torch.Tensor,
-    scales: Sequence[float],
-    output_size: tuple[int, int],
-    sampling_ratio: int,
-    aligned: bool,
+    features: Sequence[torch.Tensor], regions: torch.Tensor, levels: torch.Tensor, bins: Bins
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The rows that each bin is made of, and their weights: (bins of all regions, K) each."""
     heights = torch.tensor([level.shape[2] for level in features])[levels]
     widths = torch.tensor([level.shape[3] for level in features])[levels]
     pixels = [level.shape[0] * level.shape[2] * level.shape[3] for level in features]
     first_row = torch.tensor([0, *pixels[:-1]]).cumsum(0)[levels] + regions[:, 0].long() * heights * widths
-    boxes = regions[:, 1:] * torch.tensor(scales)[levels][:, None] - (0.5 if aligned else 0.0)
+    boxes = regions[:, 1:] * torch.tensor(bins.scales)[levels][:, None] - (0.5 if bins.aligned else 0.0)
     sides = boxes[:, 2:] - boxes[:, :2]
-    if not aligned:
+    if not bins.aligned:
         sides = sides.clamp(min=1.0)
-    y, y_weights = _along_axis(boxes[:, 1], sides[:, 1], heights, output_size[0], sampling_ratio)
-    x, x_weights = _along_axis(boxes[:, 0], sides[:, 0], widths, output_size[1], sampling_ratio)
+    y, y_weights = _along_axis(boxes[:, 1], sides[:, 1], heights, bins.output_size[0], bins.sampling_ratio)
+    x, x_weights = _along_axis(boxes[:, 0], sides[:, 0], widths, bins.output_size[1], bins.sampling_ratio)
     y = y * widths[:, None, None] + first_row[:, None, None]
     rows = y[:, :, None, :, None] + x[:, None, :, None, :]
     weights = y_weights[:, :, None, :, None] * x_weights[:, None, :, None, :]
-    neighbours = (2 * sampling_ratio) ** 2
+    neighbours = (2 * bins.sampling_ratio) ** 2
     return rows.reshape(-1, neighbours), weights.reshape(-1, neighbours)
 
 

@@ -8,7 +8,7 @@ from detectron2.structures import Boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polymask.modeling.roi_align import RowPooler, roi_align
+from polymask.modeling.roi_align import Bins, RowPooler, roi_align
 
 SCALES = [1 / 4, 1 / 8, 1 / 16]
 TOLERANCE = 1e-4
@@ -63,7 +63,7 @@ def regions_and_levels(draw):
 def test_values_and_gradients_are_those_of_torchvision(chosen, output_size, ratio, aligned):
     regions, levels = chosen
     features = pyramid()
-    ours = roi_align(features, regions, levels, SCALES, output_size, ratio, aligned)
+    ours = roi_align(features, regions, levels, Bins(tuple(SCALES), output_size, ratio, aligned))
     theirs = torchvisions(features, regions, levels, output_size, ratio, aligned)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE)
     for mine, other in zip(gradients(ours, features), gradients(theirs, features), strict=True):
@@ -139,7 +139,7 @@ def test_one_region_by_hand():
     """A region of 2 x 2 px on a ramp: each bin has the ramp's value in its middle."""
     ramp = torch.arange(16.0).reshape(1, 1, 1, 16).expand(1, 1, 16, 16)
     region = torch.tensor([[0, 4.0, 4.0, 6.0, 6.0]])
-    pooled = roi_align([ramp], region, torch.tensor([0]), [1.0], (2, 2), 2, True)
+    pooled = roi_align([ramp], region, torch.tensor([0]), Bins((1.0,), (2, 2), 2, True))
     # Pixel i has its centre at i + .5: the bins' middles, 4.5 and 5.5, are the centres of pixels 4 and 5.
     assert pooled[0, 0].tolist() == [[4.0, 5.0], [4.0, 5.0]]
     assert math.isclose(float(pooled.sum()), 18.0)
