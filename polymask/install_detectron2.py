@@ -36,7 +36,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     found = importlib.util.find_spec("detectron2")
     if found is not None:
-        log.info("Detectron2 is there already (%s) and is left alone.", Path(found.origin).parent)
+        log.info("Detectron2 is there already (%s) and is left alone.", found.submodule_search_locations)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -72,7 +72,7 @@ def download(folder: Path) -> Path:
 def repack(source: Path, target: Path) -> Path:
     """Writes ``source`` as a wheel for every Python 3.
 
-    It is without the extension, has demands that are true, and a RECORD of its own.
+    It lacks the extension, demands only what holds, and has a new RECORD.
     """
     record = []
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:

@@ -73,6 +73,7 @@ def build_photo_reader(cfg: CfgNode, records: Sequence[dict], resize: T.Augmenta
         return read_resized
     entries = _possible_entries(records, resize, channels=1 if cfg.INPUT.FORMAT == "L" else 3)
     needed, memory = sum(entries.values()), _room_in_memory()
+    reader: MemoryCache | DiskCache | None
     if mode == MEMORY or (mode == AUTO and needed <= memory):
         reader = MemoryCache(_fitting(entries, memory))
     else:

@@ -28,7 +28,7 @@ class TrainMapper:
         augmentations: of image and annotations together.
         image_format: "RGB", "BGR" or "L".
         mask_format: "polygon" or "bitmask".
-        tighten: whether the augmentations may cut objects, whose boxes then are computed anew from the masks. Else a
+        tighten: whether the augmentations may cut objects, whose boxes then are computed from the masks. Else a
             box is what was annotated, as in Detectron2.
         photos: reads a photo at the size to which the first augmentation resizes it. None: it is read in full.
     """
@@ -88,18 +88,18 @@ class TrainMapper:
         resize, *others = self.augmentations.augs
         first = resize.get_transform(blank((item["height"], item["width"])))
         with _reading(item):
-            image = self._resized_photo(item, first)
+            image = self._resized_photo(self._photos, item, first)
         augmented = T.AugInput(image, boxes=first.apply_box(boxes))
         following = T.AugmentationList(others)(augmented)
         return augmented.image, T.TransformList([first, *following.transforms])
 
-    def _resized_photo(self, item: dict[str, Any], resize: T.Transform) -> np.ndarray:
+    def _resized_photo(self, photos: PhotoReader, item: dict[str, Any], resize: T.Transform) -> np.ndarray:
         is_resized = isinstance(resize, T.ResizeTransform)  # INPUT.MIN_SIZE_TRAIN (0,) resizes nothing
         size = (resize.new_h, resize.new_w) if is_resized else (item["height"], item["width"])
         if self.image_format != "BGR":
-            return self._photos(item, self.image_format, size)
+            return photos(item, self.image_format, size)
         # Reversed when it is small: Pillow takes long for levels that lie in the other order.
-        return np.ascontiguousarray(self._photos(item, "RGB", size)[:, :, ::-1])
+        return np.ascontiguousarray(photos(item, "RGB", size)[:, :, ::-1])
 
     def _instances(self, annotations: list[dict], transforms: T.TransformList, size: tuple[int, int]) -> Instances:
         instances = instances_of(annotations, transforms, size, self.mask_format)

@@ -20,7 +20,7 @@ class UpdateTrainer(SimpleTrainer):
 
     Args:
         model: bare or in DistributedDataParallel, on ``device``.
-        data_loader: yields this process's photos of each update.
+        data_loader: yields this process's photos of each update; may be set later.
         optimizer: of the model.
         device: "cpu" or "cuda...".
         compute_type: the type of the forward pass, where PyTorch's autocast holds it safe; see
@@ -35,7 +35,7 @@ class UpdateTrainer(SimpleTrainer):
     def __init__(
         self,
         model: torch.nn.Module,
-        data_loader: Iterable[list[dict]],
+        data_loader: Iterable[list[dict]] | None,
         optimizer: torch.optim.Optimizer,
         *,
         device: str,
@@ -80,7 +80,7 @@ class UpdateTrainer(SimpleTrainer):
         # An FPN names its own layers before those of the network that it stands on.
         first = next((name for name in gradients if ".bottom_up." in name), next(iter(gradients)))
         seen = [g.flatten() for name, g in gradients.items() if name == first or g.dim() == 1]
-        return bool(torch.isfinite(torch.cat(seen).sum()))  # what is no number makes a sum none
+        return bool(torch.isfinite(torch.cat(seen).sum()))  # a NaN makes the sum NaN
 
     def _forward_and_backward(self) -> dict[str, torch.Tensor]:
         totals: dict[str, torch.Tensor] = {}

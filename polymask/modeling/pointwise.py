@@ -22,7 +22,8 @@ class PointwiseConv2d(Conv2d):
     def can_replace(cls, module: nn.Module) -> bool:
         """Whether a module computes what this one does, with few output channels."""
         return (
-            type(module) in (nn.Conv2d, Conv2d)
+            isinstance(module, nn.Conv2d)
+            and type(module) in (nn.Conv2d, Conv2d)
             and (module.kernel_size, module.stride, module.padding) == ((1, 1), (1, 1), (0, 0))
             and module.groups == 1
             and module.out_channels <= _FEW
@@ -48,7 +49,8 @@ class DoublingConvTranspose2d(nn.ConvTranspose2d):
     def can_replace(cls, module: nn.Module) -> bool:
         """Whether a module computes what this one does."""
         return (
-            type(module) is nn.ConvTranspose2d
+            isinstance(module, nn.ConvTranspose2d)
+            and type(module) is nn.ConvTranspose2d
             and (module.kernel_size, module.stride, module.padding) == ((2, 2), (2, 2), (0, 0))
             and (module.output_padding, module.dilation, module.groups) == ((0, 0), (1, 1), 1)
         )

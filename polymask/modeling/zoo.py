@@ -20,7 +20,7 @@ def _bytes_of(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
-# All that a pickle of arrays needs. An array of objects is no way around: what it holds passes the same gate.
+# All that a pickle of arrays needs. What an array of objects holds passes the same gate.
 ALLOWED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
@@ -31,7 +31,7 @@ for core in ("numpy.core", "numpy._core"):  # as numpy 1, with which the zoo was
     ALLOWED |= {
         (f"{core}.multiarray", "_reconstruct"): multiarray._reconstruct,
         (f"{core}.multiarray", "scalar"): multiarray.scalar,
-        (f"{core}.numeric", "_frombuffer"): numeric._frombuffer,
+        (f"{core}.numeric", "_frombuffer"): numeric._frombuffer,  # type: ignore[attr-defined]  # numpy's stubs lack it
     }
 
 

@@ -1,4 +1,4 @@
-"""The weights with the best mask AP on VAL so far, as a file of their own."""
+"""The weights with the best mask AP on VAL so far, as a file."""
 
 from __future__ import annotations
 

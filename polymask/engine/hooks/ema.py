@@ -9,6 +9,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 # It reads and writes every weight: after each update that would take some 3 % of the time of a training on a CPU.
 UPDATES_BETWEEN = 4
 
+Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]  # as PyTorch types them
+
 
 class ExponentialMovingAverage(HookBase):
     """Averages the weights and the statistics of the normalisation, after the first update and every fourth from there.
@@ -47,7 +49,7 @@ class ExponentialMovingAverage(HookBase):
     def load_state_dict(self, state: dict) -> None:
         self._averaged.load_state_dict(state)
 
-    def _average(self, averaged: list[torch.Tensor], current: list[torch.Tensor], times: torch.Tensor) -> None:
+    def _average(self, averaged: Tensors, current: Tensors, times: torch.Tensor | int) -> None:
         updates = UPDATES_BETWEEN * int(times)
         decay = min(self._decay, (1 + updates) / (10 + updates))
         get_ema_multi_avg_fn(decay**UPDATES_BETWEEN)(averaged, current, times)

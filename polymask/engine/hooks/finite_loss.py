@@ -1,4 +1,4 @@
-"""Stops a training whose loss or gradients are no numbers any more, before the weights are spoilt."""
+"""Stops a training whose loss or gradients are NaN or infinite, before the weights are."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FiniteLoss(HookBase):
         raise error
 
     def stop(self, error: FloatingPointError) -> NoReturn:
-        """The same for what Detectron2 itself refuses during the forward pass: proposals that are no numbers.
+        """The same for what Detectron2 itself refuses during the forward pass: proposals that are NaN or infinite.
 
         It happens in one process alone, whose end ends the others.
         """

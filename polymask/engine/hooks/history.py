@@ -36,7 +36,8 @@ class History(HookBase):
         self._columns: list[str] = []
 
     def before_train(self) -> None:
-        self._columns, rows = [], []
+        rows: list[dict[str, str]] = []
+        self._columns = []
         if self._path.exists() and self.trainer.start_iter > 0:
             self._columns, rows = read_history(self._path)
             rows = [row for index, row in enumerate(rows) if row["iteration"] == str(index)]  # the last may be a half

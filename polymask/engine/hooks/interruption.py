@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from types import FrameType
+from typing import Any
 
 from detectron2.engine import HookBase
 from detectron2.utils import comm
@@ -28,7 +29,7 @@ class Interruption(HookBase):
     def __init__(self, checkpoints: Checkpoints):
         self._checkpoints = checkpoints
         self._received = 0
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}  # the handlers as signal.signal returns them
         self._process = os.getpid()
 
     def before_train(self) -> None:

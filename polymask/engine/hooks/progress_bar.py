@@ -17,7 +17,7 @@ LOGGERS = ("detectron2", "fvcore", "polymask")
 
 
 class ProgressBar(HookBase):
-    """Shows nothing where standard error is no terminal; the log's lines say the same there.
+    """Shows nothing where standard error is not a terminal; the log's lines say the same there.
 
     Args:
         images_per_iteration: over all processes.

@@ -1,4 +1,4 @@
-"""What a run took: time and memory, and what it ran with, in a file of its own."""
+"""What a run took, time and memory, and what it ran with, as ``run.json``."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ class RunFactsWriter(HookBase):
             self._write()
 
     def after_train(self) -> None:
-        if self._start is None:
-            return  # the training has not begun
         ended = self.trainer.iter == self.trainer.max_iter
         seconds = time.monotonic() - self._last_update if ended and self._evaluated else None
         self._write(seconds)
 
     def _write(self, evaluation_seconds: float | None = None) -> None:
+        if self._start is None:
+            return  # the training has not begun
         facts = msgspec.structs.replace(
             self._start,
             iterations=self._updates,
