@@ -28,9 +28,9 @@ def register(folder: Path | str) -> Card:
     """
     folder = Path(folder).resolve()
     card = read_card(folder)
+    contents = {split: read_split(folder, card, split) for split in card.splits}
     for split in card.splits:
         _check_name(folder, card, split)
-    contents = {split: read_split(folder, card, split) for split in card.splits}
     for split, content in contents.items():
         _register_split(folder, card, split, content)
     return card

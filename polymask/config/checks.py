@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
+from polymask.config.data_checks import check_data
 from polymask.config.keys import CACHE_MODES, FOLLOW_CORES
 
 # Detectron2's schedule with steps; the others have none.
@@ -84,6 +86,23 @@ TRAINING_NUMBERS: Ranges = {
     "TEST.EVAL_EPOCHS": (lambda x: x >= 0, "Use 0 for no evaluation in between, or a number above it"),
     "TEST.EVAL_PERIOD": (lambda x: x >= 0, "Use 0 for none, or a number above it"),
 }
+
+
+def check(cfg: CfgNode, records: Mapping[str, Sequence[dict]], training: bool) -> None:
+    """All that can be wrong before a training or an evaluation.
+
+    Args:
+        cfg: resolved.
+        records: Detectron2's dataset dicts of the splits that are used, by the key in DATASETS.
+        training: whether a training is meant, or an evaluation.
+
+    Raises:
+        UserError: the first that is wrong.
+    """
+    check_supported(cfg)
+    if training:
+        check_training_keys(cfg, comm.get_world_size())
+    check_data(cfg, records, training)
 
 
 def check_supported(cfg: CfgNode) -> None:

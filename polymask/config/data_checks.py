@@ -1,4 +1,4 @@
-"""What is wrong with a resolved configuration or its datasets, said before anything is built from them."""
+"""What is wrong with the datasets of a configuration, said before anything is built from them."""
 
 from __future__ import annotations
 
@@ -6,30 +6,17 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from detectron2.config import CfgNode
-from detectron2.utils import comm
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.images.header import ImageError, read_header
-from polymask.config.checks import check_supported, check_training_keys
 
 log = logging.getLogger(__name__)
 
 
-def check(cfg: CfgNode, records: Mapping[str, Sequence[dict]], training: bool) -> None:
-    """All that can be wrong before a training or an evaluation.
-
-    Args:
-        cfg: resolved.
-        records: Detectron2's dataset dicts of the splits that are used, by the key in DATASETS.
-        training: whether a training is meant, or an evaluation.
-
-    Raises:
-        UserError: the first that is wrong.
-    """
+def check_data(cfg: CfgNode, records: Mapping[str, Sequence[dict]], training: bool) -> None:
+    """All that can be wrong with the datasets of a training or an evaluation; see ``polymask.config.checks.check``."""
     check_splits(cfg, training)
-    check_supported(cfg)
     if training:
-        check_training_keys(cfg, comm.get_world_size())
         check_training_data(cfg, records["TRAIN"])
         check_validation_data(cfg, records["VAL"])
     check_photos(records)

@@ -18,18 +18,17 @@ from dataset_tools.catalog import register
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.formats.card import Card
 from polymask.config.keys import AUTO
-from polymask.config.load import load_config
 
 log = logging.getLogger(__name__)
 
 
-def resolve(cfg: CfgNode, training: bool, earlier_config: Path | None = None) -> dict[str, list[dict]]:
+def resolve(cfg: CfgNode, training: bool, earlier: CfgNode | None = None) -> dict[str, list[dict]]:
     """Replaces all sentinels, and registers the splits of ``DATASETS.ROOT``.
 
     Args:
         cfg: changed in place.
         training: whether a training is meant, or an evaluation, which has no schedule.
-        earlier_config: the ``config.yaml`` of the run that is resumed.
+        earlier: the configuration of the run that is resumed.
 
     Returns:
         Detectron2's dataset dicts of the splits that are used, by the key in DATASETS; of TRAIN, those that remain
@@ -43,7 +42,8 @@ def resolve(cfg: CfgNode, training: bool, earlier_config: Path | None = None) ->
         if not value:
             raise UserError(f"{key} is empty", remedy=f"Add {key} FOLDER to the command line")
     resolve_dataset(cfg, register(Path(cfg.DATASETS.ROOT)))
-    _resolve_seed(cfg, earlier_config)
+    if cfg.SEED < 0:  # a new one, the same in all processes; or the one that the run had
+        cfg.SEED = earlier.SEED if earlier else comm.shared_random_seed()
     records = {key: read_records(cfg, key) for key in (("TRAIN", "VAL", "TEST") if training else ("TEST",))}
     if training:
         resolve_schedule(cfg, images=len(records["TRAIN"]))
@@ -115,16 +115,6 @@ def resolve_dataset(cfg: CfgNode, card: Card) -> None:
         if not names and card.splits[split].images:
             names = (f"{card.name}_{split}",)
         cfg.DATASETS[key] = tuple(name for name in names if name not in empty)
-
-
-def _resolve_seed(cfg: CfgNode, earlier_config: Path | None) -> None:
-    """A negative seed becomes a new one, the same in all processes; or, of a run that is resumed, the one it had."""
-    if cfg.SEED >= 0:
-        return
-    if earlier_config and earlier_config.is_file():
-        cfg.SEED = load_config(earlier_config, []).SEED
-    else:
-        cfg.SEED = comm.shared_random_seed()
 
 
 def read_records(cfg: CfgNode, key: str) -> list[dict]:

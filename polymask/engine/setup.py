@@ -19,7 +19,7 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.logger import setup_logger
 
 from dataset_tools.errors import UserError
-from polymask.config.data_checks import check
+from polymask.config.checks import check
 from polymask.config.keys import flat_items
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve
@@ -48,10 +48,12 @@ def setup(args: argparse.Namespace) -> CfgNode:
     training = not args.eval_only
     with _messages_kept() as early:
         cfg = load_config(args.config_file, args.opts)
-        records = resolve(cfg, training, Path(cfg.OUTPUT_DIR) / CONFIG_NAME if args.resume else None)
+        earlier_file = Path(cfg.OUTPUT_DIR) / CONFIG_NAME
+        earlier = load_config(earlier_file, []) if args.resume and earlier_file.is_file() else None
+        records = resolve(cfg, training, earlier)
         check(cfg, records, training)
         if training and comm.is_main_process():  # which begins to write there while others may still be here
-            _check_output_folder(cfg, args.resume)
+            _check_output_folder(cfg, args.resume, earlier)
     cfg.freeze()
     _begin_log(cfg, args)
     for record in early:
@@ -80,11 +82,11 @@ def _messages_kept() -> Iterator[list[logging.LogRecord]]:
         ours.setLevel(level)
 
 
-def _check_output_folder(cfg: CfgNode, resume: bool) -> None:
+def _check_output_folder(cfg: CfgNode, resume: bool, earlier: CfgNode | None) -> None:
     folder = Path(cfg.OUTPUT_DIR)
     if resume:
-        if (folder / LAST_CHECKPOINT).is_file() and (folder / CONFIG_NAME).is_file():
-            _check_changes(cfg, load_config(folder / CONFIG_NAME, []))
+        if earlier and (folder / LAST_CHECKPOINT).is_file():
+            _check_changes(cfg, earlier)
         return
     history = folder / HISTORY_NAME  # empty where a run ended before its first iteration, with wrong weights, say
     if states_in(folder) or (history.exists() and history.stat().st_size):
