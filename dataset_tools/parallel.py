@@ -9,82 +9,66 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from functools import cache
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from dataset_tools.errors import UserError
 
-# Bytes. Half of what a process keeps for the next items, see below.
-_KEPT_MEMORY = 1 << 22
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Items that are worked on at a time: the more, the cheaper is the way between processes; the fewer, the more often does
-# the progress bar move. Towards the end they are fewer and fewer, so that all processes end at nearly the same time:
-# each time, this share of what is left for every process.
-_MOST, _FEWEST = 32, 8
-_SHARE = 1 / 4
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Items that a process gets at a time: with more of them the progress bar moves in jumps, with fewer the way between
+# processes takes longer.
+_CHUNK = 16
 
 # Fewer items are no work for a process of its own: to start it takes longer.
 _WORTH_A_PROCESS = 24
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 def in_order(
-    work: Callable[[Any, Sequence[Item]], Sequence[Result]],
+    work: Callable[[Any, Item], Result],
     state: Any,
     items: Sequence[Item],
     jobs: int,
     description: str,
     unit: str,
 ) -> Iterator[Result]:
-    """The results of ``work(state, some_items)``, one an item, for all items in their order.
+    """``work(state, item)`` for all items in their order.
 
     Args:
-        work: a function of a module, so that another process finds it; it gets a few items at a time.
+        work: a function of a module, so that another process finds it.
         state: what it needs besides; handed to each process once.
         items: what to work on.
         jobs: how many processes; the results do not depend on it.
         description, unit: for the progress bar.
+
+    Raises:
+        UserError: the system has ended a process.
     """
     jobs = min(jobs, math.ceil(len(items) / _WORTH_A_PROCESS))
-    with tqdm(total=len(items), desc=description, unit=unit, disable=None) as bar:
-        for results in _results(work, state, _chunks(items, jobs), jobs):
-            bar.update(len(results))
-            yield from results
+    results = _in_processes(work, state, items, jobs) if jobs > 1 else (work(state, item) for item in items)
+    with closing(results):
+        yield from tqdm(results, total=len(items), desc=description, unit=unit, disable=None)
 
 
-def _chunks(items: Sequence[Item], jobs: int) -> list[Sequence[Item]]:
-    chunks, start = [], 0
-    while start < len(items):
-        share = int((len(items) - start) / jobs * _SHARE)
-        end = start + min(max(share, _FEWEST), _MOST)
-        chunks.append(items[start:end])
-        start = end
-    return chunks
-
-
-def _results(work: Callable, state: Any, chunks: Sequence[Sequence], jobs: int) -> Iterator[Sequence]:
-    if jobs <= 1:
-        _keep_memory()
-        yield from (work(state, chunk) for chunk in chunks)
-        return
+def _in_processes(
+    work: Callable[[Any, Item], Result], state: Any, items: Sequence[Item], jobs: int
+) -> Generator[Result]:
     pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(work, state))
     try:
         with _signals_held():
-            results = pool.map(_run, chunks)
+            results = pool.map(_run, items, chunksize=_CHUNK)
         yield from results
     except BrokenProcessPool as error:
-        remedy = "Look at the memory, the usual reason: pass a smaller --jobs"
-        raise UserError("one of the processes was ended by the system", remedy=remedy) from error
+        remedy = "Check the memory, the usual reason: pass a smaller --jobs"
+        raise UserError("the system has ended one of the processes", remedy=remedy) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -112,8 +96,7 @@ _task: tuple[Callable, Any]
 def _begin(work: Callable, state: Any) -> None:
     global _task
     _task = work, state
-    gc.freeze()  # what the first process has made is shared with it until the garbage collector looks at it
-    _keep_memory()
+    gc.freeze()  # the memory of the first process is shared until the garbage collector looks at it
     warnings.filterwarnings("ignore", module="PIL")  # as in the first process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which it does by this signal where one of them has been killed
@@ -126,19 +109,9 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run(chunk: Sequence) -> Sequence:
+def _run(item: Any) -> Any:
     work, state = _task
-    return work(state, chunk)
-
-
-@cache
-def _keep_memory() -> None:
-    """Let the C library keep what is free for the next items.
-
-    It would hand it back to the system after each few of them, and take it again page by page, which costs a twentieth
-    of the time. Once it has seen a block come and go, it keeps twice as much (glibc: mallopt(3), M_MMAP_THRESHOLD).
-    """
-    bytes(_KEPT_MEMORY)
+    return work(state, item)
 
 
 def all_cores() -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from dataset_tools.findings import Finding
 from dataset_tools.geometry.rle import Rle
+
+# The outline of an instance in COCO's format: polygons as flat lists x, y, x, y, ... in pixels; or an RLE where
+# polygons cannot express it.
+Segmentation = list[list[float]] | Rle
 
 
 class Instance(msgspec.Struct, frozen=True, gc=False):
@@ -20,14 +22,13 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         label: its class.
-        segmentation: polygons x, y, x, y, ... in pixels, each a flat array as made or a list as read again; or an RLE
-            where polygons cannot express it.
+        segmentation: its outline.
         area: in pixels.
         bbox: x, y, width, height in pixels.
     """
 
     label: str
-    segmentation: Sequence[NDArray[np.float64]] | list[list[float]] | Rle
+    segmentation: Segmentation
     area: float
     bbox: tuple[float, float, float, float]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from dataset_tools.dataset.scan import Entry, ReadOptions, Scan, Splits, count_labels, entries_by_split
+from dataset_tools.dataset.scan import Entry, ReadOptions, Splits, count_labels, entries_by_split, scanned
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.images.similarity import similar_pairs
 from dataset_tools.instances.labels import LabelRules, numbered, variants
@@ -41,9 +41,8 @@ def check_source(source: Source, reading: ReadOptions) -> CheckReport:
         source: what to check.
         reading: how it is read.
     """
-    with Scan(source, reading) as scan:
-        findings = scan.findings
-        findings += check_shared_photos(source.photo_root, scan.entries)
+    with scanned(source, reading) as scan:
+        findings = [*scan.findings, *check_shared_photos(source.photo_root, scan.entries)]
         labels = reading.shapes.labels
         listed = replace(labels, classes=None).classes_of(source.classes)
         labels = replace(labels, classes=labels.classes_of(source.classes))

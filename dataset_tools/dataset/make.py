@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from dataset_tools import parallel
 from dataset_tools.dataset.checks import check_classes, check_shared_photos, check_splits
-from dataset_tools.dataset.scan import Entry, ReadOptions, Scan, count_labels
+from dataset_tools.dataset.scan import Entry, ReadOptions, count_labels, scanned
 from dataset_tools.dataset.splits import DEFAULT_FRACTIONS, assign_splits, check_fractions, group_names
 from dataset_tools.dataset.write import IMAGE_MODES, Dataset, foreign_files, relative_path, write_dataset
 from dataset_tools.errors import EXIT_DATA, UserError
@@ -99,10 +99,9 @@ def make_dataset(source: Source, options: DatasetOptions) -> ConversionResult:
         UserError: the options do not fit what the source says.
         BadData: files have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
     """
-    with Scan(source, options.reading) as scan:
-        findings = scan.findings
+    with scanned(source, options.reading) as scan:
         _check_photos_are_kept(scan.entries, source.photo_root, options.output)
-        findings += check_shared_photos(source.photo_root, scan.entries)
+        findings = [*scan.findings, *check_shared_photos(source.photo_root, scan.entries)]
         usable, skipped = _without_errors(scan.entries, findings, options, source.root)
         labels = list(count_labels(usable))
         if not labels:
@@ -113,9 +112,11 @@ def make_dataset(source: Source, options: DatasetOptions) -> ConversionResult:
         classes = options.labels.classes_of(source.classes) or labels
         findings += check_classes(usable, scan.labels, options.labels)
         findings += check_splits(splits, classes)
-        dataset = Dataset(_name(options), classes, splits, options.images, options.skip_bad, _made_by(options))
-        card, unwritten = write_dataset(scan, dataset, options.output, options.reading.jobs)
-        return ConversionResult(card, findings, skipped + unwritten)
+        dataset = Dataset(
+            _name(options), classes, splits, options.images, options.skip_bad, _made_by(options), findings
+        )
+        card, failures = write_dataset(scan, dataset, options.output, options.reading.jobs)
+        return ConversionResult(card, [*findings, *failures], skipped + len(failures))
 
 
 def check_options(options: DatasetOptions, sources: Sequence[Path]) -> None:

@@ -15,11 +15,11 @@ from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding, refusal
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card, read_card
-from dataset_tools.formats.coco import Image, annotation_json, categories_of, write_coco
+from dataset_tools.formats.coco import Annotation, Image, categories_of, write_coco
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.names import is_photo_name
 from dataset_tools.images.pixels import encode_upright
-from dataset_tools.sources.source import Source, original_photo
+from dataset_tools.sources.source import Source
 
 # Where photos go that have to be in the dataset folder.
 _IMAGES = "images"
@@ -39,6 +39,7 @@ class Dataset:
         image_mode: one of ``IMAGE_MODES``.
         skip_bad: leave photos out that turn out to be broken when they are written, instead of giving up.
         made_by: for the card.
+        findings: what was found until now, for the error.
     """
 
     name: str
@@ -47,13 +48,14 @@ class Dataset:
     image_mode: str
     skip_bad: bool
     made_by: Mapping[str, object]
+    findings: Sequence[Finding]
 
 
-def write_dataset(scan: Scan, dataset: Dataset, output: Path, jobs: int) -> tuple[Card, int]:
+def write_dataset(scan: Scan, dataset: Dataset, output: Path, jobs: int) -> tuple[Card, list[Finding]]:
     """Build the dataset folder beside its place, and move it there in one step.
 
     Returns:
-        The card, and how many photos were left out because they turned out to be broken; the scan's findings say so.
+        The card, and a finding for each photo that was left out because it is broken.
 
     Raises:
         BadData: photos are broken and not to be left out, or none is left. Nothing is made or changed then.
@@ -66,22 +68,25 @@ def write_dataset(scan: Scan, dataset: Dataset, output: Path, jobs: int) -> tupl
     names = {entry.file: inside + placed[entry.file] if entry.file in placed else entry.photo.path for entry in entries}
     with replaced_folder(output) as part:
         copies = [_Copy(entry, part / placed[entry.file]) for entry in entries if entry.file in placed]
-        bad = _copied(copies, scan, dataset, jobs)
-        entries = [entry for entry in entries if entry.file not in bad]
+        failures = _write_photos(copies, scan.source, dataset.image_mode, jobs)
+        if failures and (not dataset.skip_bad or len(failures) == len(entries)):
+            raise refusal([*dataset.findings, *failures], scan.source.root)
+        bad = {finding.file for finding in failures}
         summaries = {}
         for split in SPLITS:
             kept = [entry for entry in dataset.splits[split] if entry.file not in bad]
             summaries[split] = _write_split(part / f"{split}.json", scan, dataset.classes, kept, names)
+        needs_rle = any(entry.needs_rle for entry in entries if entry.file not in bad)
         card = Card(
             name=dataset.name,
             classes=list(dataset.classes),
             image_root=relative_path(root, output) if in_place else ".",
-            mask_format="bitmask" if any(entry.needs_rle for entry in entries) else "polygon",
+            mask_format="bitmask" if needs_rle else "polygon",
             splits=summaries,
             made_by=dict(dataset.made_by),
         )
         (part / CARD_NAME).write_bytes(encode_card(card))
-    return card, len(bad)
+    return card, failures
 
 
 def relative_path(target: Path, folder: Path) -> str:
@@ -126,19 +131,6 @@ def _placed(entries: Sequence[Entry], image_mode: str) -> dict[str, str]:
     return placed
 
 
-def _copied(copies: Sequence[_Copy], scan: Scan, dataset: Dataset, jobs: int) -> set[str]:
-    """Write photos; the annotation files of those that are broken, which only shows when a photo is decoded."""
-    for folder in {copy.path.parent for copy in copies}:
-        folder.mkdir(parents=True, exist_ok=True)
-    state = scan.source, dataset.image_mode
-    results = parallel.in_order(_write_photos, state, copies, jobs, "Writing photos", "photo")
-    failures = [finding for finding in results if finding is not None]
-    scan.findings += failures
-    if failures and (not dataset.skip_bad or len(failures) == sum(map(len, dataset.splits.values()))):
-        raise refusal(scan.findings, scan.source.root)
-    return {finding.file for finding in failures}
-
-
 def _write_split(
     path: Path, scan: Scan, classes: Sequence[str], entries: Sequence[Entry], names: Mapping[str, str]
 ) -> SplitSummary:
@@ -150,12 +142,12 @@ def _write_split(
     return SplitSummary(path.name, len(entries), counts.total(), {name: counts[name] for name in classes})
 
 
-def _annotations(scan: Scan, entries: Sequence[Entry], category_ids: Mapping[str, int]) -> Iterator[bytes]:
+def _annotations(scan: Scan, entries: Sequence[Entry], category_ids: Mapping[str, int]) -> Iterator[Annotation]:
     number = 0
     for image_id, entry in enumerate(entries, start=1):
-        for label, outline in scan.stored(entry):
+        for item in scan.instances(entry):
             number += 1
-            yield annotation_json(number, image_id, category_ids[label], outline)
+            yield Annotation(number, image_id, category_ids[item.label], item.segmentation, item.area, item.bbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +158,20 @@ class _Copy:
     path: Path
 
 
-def _write_photos(state: tuple[Source, str], copies: Sequence[_Copy]) -> list[Finding | None]:
-    return [_write_photo(*state, copy) for copy in copies]
+def _write_photos(copies: Sequence[_Copy], source: Source, image_mode: str, jobs: int) -> list[Finding]:
+    """Write photos; a finding for each that is broken, which only shows when it is decoded."""
+    for folder in {copy.path.parent for copy in copies}:
+        folder.mkdir(parents=True, exist_ok=True)
+    results = parallel.in_order(_write_photo, (source, image_mode), copies, jobs, "Writing photos", "photo")
+    return [finding for finding in results if finding is not None]
 
 
-def _write_photo(source: Source, image_mode: str, copy: _Copy) -> Finding | None:
+def _write_photo(state: tuple[Source, str], copy: _Copy) -> Finding | None:
     """Write a photo; why that cannot be done, if it cannot."""
+    source, image_mode = state
     photo = copy.entry.photo
     try:
-        original = original_photo(source, copy.entry.file, photo)
+        original = source.original(copy.entry.file, photo)
         if image_mode == "resize":
             copy.path.write_bytes(encode_upright(original, copy.entry.size, copy.path.suffix))
         elif isinstance(original, bytes):

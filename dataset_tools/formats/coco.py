@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -12,9 +11,6 @@ import msgspec
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.formats.card import CARD_NAME, Card
 from dataset_tools.geometry.rle import BadRle, Rle, checked_runs
-
-# Records that are written at a time: a call for each takes longer.
-_BATCH = 64
 
 
 class Category(msgspec.Struct, frozen=True):
@@ -53,15 +49,6 @@ class Annotation(msgspec.Struct, frozen=True, gc=False):
     iscrowd: int = 0
 
 
-class Outline(msgspec.Struct, frozen=True, gc=False):
-    """What of an annotation does not depend on the file that it stands in: its last fields, in their order."""
-
-    segmentation: list[list[float]] | Rle
-    area: float
-    bbox: tuple[float, float, float, float]
-    iscrowd: int = 0
-
-
 class CocoFile(msgspec.Struct, frozen=True):
     """The COCO file of one split."""
 
@@ -75,32 +62,17 @@ def encode_coco(content: CocoFile) -> bytes:
     return msgspec.json.encode(content) + b"\n"
 
 
-def annotation_json(id: int, image_id: int, category_id: int, outline: bytes) -> bytes:
-    """The JSON of an ``Annotation``, given that of its ``Outline``: most of it, and so not encoded once more."""
-    return b'{"id":%d,"image_id":%d,"category_id":%d,%b' % (id, image_id, category_id, outline[1:])
-
-
 def write_coco(
-    file: BinaryIO, images: Iterable[Image], annotations: Iterable[bytes], categories: Iterable[Category]
+    file: BinaryIO, images: Iterable[Image], annotations: Iterable[Annotation], categories: Iterable[Category]
 ) -> None:
-    """Write the bytes of ``encode_coco`` without having all of them in memory; the annotations are JSON already."""
-    encode = msgspec.json.Encoder().encode
-    file.write(b'{"images":')
-    _write_list(file, map(encode, images))
-    file.write(b',"annotations":')
-    _write_list(file, annotations)
-    file.write(b',"categories":')
-    _write_list(file, map(encode, categories))
-    file.write(b"}\n")
-
-
-def _write_list(file: BinaryIO, items: Iterable[bytes]) -> None:
-    before, items = b"[", iter(items)
-    while some := b",".join(islice(items, _BATCH)):
-        file.write(before)
-        file.write(some)
-        before = b","
-    file.write(b"]" if before == b"," else b"[]")
+    """Write the bytes of ``encode_coco``, one record after the other, so that they need not be in memory together."""
+    opening = b"{"
+    for name, records in (("images", images), ("annotations", annotations), ("categories", categories)):
+        file.write(opening + b'"%b":[' % name.encode())
+        for index, record in enumerate(records):
+            file.write(b"," * (index > 0) + msgspec.json.encode(record))
+        opening = b"],"
+    file.write(b"]}\n")
 
 
 def read_coco(path: Path) -> CocoFile:

@@ -34,45 +34,37 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
         return self.shape_type or "polygon"
 
 
-class AnnotationJson(msgspec.Struct, frozen=True, gc=False):
-    """What polymask uses of one LabelMe file, as it is written; every other key, of any version, is ignored.
+class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
+    """What polymask uses of one LabelMe file; every other key, of any version, is ignored.
 
     Attributes:
-        shapes: the figures; UNSET where the file has no such key and so is no LabelMe file.
+        shapes: the figures.
         image_path: the photo, relative to the JSON, with the slashes of the system that wrote it.
-        image_json: the photo itself in base64, as JSON: text of megabytes is best left where it is.
+        image_data: the photo itself in base64, turned as its EXIF orientation says.
         image_height, image_width: size in pixels of the turned photo.
     """
 
-    shapes: tuple[Shape, ...] | msgspec.UnsetType = msgspec.UNSET
-    image_path: str | None = msgspec.field(default=None, name="imagePath")
-    image_json: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="imageData")
-    image_height: int | float | None = msgspec.field(default=None, name="imageHeight")  # 600.0 is as good as 600
-    image_width: int | float | None = msgspec.field(default=None, name="imageWidth")
-
-
-class AnnotationFile(msgspec.Struct, frozen=True, gc=False):
-    """One LabelMe file.
-
-    Attributes:
-        shapes, image_path, image_height, image_width: as in ``AnnotationJson``.
-        picture: the photo itself as a picture file, already turned as its EXIF orientation says; None if there is none,
-            empty if what is there is no base64.
-    """
-
     shapes: tuple[Shape, ...]
-    image_path: str | None
-    picture: bytes | None
-    image_height: int | float | None
-    image_width: int | float | None
+    image_path: str | None = msgspec.field(default=None, name="imagePath")
+    image_data: str | None = msgspec.field(default=None, name="imageData")
+    image_height: float | None = msgspec.field(default=None, name="imageHeight")
+    image_width: float | None = msgspec.field(default=None, name="imageWidth")
+
+    def picture(self) -> bytes | None:
+        """The photo itself as a picture file; None if there is none, empty if it is not base64."""
+        if not self.image_data:
+            return None
+        try:
+            return pybase64.b64decode(self.image_data, validate=True)
+        except ValueError:
+            pass  # some writers break lines
+        try:
+            return pybase64.b64decode(self.image_data)
+        except ValueError:
+            return b""
 
 
-_IMAGE_DATA = b'"imageData"'
-_NO_IMAGE_DATA = b'"imageData": null'
-_TAIL = 200  # bytes of a file, in which LabelMe says so
-_EMPTY = msgspec.Raw(b'""')
-_NULL = msgspec.Raw(b"null")
-_DECODER = msgspec.json.Decoder(AnnotationJson)
+_DECODER = msgspec.json.Decoder(AnnotationFile)
 
 
 class LabelmeError(Exception):
@@ -102,7 +94,7 @@ class NotLabelme(LabelmeError):
 def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     """The record of one LabelMe file.
 
-    Coordinates may come out infinite or NaN, as LabelMe's JSON writer lets them into a file: who uses them has to look.
+    Coordinates may be infinite or NaN, since LabelMe's JSON writer lets them into a file: callers must check.
 
     Raises:
         NotJson, WrongEncoding, WrongStructure, NotLabelme: as their names say.
@@ -112,63 +104,11 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     if encoding != "utf-8" and not _is_utf8(content):  # old and new files of one folder may differ
         content = _text(content, encoding).encode()
     try:
-        record, picture = _decode_apart(content) or _decode_whole(content)
+        return _DECODER.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        record, picture = _decode_loosely(_text(content, "utf-8"))
+        return _decode_loosely(_text(content, "utf-8"))
     except RecursionError as error:
         raise NotJson("it is nested too deeply") from error
-    return AnnotationFile(record.shapes, record.image_path, picture, record.image_height, record.image_width)
-
-
-# What the file says, and the photo in it.
-_RecordAndPicture = tuple[AnnotationJson, bytes | None]
-
-
-def _decode_apart(content: bytes) -> _RecordAndPicture | None:
-    """First reading: the photo is cut out, and the rest decoded; None where it is not so simple.
-
-    JSON decoders look at every character of a text, and here nearly all of a file is one text: this saves a third of
-    the time. What is cut out has the characters of base64 only, between two quotes. So there is no escape in it, and it
-    is all of one text; which is the photo's if imageData, named nowhere else, is an empty text without it.
-    """
-    if _NO_IMAGE_DATA in content[-_TAIL:]:
-        return None
-    name = content.find(_IMAGE_DATA)
-    start = content.find(b'"', name + len(_IMAGE_DATA)) + 1
-    end = content.find(b'"', start)
-    if name < 0 or not 0 < start < end or content.find(_IMAGE_DATA, end) >= 0:
-        return None
-    try:
-        picture = pybase64.b64decode(memoryview(content)[start:end], validate=True)
-        record = _DECODER.decode(content[:start] + content[end:])
-    except (ValueError, RecursionError):
-        return None
-    return (record, picture) if record.image_json == _EMPTY and record.shapes is not msgspec.UNSET else None
-
-
-def _decode_whole(content: bytes) -> _RecordAndPicture:
-    """Second reading, of all there is."""
-    record = _DECODER.decode(content)
-    if record.shapes is msgspec.UNSET:
-        raise NotLabelme("it has no 'shapes'")
-    return record, _picture(record.image_json)
-
-
-def _picture(image_json: msgspec.Raw) -> bytes | None:
-    """The photo of ``AnnotationFile``."""
-    if memoryview(image_json)[:1] not in (b"", b'"', b"n"):
-        raise WrongStructure("Expected `str | null`", "imageData")
-    text = memoryview(image_json)[1:-1]
-    if not text or image_json == _NULL:
-        return None
-    try:
-        return pybase64.b64decode(text, validate=True)
-    except ValueError:
-        pass  # some writers escape a slash, or break lines
-    try:
-        return pybase64.b64decode(msgspec.json.decode(image_json, type=str))
-    except ValueError:
-        return b""
 
 
 def _is_utf8(content: bytes) -> bool:
@@ -186,8 +126,8 @@ def _text(content: bytes, encoding: str) -> str:
         raise WrongEncoding(f"it is not {encoding} text: {error.reason} at byte {error.start}") from error
 
 
-def _decode_loosely(content: str) -> _RecordAndPicture:
-    """Last reading, by Python's own rules for JSON, which know ``NaN``, ``Infinity`` and numbers of any length."""
+def _decode_loosely(content: str) -> AnnotationFile:
+    """The record by Python's rules for JSON, which know ``NaN``, ``Infinity`` and numbers of any length."""
     try:
         tree = json.loads(content, parse_int=parse_integer)
     except (ValueError, RecursionError) as error:
@@ -197,10 +137,9 @@ def _decode_loosely(content: str) -> _RecordAndPicture:
     try:
         json.dumps(tree, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise NotJson("it holds half of a surrogate pair, which is no text") from error
-    image_json = msgspec.Raw(json.dumps(tree.pop("imageData", None)).encode())
+        raise NotJson("it holds half of a surrogate pair, which is not text") from error
     try:
-        return msgspec.convert(tree, AnnotationJson), _picture(image_json)
+        return msgspec.convert(tree, AnnotationFile)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
         raise WrongStructure(message, re.sub(r"^\$\.?", "", place.strip("`"))) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,10 @@ from dataset_tools.geometry.polygons import Polygon
 
 Mask = NDArray[np.bool_]
 
-# pycocotools 2.0.11 cannot give the areas of more masks at a time under numpy 2: it counts them in 8 bits.
-_MOST_AREAS = 255
+Box = tuple[float, float, float, float]  # x, y, width, height in pixels
+
+# A mask in pycocotools' compressed run-length code: ``size`` is [height, width], ``counts`` its bytes.
+EncodedMask = dict[str, Any]
 
 
 def paste_mask(mask: Mask, corner: Sequence[float], size: tuple[int, int]) -> Mask:
@@ -45,23 +48,23 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
 
-def rasterise_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> list[dict]:
+def rasterise_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> list[EncodedMask]:
     """Each polygon as pycocotools' compressed RLE: the pixels that Detectron2 trains and evaluates with."""
     width, height = size
     return coco_mask.frPyObjects([polygon.ravel() for polygon in polygons], height, width) if polygons else []
 
 
-def encode_mask(mask: Mask) -> dict:
+def encode_mask(mask: Mask) -> EncodedMask:
     """A mask (height, width) as pycocotools' compressed RLE."""
     return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
 
 
-def decode_mask(encoded: dict) -> Mask:
+def decode_mask(encoded: EncodedMask) -> Mask:
     """The mask (height, width) of a compressed RLE."""
     return coco_mask.decode(encoded).astype(bool)
 
 
-def union_masks(encoded: Sequence[dict]) -> dict:
+def union_masks(encoded: Sequence[EncodedMask]) -> EncodedMask:
     """The union of compressed RLEs of one size."""
     return encoded[0] if len(encoded) == 1 else coco_mask.merge(list(encoded))
 
@@ -73,24 +76,19 @@ def fill_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask:
     return decode_mask(union_masks(rasterise_polygons(polygons, size)))
 
 
-def measure_masks(encoded: Sequence[dict]) -> tuple[list[float], list[list[float]]]:
+def measure_masks(encoded: Sequence[EncodedMask]) -> tuple[list[float], list[Box]]:
     """Areas in pixels and bounding boxes (x, y, width, height) of compressed RLEs."""
-    encoded = list(encoded)
-    return [float(area) for area in _areas(encoded)], coco_mask.toBbox(encoded).tolist()
+    # One by one: pycocotools 2.0.11 counts the masks of a list in 8 bits under numpy 2.
+    areas = [float(coco_mask.area(mask)) for mask in encoded]
+    return areas, [tuple(box) for box in coco_mask.toBbox(list(encoded)).tolist()] if encoded else []
 
 
-def _areas(encoded: list[dict]) -> list[int]:
-    chunks = (encoded[start : start + _MOST_AREAS] for start in range(0, len(encoded), _MOST_AREAS))
-    return [area for chunk in chunks for area in coco_mask.area(chunk).tolist()]
-
-
-def nesting_depths(encoded: Sequence[dict]) -> list[int]:
+def nesting_depths(encoded: Sequence[EncodedMask]) -> list[int]:
     """How many masks lie around each of them, each wholly inside the next and smaller, where these are the most.
 
     None around one without a pixel.
     """
-    areas, boxes = measure_masks(list(encoded))
-    areas, corners = np.array(areas), np.array(boxes)
+    areas, corners = map(np.array, measure_masks(encoded))
     corners[:, 2:] += corners[:, :2]
     depths = [0] * len(encoded)
     for one in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]:  # those around it come first
@@ -107,32 +105,22 @@ def _holds(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.b
 
 
 def overlapping_masks(
-    kinds: Sequence[object],
-    encoded: Sequence[dict],
-    areas: Sequence[float],
-    boxes: Sequence[Sequence[float]],
-    at_least: float,
+    kinds: Sequence[object], encoded: Sequence[EncodedMask], boxes: Sequence[Box], at_least: float
 ) -> Iterator[tuple[int, int, float]]:
     """The pairs of masks of one kind whose intersection over union reaches a value, with it; lower index first.
 
     Args:
         kinds: of each mask.
         encoded: compressed RLEs.
-        areas, boxes: theirs, as ``measure`` gives them.
+        boxes: of each mask: x, y, width, height.
         at_least: the value, above 0.
     """
     by_left = sorted((x, index, y, x + width, y + height) for index, (x, y, width, height) in enumerate(boxes))
     for following, (_, one, top, right, bottom) in enumerate(by_left, start=1):
-        for other_left, other, other_top, other_right, other_bottom in islice(by_left, following, None):
-            if other_left >= right:
+        for left, other, other_top, _, other_bottom in islice(by_left, following, None):
+            if left >= right:
                 break
-            shared_height = min(bottom, other_bottom) - max(top, other_top)
-            if shared_height <= 0 or kinds[one] != kinds[other]:
-                continue
-            # What two masks share is no more than what their boxes share, and no more than either of them.
-            both = areas[one] + areas[other]
-            shared = min((min(right, other_right) - other_left) * shared_height, areas[one], areas[other])
-            if shared / (both - shared) >= at_least:
-                shared = coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True))
-                if (value := float(shared / (both - shared))) >= at_least:
+            if kinds[one] == kinds[other] and top < other_bottom and other_top < bottom:
+                value = float(coco_mask.iou([encoded[one]], [encoded[other]], [0])[0, 0])
+                if value >= at_least:
                     yield min(one, other), max(one, other), value

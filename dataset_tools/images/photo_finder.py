@@ -70,7 +70,7 @@ class PhotoFinder:
             file: the annotation file, relative to ``files_root``, with POSIX slashes.
             record: what it says.
         """
-        embedded = record.picture or b""
+        embedded = record.picture() or b""
         try:
             named = self._named(file, record.image_path)
         except ImageError as error:
@@ -263,13 +263,14 @@ def _fall_back(
 ) -> tuple[Photo | None, list[Finding]]:
     """The embedded picture, since no photo fits; without one, the findings say why no photo does."""
     reasons = [str(error) for _, error in failures] or [f"imagePath is {record.image_path!r}"]
-    if record.picture is not None:
+    picture = record.picture()
+    if picture is not None:
         try:
-            written = extract_embedded(record.picture, (record.image_width, record.image_height))
+            written = extract_embedded(picture, (record.image_width, record.image_height))
         except ImageError as error:
             return None, [Finding(error.rule, file, "imageData", "; ".join([str(error), *reasons]))]
         path = posixpath.splitext(file)[0] + written.suffix
-        origin = f"{named} {hashlib.sha256(record.picture).hexdigest()}" if named else None
+        origin = f"{named} {hashlib.sha256(picture).hexdigest()}" if named else None
         return Photo(path, written.size, embedded=True, origin=origin), [
             Finding(Rule.PHOTO_WRITTEN_OUT, file, "imageData", "; ".join(reasons))
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -16,7 +16,16 @@ from PIL import Image, UnidentifiedImageError
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.labelme import Shape
-from dataset_tools.geometry.masks import Mask, encode_mask, paste_mask
+from dataset_tools.geometry.masks import (
+    EncodedMask,
+    Mask,
+    decode_mask,
+    encode_mask,
+    paste_mask,
+    rasterise_polygons,
+    resize_mask,
+    union_masks,
+)
 from dataset_tools.geometry.polygons import (
     Polygon,
     circle_outline,
@@ -25,9 +34,10 @@ from dataset_tools.geometry.polygons import (
     has_area,
     is_inside,
     is_sane,
-    plain_outlines,
     rectangle_outline,
     repair_polygon,
+    round_polygon,
+    simple_outlines,
     stroke_outlines,
     without_repeats,
 )
@@ -90,22 +100,21 @@ class ShapeOptions:
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
-    """What one shape covers: polygons inside the photo, or a mask of the photo's size.
+    """What one shape covers, in the frame.
 
     Attributes:
         place: of the shape in its file.
         label: its class.
         group: parts of one label and group are one instance.
-        polygons, mask: one of them; the mask as pycocotools' RLE, since a file may hold a hundred.
-        is_rounded: the polygons are rounded already.
+        polygons: rounded, inside the frame; none if the shape is a mask.
+        pixels: pycocotools' RLE, since a file may hold a hundred masks; None if it covers nothing.
     """
 
     place: str
     label: str
     group: object
-    polygons: Sequence[Polygon] = ()
-    mask: dict | None = None
-    is_rounded: bool = False
+    polygons: Sequence[Polygon]
+    pixels: EncodedMask | None = None
 
 
 class UnusableShape(Exception):
@@ -116,78 +125,84 @@ class UnusableShape(Exception):
         self.rule = rule
 
 
-def parts_of_shapes(
-    canvases: Sequence[Canvas], shapes: Sequence[Sequence[Shape]], options: ShapeOptions
-) -> list[tuple[list[Part], list[Finding]]]:
-    """For each file, what each of its shapes covers, in their order, and what was found on the way.
-
-    Args:
-        canvases: of some files: together they are done faster than one by one.
-        shapes: of each of them, as decoded.
-        options: what becomes of them.
-    """
-    plain = _plain_outlines(canvases, shapes)
-    return [_parts_of(canvas, drawn, plain, options) for canvas, drawn in zip(canvases, shapes)]
-
-
-def _parts_of(
-    canvas: Canvas, shapes: Sequence[Shape], plain: Mapping[int, Polygon], options: ShapeOptions
-) -> tuple[list[Part], list[Finding]]:
+def parts_of_shapes(canvas: Canvas, shapes: Sequence[Shape], options: ShapeOptions) -> tuple[list[Part], list[Finding]]:
+    """What each shape of a file covers, in their order, and the findings about them."""
     findings: list[Finding] = []
-    parts = []
-    for index, shape in enumerate(shapes):
+    parts: list[Part] = []
+    for index, (shape, outline) in enumerate(zip(shapes, _simple_outlines(canvas, shapes))):
         notes: list[Note] = []
         try:
-            parts.append(_part(canvas.place(index), shape, plain.get(id(shape)), canvas.size, options, notes))
+            parts.append(_part(canvas, index, shape, outline, options, notes))
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
-        if notes:
-            findings += [Finding(rule, canvas.file, canvas.place(index), message) for rule, message in notes]
-    findings += _shared_groups(canvas.file, parts)
-    return parts, findings
+        findings += [Finding(rule, canvas.file, canvas.place(index), message) for rule, message in notes]
+    return _with_pixels(parts, canvas.frame), findings + list(_shared_groups(canvas.file, parts))
 
 
-def _plain_outlines(canvases: Sequence[Canvas], shapes: Sequence[Sequence[Shape]]) -> dict[int, Polygon]:
-    """The outlines, rounded, of the shapes that need no care, by the shapes' ``id``: all are judged in one go."""
-    found = [
-        (shape, canvas.size)
-        for canvas, drawn in zip(canvases, shapes)
-        for shape in drawn
+def _with_pixels(parts: Sequence[Part], frame: tuple[int, int]) -> list[Part]:
+    """The parts with the pixels of their polygons; one call for all of them takes less time than a call for each."""
+    encoded = iter(rasterise_polygons([polygon for part in parts for polygon in part.polygons], frame))
+    return [
+        msgspec.structs.replace(part, pixels=union_masks([next(encoded) for _ in part.polygons]))
+        if part.polygons
+        else part
+        for part in parts
+    ]
+
+
+def _simple_outlines(canvas: Canvas, shapes: Sequence[Shape]) -> list[Polygon | None]:
+    """The rounded outline of each shape that is simple, in the photo; None for each other shape."""
+    outlined = [
+        index
+        for index, shape in enumerate(shapes)
         if len(shape.points) >= 3 and (shape.kind == "polygon" or (shape.kind in _CORNERED and len(shape.points) == 4))
     ]
-    if not found:
-        return {}
-    flat = chain.from_iterable(chain.from_iterable(shape.points for shape, _ in found))
-    counts = np.array([len(shape.points) for shape, _ in found])
+    flat = chain.from_iterable(chain.from_iterable(shapes[index].points for index in outlined))
+    counts = np.array([len(shapes[index].points) for index in outlined], dtype=int)
     points = np.fromiter(flat, dtype=np.float64, count=2 * int(counts.sum())).reshape(-1, 2)
-    outlines = plain_outlines(points, counts, np.array([size for _, size in found]))
-    return {id(shape): outline for (shape, _), outline in zip(found, outlines) if outline is not None}
+    outlines: list[Polygon | None] = [None] * len(shapes)
+    for index, outline in zip(outlined, simple_outlines(points, counts, canvas.size)):
+        outlines[index] = outline
+    return outlines
 
 
 def _part(
-    place: str, shape: Shape, plain: Polygon | None, size: tuple[int, int], options: ShapeOptions, notes: list[Note]
+    canvas: Canvas, index: int, shape: Shape, outline: Polygon | None, options: ShapeOptions, notes: list[Note]
 ) -> Part:
-    """What a shape covers of the photo; what is to be said about it is added to ``notes``."""
+    """What a shape covers, without the pixels of polygons; remarks about it are added to ``notes``."""
     found = resolve_label(shape.label, options.labels, notes)
-    label, group = found.name, _group(place, shape, found)
-    if plain is not None:
-        return Part(place, label, group, polygons=[plain], is_rounded=True)
-    points = _points(shape, options.line_width is not None)
-    if shape.kind == "mask":
-        return Part(place, label, group, mask=_pasted(shape, points, size, notes))
-    outlines = _outlines(shape.kind, points, options, notes)
-    if not any(map(has_area, outlines)):
-        raise UnusableShape(Rule.ZERO_AREA, f"{shape.kind} {label!r}")
-    inside = clip_outlines(outlines, f"{shape.kind} {label!r}", size, notes)
-    return Part(place, label, group, polygons=inside)
+    place = canvas.place(index)
+    group = shape.group_id if shape.group_id is not None else found.number or place
+    if outline is None:
+        points = _points(shape, options.line_width is not None)
+        if shape.kind == "mask":
+            pixels = framed_mask(canvas, _pasted(shape, points, canvas.size, notes))
+            return Part(place, found.name, group, [], pixels)
+        outlines = _outlines(shape.kind, points, options, notes)
+        polygons = _clipped(outlines, f"{shape.kind} {found.name!r}", canvas.size, notes)
+    else:
+        polygons = [outline]
+    if outline is None or canvas.frame != canvas.size:
+        scale = np.divide(canvas.frame, canvas.size)
+        polygons = [polygon for polygon in (round_polygon(piece * scale) for piece in polygons) if has_area(polygon)]
+    return Part(place, found.name, group, polygons)
 
 
-def clip_outlines(outlines: Sequence[Polygon], what: str, size: tuple[int, int], notes: list[Note]) -> list[Polygon]:
+def framed_mask(canvas: Canvas, encoded: EncodedMask) -> EncodedMask:
+    """A mask of the photo, scaled to the frame."""
+    if canvas.frame == canvas.size:
+        return encoded
+    return encode_mask(resize_mask(decode_mask(encoded), canvas.frame))
+
+
+def _clipped(outlines: Sequence[Polygon], what: str, size: tuple[int, int], notes: list[Note]) -> list[Polygon]:
     """The polygons inside the photo, and a note where something was cut off.
 
     Raises:
-        UnusableShape: nothing is inside.
+        UnusableShape: the outlines have no area, or nothing is inside.
     """
+    if not any(map(has_area, outlines)):
+        raise UnusableShape(Rule.ZERO_AREA, what)
     inside = [piece for outline in outlines for piece in clip_polygon(outline, size)]
     if not inside:
         raise UnusableShape(Rule.OUTSIDE, what)
@@ -208,13 +223,6 @@ def resolve_label(raw: str, labels: LabelRules, notes: list[Note]) -> ResolvedLa
         raise UnusableShape(*found.notes[-1])
     notes += found.notes
     return found
-
-
-def _group(place: str, shape: Shape, resolved: ResolvedLabel) -> object:
-    """What the parts of one instance have in common, beside the label."""
-    if shape.group_id is not None:
-        return shape.group_id
-    return resolved.number or place
 
 
 def _points(shape: Shape, with_strokes: bool) -> Polygon:
@@ -250,7 +258,7 @@ def _outlines(kind: str, points: Polygon, options: ShapeOptions, notes: list[Not
     return repaired or [outline]
 
 
-def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[Note]) -> dict:
+def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[Note]) -> EncodedMask:
     """The mask of a mask shape on the photo's canvas, as RLE."""
     mask = _decode_mask(shape.mask, most=min(MAX_PIXELS, _LARGEST_MASK * size[0] * size[1]))
     if not mask.any():

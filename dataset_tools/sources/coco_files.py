@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 
@@ -17,10 +16,11 @@ from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignCoco, F
 from dataset_tools.images.folders import check_folder
 from dataset_tools.images.header import ImageError, fit_size, photo_size
 from dataset_tools.images.named_photos import NamedPhotos
-from dataset_tools.instances.grouping import instances_of_parts
-from dataset_tools.instances.shapes import Part, ShapeOptions
+from dataset_tools.instances.grouping import DrawnInstance, instances_of_parts
+from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Canvas, Instance, Photo, SourceResult
 from dataset_tools.sources.coco_shapes import Drawing, parts_of_annotations
+from dataset_tools.sources.source import Rest
 
 # A polygon is filled by whole pixels, which moves an edge by one at most; some tools count the last pixel, some do not.
 _BOX_TOLERANCE = 2.0
@@ -108,46 +108,31 @@ class CocoFiles:
         files = {split: folder / summary.annotations for split, summary in card.splits.items()}
         return cls(files, photos or folder / card.image_root, card, dataset=folder)
 
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[SourceResult]:
-        """Some photos with their instances, and everything there is to say about each.
+    def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
+        """A photo with its instances, and the findings about it; see ``Source``."""
+        size, findings = self._size_and_findings(key)
+        if size is None:
+            return None, findings
+        listed = self._listed[key][0]
+        canvas = Canvas(key, size, fit_size(size, max_size))
+        parts, found = parts_of_annotations(canvas, listed.drawings, options)
+        drawn, further = instances_of_parts(canvas, parts, options)
+        findings += [*found, *further]
+        if self._card:
+            findings += _wrong_measures(listed, drawn)
+        labels = frozenset(drawing.label for drawing in listed.drawings if drawing.label is not None)
+        instances = [item.instance for item in drawn]
+        return AnnotatedPhoto(key, Photo(key, size), canvas.frame, instances, listed.split, labels), findings
 
-        Args:
-            keys: some of ``keys``.
-            options: what becomes of annotations.
-            max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
-        """
-        read: dict[str, SourceResult] = {}
-        canvases, drawings = [], []
-        for key in keys:
-            size, found = self._size_and_findings(key)
-            read[key] = None, found
-            if size is not None:
-                canvases.append(Canvas(key, size, fit_size(size, max_size)))
-                drawings.append(self._listed[key][0].drawings)
-        covered = parts_of_annotations(canvases, drawings, options)
-        made = instances_of_parts(canvases, [parts for parts, _ in covered], options)
-        for canvas, (parts, found), (instances, further) in zip(canvases, covered, made):
-            found = [*read[canvas.file][1], *found, *further]
-            if self._card:
-                found += self._about_annotations(canvas, parts, instances, further)
-            read[canvas.file] = self._annotated(canvas, instances), found
-        return [read[key] for key in keys]
+    def original(self, file: str, photo: Photo) -> Path:
+        """The path of a photo."""
+        return self.photo_root / photo.path
 
-    def embedded(self, file: str) -> NoReturn:
-        """A COCO file holds no photo.
+    def rest(self, used: Set[str], failed: Set[str]) -> Rest:
+        """The findings about the files as a whole. Photos that they do not list are not theirs."""
+        return Rest(findings=[*self._about_files, *self._about_training()])
 
-        Raises:
-            LookupError: always.
-        """
-        raise LookupError(f"no photo is embedded for {file}")
-
-    def negatives(self, used: Set[str], failed: Set[str]) -> list[str]:
-        """None: they are listed with the others."""
-        return []
-
-    def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
-        """What there is to say about the files as a whole; photos that they do not list are none of theirs."""
-        yield from self._about_files
+    def _about_training(self) -> Iterator[Finding]:
         for split, summary in self._card.splits.items() if self._card else ():
             try:
                 content = read_split(self._dataset, self._card, split)
@@ -221,24 +206,6 @@ class CocoFiles:
             findings.append(Finding(Rule.NO_SHAPES, key))
         return size, findings
 
-    def _annotated(self, canvas: Canvas, instances: list[Instance]) -> AnnotatedPhoto:
-        (listed,) = self._listed[canvas.file]
-        labels = frozenset(drawing.label for drawing in listed.drawings if drawing.label is not None)
-        photo = Photo(canvas.file, canvas.size)
-        return AnnotatedPhoto(canvas.file, photo, canvas.frame, instances, listed.split, labels)
-
-    def _about_annotations(
-        self, canvas: Canvas, parts: Sequence[Part], instances: Sequence[Instance], findings: Sequence[Finding]
-    ) -> Iterator[Finding]:
-        """Boxes and areas in the file that are not those of the masks; Detectron2 takes them as they are."""
-        (listed,) = self._listed[canvas.file]
-        lost = {finding.place for finding in findings if finding.rule is Rule.NO_PIXELS}
-        numbers = dict.fromkeys(part.group for part in parts if part.place not in lost)
-        for number, instance in zip(numbers, instances):
-            drawing = listed.drawings[number]
-            for difference in _differences(drawing.annotation, instance):
-                yield Finding(Rule.MEASURES_DIFFER, canvas.file, drawing.place, difference)
-
     def _classes_of(self, contents: Sequence[ForeignCoco]) -> tuple[str, ...]:
         """The categories in the order of their ids, without those that only group others.
 
@@ -284,6 +251,14 @@ def _about_counts(split: str, summary: SplitSummary, content: CocoFile, classes:
         if said != number:
             message = f"{said} {what}, {number} in {summary.annotations}"
             yield Finding(Rule.CARD_COUNTS_DIFFER, CARD_NAME, f"splits.{split}", message)
+
+
+def _wrong_measures(listed: _ListedPhoto, drawn: Sequence[DrawnInstance]) -> Iterator[Finding]:
+    """Boxes and areas in the file that are not those of the masks; Detectron2 takes them as they are."""
+    annotations = {drawing.place: drawing.annotation for drawing in listed.drawings}
+    for item in drawn:
+        for difference in _differences(annotations[item.place], item.instance):
+            yield Finding(Rule.MEASURES_DIFFER, listed.path, item.place, difference)
 
 
 def _differences(annotation: ForeignAnnotation, instance: Instance) -> Iterator[str]:

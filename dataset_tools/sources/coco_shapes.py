@@ -12,7 +12,16 @@ from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignRle, decode_segmentation
 from dataset_tools.formats.labelme import Shape
 from dataset_tools.geometry import rle
-from dataset_tools.instances.shapes import Note, Part, ShapeOptions, UnusableShape, parts_of_shapes, resolve_label
+from dataset_tools.geometry.masks import EncodedMask
+from dataset_tools.instances.shapes import (
+    Note,
+    Part,
+    ShapeOptions,
+    UnusableShape,
+    framed_mask,
+    parts_of_shapes,
+    resolve_label,
+)
 from dataset_tools.records import Canvas
 
 # A polygon as COCO has it: x, y, x, y, ..., None for what is no number.
@@ -27,58 +36,32 @@ class Drawing(msgspec.Struct, frozen=True, gc=False):
     annotation: ForeignAnnotation
 
 
-class _Figures(msgspec.Struct, frozen=True, gc=False):
-    """The annotations of one photo as figures: shapes of polygons and boxes, RLEs as parts.
-
-    The group of each is the annotation's number in the photo.
-    """
-
-    canvas: Canvas
-    shapes: list[Shape]
-    masks: list[Part]
-    findings: list[Finding]
-
-
 def parts_of_annotations(
-    canvases: Sequence[Canvas], drawings: Sequence[Sequence[Drawing]], options: ShapeOptions
-) -> list[tuple[list[Part], list[Finding]]]:
-    """For each photo, what each of its annotations covers, in their order, and what was found on the way.
-
-    Args:
-        canvases: of some photos.
-        drawings: the annotations of each.
-        options: what becomes of them.
-    """
-    figures = [_figures(canvas, drawn, options) for canvas, drawn in zip(canvases, drawings)]
-    covered = parts_of_shapes([item.canvas for item in figures], [item.shapes for item in figures], options)
-    made = []
-    for item, (parts, found) in zip(figures, covered):
-        parts = sorted([*parts, *item.masks], key=lambda part: part.group)
-        # What is wrong with a label would be said once for each polygon.
-        made.append((parts, list(dict.fromkeys(item.findings + found))))
-    return made
-
-
-def _figures(canvas: Canvas, drawings: Sequence[Drawing], options: ShapeOptions) -> _Figures:
-    figures, places, masks, findings = [], [], [], []
+    canvas: Canvas, drawings: Sequence[Drawing], options: ShapeOptions
+) -> tuple[list[Part], list[Finding]]:
+    """What each annotation of a photo covers, in their order, and the findings about them."""
+    parts: list[Part] = []
+    findings: list[Finding] = []
     for number, drawing in enumerate(drawings):
         notes: list[Note] = []
+        found: list[Finding] = []
         try:
             drawn = _drawn(drawing, canvas, notes)
             if isinstance(drawn, dict):
                 label = resolve_label(drawing.label, options.labels, notes).name
-                masks.append(Part(drawing.place, label, number, mask=drawn))
+                parts.append(Part(drawing.place, label, number, [], framed_mask(canvas, drawn)))
             else:
-                figures += [_shape(number, drawing.label, *figure) for figure in drawn]
-                places += [drawing.place] * len(drawn)
+                own = msgspec.structs.replace(canvas, places=[drawing.place] * len(drawn))
+                made, found = parts_of_shapes(own, [_shape(number, drawing.label, *one) for one in drawn], options)
+                parts += made
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
         findings += [Finding(rule, canvas.file, drawing.place, message) for rule, message in notes]
-    canvas = Canvas(canvas.file, canvas.size, canvas.frame, places)
-    return _Figures(canvas, figures, masks, findings)
+        findings += dict.fromkeys(found)  # what is wrong with a label would be said once for each polygon
+    return parts, findings
 
 
-def _drawn(drawing: Drawing, canvas: Canvas, notes: list[Note]) -> dict | list[tuple[str, _Values]]:
+def _drawn(drawing: Drawing, canvas: Canvas, notes: list[Note]) -> EncodedMask | list[tuple[str, _Values]]:
     """A mask as pycocotools' RLE; or polygons and boxes, each with LabelMe's word for what it is."""
     annotation = drawing.annotation
     if drawing.label is None:
@@ -120,7 +103,7 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _encoded(mask: ForeignRle, label: str, size: tuple[int, int]) -> dict:
+def _encoded(mask: ForeignRle, label: str, size: tuple[int, int]) -> EncodedMask:
     """A run-length code in pycocotools' form, once it is sure that it is one of the photo's size."""
     height, width = mask.size
     if (width, height) != size:

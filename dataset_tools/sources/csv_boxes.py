@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Set
 from pathlib import Path
-from typing import NoReturn
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
@@ -17,6 +16,7 @@ from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances.grouping import build_instances
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
+from dataset_tools.sources.source import Rest
 from dataset_tools.sources.split_folders import SplitFolders
 from dataset_tools.text import check_encoding
 
@@ -67,58 +67,39 @@ class CsvBoxes:
         self.keys = list(self._rows)
         self._splits = SplitFolders([key for key in self.keys if key not in self._unusable], self.photo_root)
 
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[SourceResult]:
-        """Some photos with their boxes, and everything there is to say about each.
+    def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
+        """A photo with its boxes, and the findings about it; see ``Source``."""
+        size, findings = self._size_and_findings(key)
+        if size is None:
+            return None, findings
+        rows = self._rows.get(key, [])
+        canvas = Canvas(key, size, fit_size(size, max_size), [f"line {row.line}" for row in rows])
+        shapes = [Shape(row.label, row.corners, "rectangle") for row in rows]
+        instances, found = build_instances(canvas, shapes, options)
+        labels, split = frozenset(row.label for row in rows), self._splits.of_photo(key)
+        return AnnotatedPhoto(key, Photo(key, size), canvas.frame, instances, split, labels), findings + found
 
-        Args:
-            keys: some of ``keys`` or of ``negatives``.
-            options: what becomes of boxes.
-            max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
+    def original(self, file: str, photo: Photo) -> Path:
+        """The path of a photo."""
+        return self.photo_root / photo.path
+
+    def rest(self, used: Set[str], failed: Set[str]) -> Rest:
+        """The photos that no line names, and the findings about lines that name no photo.
+
+        A line with errors may be about any photo, so that no photo is a negative then.
         """
-        read: dict[str, SourceResult] = {}
-        canvases = []
-        for key in keys:
-            size, found = self._size_and_findings(key)
-            read[key] = None, found
-            if size is not None:
-                places = [f"line {row.line}" for row in self._rows.get(key, ())]
-                canvases.append(Canvas(key, size, fit_size(size, max_size), places))
-        shapes = [[_shape(row) for row in self._rows.get(canvas.file, ())] for canvas in canvases]
-        for canvas, drawn, (instances, found) in zip(canvases, shapes, build_instances(canvases, shapes, options)):
-            labels = frozenset(shape.label for shape in drawn)
-            photo = Photo(canvas.file, canvas.size)
-            split = self._splits.of_photo(canvas.file)
-            item = AnnotatedPhoto(canvas.file, photo, canvas.frame, instances, split, labels)
-            read[canvas.file] = item, read[canvas.file][1] + found
-        return [read[key] for key in keys]
-
-    def embedded(self, file: str) -> NoReturn:
-        """A table holds no photo.
-
-        Raises:
-            LookupError: always.
-        """
-        raise LookupError(f"no photo is embedded for {file}")
-
-    def negatives(self, used: Set[str], failed: Set[str]) -> list[str]:
-        """The photos that no line names, if they are to be taken as ones with nothing in them, and surely are none of
-        those that a line with errors is about."""
-        return self._unnamed(used) if self._takes_negatives and not self._lost else []
-
-    def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
-        """What there is to say about lines of no photo, and about photos that no line names."""
-        yield from self._about_lines
+        unnamed = [photo for photo in self._finder.all if photo not in self._rows and photo not in used]
+        if self._takes_negatives and not self._lost:
+            return Rest(unnamed, self._about_lines)
         doubt = ", unless it is one with errors" if self._lost else ""
-        for photo in self._unnamed(used):
-            yield Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=f"no line of {self._name} names it{doubt}")
+        message = f"no line of {self._name} names it{doubt}"
+        ignored = [Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=message) for photo in unnamed]
+        return Rest(findings=[*self._about_lines, *ignored])
 
     @property
     def _lost(self) -> bool:
         """Whether a line speaks of a photo that it does not lead to, which may be any."""
         return bool(self._unusable or self._about_lines)
-
-    def _unnamed(self, used: Set[str]) -> list[str]:
-        return [photo for photo in self._finder.all if photo not in self._rows and photo not in used]
 
     def _take_lines(self, lines: Iterable[BoxLine | BadLine]) -> None:
         """Take in the lines, each to its photo."""
@@ -171,7 +152,3 @@ class CsvBoxes:
         if key not in self._rows:
             findings.append(Finding(Rule.TAKEN_AS_NEGATIVE, key))
         return size, findings
-
-
-def _shape(row: BoxLine) -> Shape:
-    return Shape(row.label, row.corners, "rectangle")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Set
 from pathlib import Path
 
 from dataset_tools.errors import UserError
@@ -11,8 +11,8 @@ from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME
-from dataset_tools.formats.labelme import AnnotationFile, Shape
-from dataset_tools.images.embedded import EmbeddedPicture, extract_embedded
+from dataset_tools.formats.labelme import AnnotationFile
+from dataset_tools.images.embedded import extract_embedded
 from dataset_tools.images.folders import NAME_THE_FOLDER, check_folder, list_folder
 from dataset_tools.images.header import fit_size, photo_size
 from dataset_tools.images.names import is_photo_name
@@ -20,6 +20,7 @@ from dataset_tools.images.photo_finder import PhotoFinder
 from dataset_tools.instances.grouping import build_instances
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
+from dataset_tools.sources.source import Rest
 from dataset_tools.sources.split_folders import SplitFolders
 from dataset_tools.text import check_encoding, is_text
 
@@ -83,74 +84,62 @@ class LabelmeFolder:
         self._takes_negatives = negatives
         self.keys = self._files
 
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[SourceResult]:
-        """Some annotation files with their photos and instances, and everything there is to say about each.
+    def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
+        """An annotation file with its photo and instances, and the findings about it; see ``Source``.
 
-        A photo for a key is one with nothing in it. No photo comes of a file that leads to none, or is no annotation
-        file in the first place. The findings may hold errors either way.
-
-        Args:
-            keys: some of ``keys`` or of ``negatives``.
-            options: what becomes of shapes.
-            max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
+        If the key is a photo, it is one with nothing in it.
         """
-        read: dict[str, SourceResult] = {}
-        shapes: dict[str, Sequence[Shape]] = {}
-        photos: dict[str, Photo | None] = {}
-        for key in keys:
-            try:
-                self._refuse(key)
-                if not is_photo_name(key):
-                    record = self._decode(key)
-                    photos[key], found = self._finder.find(key, record)
-                    read[key], shapes[key] = (None, found), record.shapes
-            except _Unreadable as error:
-                read[key] = None, [error.finding]
-        canvases = [Canvas(key, photo.size, fit_size(photo.size, max_size)) for key, photo in photos.items() if photo]
-        made = build_instances(canvases, [shapes[canvas.file] for canvas in canvases], options)
-        for canvas, (built, further) in zip(canvases, made):
-            key, found = canvas.file, read[canvas.file][1]
-            labels = frozenset([shape.label for shape in shapes[key]])
-            item = AnnotatedPhoto(key, photos[key], canvas.frame, built, self._split(key), labels)
-            if not shapes[key]:
-                further = [*further, Finding(Rule.NO_SHAPES, key)]
-            read[key] = item, found + further
-        return [read[key] if key in read else self._read_negative(key, max_size) for key in keys]
-
-    def _split(self, key: str) -> str | None:
-        return self._splits.of_photo(key) if is_photo_name(key) else self._splits.of(key)
-
-    def _refuse(self, key: str) -> None:
         if not is_text(key):
-            raise _Unreadable(Finding(Rule.BAD_FILE_NAME, key))
-        if self._splits and self._split(key) is None:
-            raise _Unreadable(Finding(Rule.OUTSIDE_SPLITS, key))
+            return None, [Finding(Rule.BAD_FILE_NAME, key)]
+        split = self._splits.of_photo(key) if is_photo_name(key) else self._splits.of(key)
+        if self._splits and split is None:
+            return None, [Finding(Rule.OUTSIDE_SPLITS, key)]
+        if is_photo_name(key):
+            return self._read_negative(key, split, max_size)
+        try:
+            record = self._decode(key)
+        except _Unreadable as error:
+            return None, [error.finding]
+        photo, findings = self._finder.find(key, record)
+        if photo is None:
+            return None, findings
+        canvas = Canvas(key, photo.size, fit_size(photo.size, max_size))
+        instances, found = build_instances(canvas, record.shapes, options)
+        findings = findings + found
+        if not record.shapes:
+            findings.append(Finding(Rule.NO_SHAPES, key))
+        labels = frozenset(shape.label for shape in record.shapes)
+        return AnnotatedPhoto(key, photo, canvas.frame, instances, split, labels), findings
 
-    def _read_negative(self, photo: str, max_size: int | None) -> SourceResult:
+    def _read_negative(self, photo: str, split: str | None, max_size: int | None) -> SourceResult:
         size, problem = photo_size(self.photo_root, photo)
-        if problem:
+        if size is None:
             return None, [problem]
-        item = AnnotatedPhoto(photo, Photo(photo, size), fit_size(size, max_size), [], self._split(photo))
+        item = AnnotatedPhoto(photo, Photo(photo, size), fit_size(size, max_size), [], split)
         return item, [Finding(Rule.TAKEN_AS_NEGATIVE, photo)]
 
-    def embedded(self, file: str) -> EmbeddedPicture:
-        """The photo in an annotation file, read again: all of them together may not fit into the memory."""
+    def original(self, file: str, photo: Photo) -> Path | bytes:
+        """The path of a photo; its bytes if it exists in its annotation file only.
+
+        The file is read again, since all embedded photos together may not fit into the memory.
+        """
+        if not photo.embedded:
+            return self.photo_root / photo.path
         record = self._decode(file)
-        return extract_embedded(record.picture, (record.image_width, record.image_height))
+        return extract_embedded(record.picture(), (record.image_width, record.image_height)).content
 
-    def negatives(self, used: Set[str], failed: Set[str]) -> list[str]:
-        """The photos that are to be taken as ones with nothing in them: none where a failed file may annotate any."""
-        alone, lost = self._without_file(used, failed)
-        return alone if self._takes_negatives and not lost else []
+    def rest(self, used: Set[str], failed: Set[str]) -> Rest:
+        """The photos that no file has led to.
 
-    def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
-        """What there is to say about photos that no file has led to."""
-        for folder in self._datasets:
-            yield Finding(Rule.DATASET_INSIDE, f"{folder}/{CARD_NAME}")
+        None of them is a negative if a file with errors may annotate any of them.
+        """
+        inside = [Finding(Rule.DATASET_INSIDE, f"{folder}/{CARD_NAME}") for folder in self._datasets]
         alone, lost = self._without_file(used, failed)
-        for photo in alone:
-            message = f"unless it is that of '{lost[0]}', which has errors" if lost else ""
-            yield Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=message)
+        if self._takes_negatives and not lost:
+            return Rest(alone, inside)
+        message = f"unless it is that of '{lost[0]}', which has errors" if lost else ""
+        ignored = [Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=message) for photo in alone]
+        return Rest(findings=[*inside, *ignored])
 
     def _without_file(self, used: Set[str], failed: Set[str]) -> tuple[list[str], list[str]]:
         """The photos that no file has led to and none is named after; and the failed files that name none. Sorted."""

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from dataset_tools.findings import Finding
-from dataset_tools.images.embedded import EmbeddedPicture
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import Photo, SourceResult
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What no file has led to.
+
+    Attributes:
+        negatives: photos that are read as ones with nothing in them.
+        findings: about the other photos, and about the source as a whole.
+    """
+
+    negatives: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
 
 
 class Source(Protocol):
@@ -27,34 +40,27 @@ class Source(Protocol):
     keys: Sequence[str]
     classes: tuple[str, ...] | None
 
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> list[SourceResult]:
-        """What comes of each of some keys: a photo with its instances, and what there is to say about it."""
-        ...
+    def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
+        """A photo with its instances, and the findings about it.
 
-    def embedded(self, file: str) -> EmbeddedPicture:
-        """The photo that exists in an annotation file only."""
-        ...
-
-    def negatives(self, used: Set[str], failed: Set[str]) -> Sequence[str]:
-        """What ``read`` takes besides, once all keys are read: photos that are to have nothing in them.
+        There is no photo if it cannot be used. The findings may hold errors either way.
 
         Args:
-            used: the photos that something has led to.
-            failed: the files that led to no photo, though there is something drawn on one in them.
+            key: one of ``keys``, or of the negatives of ``rest``.
+            options: what becomes of shapes.
+            max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
         """
         ...
 
-    def unread(self, used: Set[str], failed: Set[str]) -> Iterator[Finding]:
-        """What there is to say at the end about what nothing has led to, given the same."""
+    def original(self, file: str, photo: Photo) -> Path | bytes:
+        """The path of a photo; its bytes if it exists in its annotation file only."""
         ...
 
+    def rest(self, used: Set[str], failed: Set[str]) -> Rest:
+        """What is left once all keys are read.
 
-def original_photo(source: Source, file: str, photo: Photo) -> Path | bytes:
-    """The path of a photo; its bytes where it exists in its annotation file only.
-
-    Args:
-        source: where it is from.
-        file: its annotation file.
-        photo: what the source says of it.
-    """
-    return source.embedded(file).content if photo.embedded else source.photo_root / photo.path
+        Args:
+            used: the photos that a file led to.
+            failed: the files that led to no photo because of an error.
+        """
+        ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from dataset_tools.geometry.masks import Mask
 from dataset_tools.geometry.rle import Rle, rle_of_segmentation
 from dataset_tools.records import Instance
 from dataset_tools.view import fonts
+from dataset_tools.view.palette import Colour, class_colour
 
-Colour = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 # A mask lets its photo through, so that an outline that is off by a few pixels shows; its rim tells it from the next.
@@ -27,11 +26,6 @@ _OPACITY = 0.4
 _LEAST_LETTERS = 12
 _LETTERS = 1 / 40
 _LINE = 1 / 300
-
-# Neighbouring hues are this far apart on the colour circle; the golden ratio keeps any number of classes apart. Full,
-# pale and dark ones take turns, since greens and blues look alike over a wide range of hues.
-_GOLDEN_RATIO = 0.618033988749895
-_SATURATION_AND_VALUE = ((0.8, 1.0), (0.5, 1.0), (0.9, 0.7))
 
 TILE = 320  # pixels: large enough to see a mask, small enough for five in a row on a screen
 _TILES_IN_ROW = 5
@@ -48,31 +42,24 @@ class Style:
     @classmethod
     def of(cls, classes: Sequence[str]) -> Style:
         """The style of classes in an order; the first ones have the same colours, whatever follows."""
-        return cls({name: _colour(index) for index, name in enumerate(classes)}, fonts.captions(classes))
-
-
-def _colour(index: int) -> Colour:
-    saturation, value = _SATURATION_AND_VALUE[index % len(_SATURATION_AND_VALUE)]
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(index * _GOLDEN_RATIO % 1, saturation, value))
+        return cls({name: class_colour(index) for index, name in enumerate(classes)}, fonts.captions(classes))
 
 
 def draw_instances(
-    photo: Image.Image, instances: Sequence[Instance], style: Style, sizes: Sequence[tuple[int, int]]
-) -> list[Image.Image]:
-    """The photo at some sizes (width, height), each with the masks, boxes and labels of the instances.
+    photo: Image.Image, instances: Sequence[Instance], style: Style, size: tuple[int, int]
+) -> Image.Image:
+    """The photo at a (width, height), with the masks, boxes and labels of the instances.
 
     Lines and letters have the same size whatever the scale. A label that would cover another one is left out.
     """
-    canvases = [np.asarray(_scaled(photo, size)).copy() for size in sizes]
+    pixels = np.asarray(_scaled(photo, size)).copy()
     for instance in instances:
         code = rle_of_segmentation(instance.segmentation, photo.size)
-        for pixels, size in zip(canvases, sizes):
-            box = _box(instance, photo.size, size)
-            _paint(pixels, _sampled(code, box, size), box, style.colours[instance.label])
-    pictures = [Image.fromarray(pixels) for pixels in canvases]
-    for picture in pictures:
-        _draw_boxes(picture, instances, photo.size, style)
-    return pictures
+        box = _box(instance, photo.size, size)
+        _paint(pixels, _sampled(code, box, size), box, style.colours[instance.label])
+    picture = Image.fromarray(pixels)
+    _draw_boxes(picture, instances, photo.size, style)
+    return picture
 
 
 def _scaled(photo: Image.Image, size: tuple[int, int]) -> Image.Image:

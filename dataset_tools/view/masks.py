@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dataset_tools import parallel
-from dataset_tools.dataset.scan import Entry, ReadOptions, Scan
+from dataset_tools.dataset.scan import Entry, ReadOptions, Scan, scanned
 from dataset_tools.files import replaced_folder
 from dataset_tools.findings import BadData, Finding
 from dataset_tools.geometry import rle
@@ -20,8 +20,8 @@ from dataset_tools.geometry.rle import rle_of_segmentation
 from dataset_tools.records import Instance
 from dataset_tools.sources.source import Source
 from dataset_tools.view.output import check_output_folder
-from dataset_tools.view.photos import BadPhoto, EntriesWithInstances, load_entry_photo
-from dataset_tools.view.selection import select_split, usable_entries
+from dataset_tools.view.photos import BadPhoto, load_entry_photo
+from dataset_tools.view.selection import select_photos
 
 TABLE_NAME = "masks.json"
 
@@ -58,27 +58,25 @@ def masks(
         BadData: no photo can be used. Nothing is made or changed then.
     """
     check_output_folder(output, source, _made_in, "masks")
-    with Scan(source, reading) as scan:
-        entries = select_split(scan, usable_entries(scan), split)
+    with scanned(source, reading) as scan:
+        entries, findings = select_photos(scan, split)
         names = _names(entries)
         with replaced_folder(output) as part:
             for folder in {(part / each / names[entry.file]).parent for entry in entries for each in _folders(kind)}:
                 folder.mkdir(parents=True, exist_ok=True)
-            task = _Task(source, kind, names, part)
-            items = EntriesWithInstances(scan, entries)
-            table = {}
-            for entry, result in zip(
-                entries, parallel.in_order(_write_some, task, items, reading.jobs, "Writing masks", "photo")
-            ):
-                if isinstance(result, Finding):
-                    scan.findings.append(result)
-                else:
-                    table[names[entry.file]] = {"photo": entry.photo.path, "instances": result}
+            task = _Task(scan, kind, names, part)
+            results = list(parallel.in_order(_write_one, task, entries, reading.jobs, "Writing masks", "photo"))
+            table = {
+                names[entry.file]: {"photo": entry.photo.path, "instances": result}
+                for entry, result in zip(entries, results)
+                if not isinstance(result, Finding)
+            }
+            findings += [result for result in results if isinstance(result, Finding)]
             if not table:
                 remedy = "Correct what is listed above"
-                raise BadData("no photo can be read", scan.findings, file=source.root, remedy=remedy)
+                raise BadData("no photo can be read", findings, file=source.root, remedy=remedy)
             (part / TABLE_NAME).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return MasksReport(len(table), scan.findings)
+        return MasksReport(len(table), findings)
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -101,7 +99,7 @@ def _made_in(folder: Path) -> set[str]:
 class _Task:
     """What a process has to know; names are by annotation file."""
 
-    source: Source
+    scan: Scan
     kind: str
     names: dict[str, str]
     folder: Path
@@ -127,29 +125,24 @@ def _names(entries: Sequence[Entry]) -> dict[str, str]:
     return names
 
 
-def _write_some(task: _Task, items: EntriesWithInstances) -> list[list[dict] | Finding]:
-    """Write the pictures of some photos: each yields its rows of the table, or why it cannot be written."""
-    results: list[list[dict] | Finding] = []
-    for entry, instances in items:
-        try:
-            photo = load_entry_photo(task.source, entry) if task.kind != "index" else None
-        except BadPhoto as error:
-            results.append(error.finding)
-            continue
-        index = index_of(instances, entry.size)
-        name = task.names[entry.file]
-        if photo is not None:
-            black = np.asarray(photo) * (index > 0)[..., None]
-            Image.fromarray(black).save(task.folder / "black" / name)
-        if task.kind != "black":
-            Image.fromarray(index).save(task.folder / "index" / name)
-        results.append(
-            [
-                {"index": number, "label": instance.label, "area": instance.area, "bbox": instance.bbox}
-                for number, instance in enumerate(instances, start=1)
-            ]
-        )
-    return results
+def _write_one(task: _Task, entry: Entry) -> list[dict[str, object]] | Finding:
+    """Write the pictures of a photo: its rows of the table, or why it cannot be written."""
+    try:
+        photo = load_entry_photo(task.scan.source, entry) if task.kind != "index" else None
+    except BadPhoto as error:
+        return error.finding
+    instances = task.scan.instances(entry)
+    index = index_of(instances, entry.size)
+    name = task.names[entry.file]
+    if photo is not None:
+        black = np.asarray(photo) * (index > 0)[..., None]
+        Image.fromarray(black).save(task.folder / "black" / name)
+    if task.kind != "black":
+        Image.fromarray(index).save(task.folder / "index" / name)
+    return [
+        {"index": number, "label": instance.label, "area": instance.area, "bbox": instance.bbox}
+        for number, instance in enumerate(instances, start=1)
+    ]
 
 
 def index_of(instances: Sequence[Instance], size: tuple[int, int]) -> np.ndarray:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from PIL import Image, PngImagePlugin
 
 from dataset_tools import parallel
-from dataset_tools.dataset.scan import Entry, ReadOptions, Scan
+from dataset_tools.dataset.scan import Entry, ReadOptions, Scan, scanned
 from dataset_tools.errors import UserError
 from dataset_tools.files import replaced_folder, write_atomically
 from dataset_tools.findings import BadData, Finding
@@ -19,8 +19,8 @@ from dataset_tools.sources.source import Source
 from dataset_tools.view import drawing
 from dataset_tools.view.drawing import Style
 from dataset_tools.view.output import check_output_folder, check_place
-from dataset_tools.view.photos import BadPhoto, EntriesWithInstances, load_entry_photo
-from dataset_tools.view.selection import class_names, is_split, select_split, usable_entries
+from dataset_tools.view.photos import BadPhoto, load_entry_photo
+from dataset_tools.view.selection import class_names, is_split, select_photos
 
 SHEET_NAME = "preview.png"
 
@@ -86,23 +86,21 @@ def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> Pr
     if options.most is not None and options.most < 1:
         raise UserError(f"--max is {options.most}", remedy="Pass a number from 1 up, or leave it out")
     _check_output(source, options)
-    with Scan(source, reading) as scan:
-        usable = usable_entries(scan)
-        split = options.split or (_DEFAULT_SPLIT if is_split(usable) else None)
-        entries = select_split(scan, usable, split)
-        style = Style.of(class_names(scan, reading.shapes.labels))
-        names = _names(entries)
+    with scanned(source, reading) as scan:
+        split = options.split or (_DEFAULT_SPLIT if is_split(scan.entries) else None)
+        entries, findings = select_photos(scan, split)
         chosen = _evenly(entries, options.most)
+        task = _Task(scan, Style.of(class_names(scan, reading.shapes.labels)), _names(entries), set(), None)
         if options.is_sheet:
             chosen = _evenly(chosen, _MOST_ON_SHEET)
-            drawn, sheet = _draw(scan, chosen, names, style, None, reading.jobs)
+            drawn = _draw(task, chosen, findings, reading.jobs)
             options.output.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(options.output, sheet)
+            write_atomically(options.output, drawn.sheet)
         else:
             with replaced_folder(options.output) as part:
-                drawn, sheet = _draw(scan, chosen, names, style, part, reading.jobs)
-                (part / SHEET_NAME).write_bytes(sheet)
-        return PreviewReport(len(drawn), split, _numbered(style, drawn), scan.findings)
+                drawn = _draw(replace(task, folder=part), chosen, findings, reading.jobs)
+                (part / SHEET_NAME).write_bytes(drawn.sheet)
+    return PreviewReport(len(drawn.entries), split, _numbered(task.style, drawn.entries), drawn.findings)
 
 
 def _check_output(source: Source, options: PreviewOptions) -> None:
@@ -147,56 +145,49 @@ def _names(entries: Sequence[Entry]) -> dict[str, str]:
 class _Task:
     """What a process has to know: ``folder`` takes the pictures, unless it is None; the rest is by file."""
 
-    source: Source
+    scan: Scan
     style: Style
     names: dict[str, str]
-    on_sheet: set[str]
+    on_sheet: Set[str]
     folder: Path | None
 
 
-def _draw(
-    scan: Scan, entries: list[Entry], names: dict[str, str], style: Style, folder: Path | None, jobs: int
-) -> tuple[list[Entry], bytes]:
-    """The photos that could be drawn, and the sheet as a file."""
-    on_sheet = {entry.file for entry in _evenly(entries, _MOST_ON_SHEET)}
-    task = _Task(scan.source, style, names, on_sheet, folder)
-    results = parallel.in_order(_draw_some, task, EntriesWithInstances(scan, entries), jobs, "Drawing", "photo")
-    drawn, tiles = [], []
-    for entry, result in zip(entries, results):
-        if isinstance(result, Finding):
-            scan.findings.append(result)
-            continue
-        drawn.append(entry)
-        if result is not None:
-            tiles.append((names[entry.file], result))
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """The photos that were drawn, the sheet as a file, and the findings, also about photos that could not be drawn."""
+
+    entries: list[Entry]
+    sheet: bytes
+    findings: list[Finding]
+
+
+def _draw(task: _Task, entries: Sequence[Entry], findings: Sequence[Finding], jobs: int) -> _Drawn:
+    task = replace(task, on_sheet={entry.file for entry in _evenly(entries, _MOST_ON_SHEET)})
+    results = list(zip(entries, parallel.in_order(_draw_one, task, entries, jobs, "Drawing", "photo")))
+    drawn = [entry for entry, result in results if not isinstance(result, Finding)]
+    findings = [*findings, *(result for _, result in results if isinstance(result, Finding))]
     if not drawn:
         remedy = "Correct what is listed above"
-        raise BadData("no photo can be drawn", scan.findings, file=scan.source.root, remedy=remedy)
+        raise BadData("no photo can be drawn", findings, file=task.scan.source.root, remedy=remedy)
+    tiles = [(task.names[entry.file], result) for entry, result in results if isinstance(result, Image.Image)]
     present = {label for entry in drawn for label in entry.counts}
-    sheet = drawing.draw_sheet(tiles, style, [name for name in style.colours if name in present])
-    return drawn, _as_file(sheet)
+    sheet = drawing.draw_sheet(tiles, task.style, [name for name in task.style.colours if name in present])
+    return _Drawn(drawn, _as_file(sheet), findings)
 
 
-def _draw_some(task: _Task, items: EntriesWithInstances) -> list[Image.Image | Finding | None]:
-    """Draw some photos: each yields its tile on the sheet, None if it is not there, or why it cannot be drawn."""
-    return [_draw_one(task, entry, instances) for entry, instances in items]
-
-
-def _draw_one(task: _Task, entry: Entry, instances: Sequence) -> Image.Image | Finding | None:
+def _draw_one(task: _Task, entry: Entry) -> Image.Image | Finding | None:
+    """Draw a photo: its tile on the sheet, None if it is not there, or why it cannot be drawn."""
     try:
-        photo = load_entry_photo(task.source, entry)
+        photo = load_entry_photo(task.scan.source, entry)
     except BadPhoto as error:
         return error.finding
-    sizes = {}
+    instances = task.scan.instances(entry)
     if task.folder is not None:
-        sizes["picture"] = _picture_size(photo.size)
-    if entry.file in task.on_sheet:
-        sizes["tile"] = drawing.tile_size(photo.size)
-    pictures = dict(zip(sizes, drawing.draw_instances(photo, instances, task.style, list(sizes.values()))))
-    if "picture" in pictures:
-        path = task.folder / f"{task.names[entry.file]}.png"
-        pictures["picture"].save(path, compress_level=FAST, pnginfo=_mark())
-    return pictures.get("tile")
+        picture = drawing.draw_instances(photo, instances, task.style, _picture_size(photo.size))
+        picture.save(task.folder / f"{task.names[entry.file]}.png", compress_level=FAST, pnginfo=_mark())
+    if entry.file not in task.on_sheet:
+        return None
+    return drawing.draw_instances(photo, instances, task.style, drawing.tile_size(photo.size))
 
 
 def _picture_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -7,43 +7,33 @@ from collections.abc import Sequence
 from dataset_tools.dataset.checks import check_shared_photos
 from dataset_tools.dataset.scan import Entry, Scan, count_labels
 from dataset_tools.errors import UserError
-from dataset_tools.findings import BadData
+from dataset_tools.findings import BadData, Finding
 from dataset_tools.instances.labels import LabelRules
 
 
-def usable_entries(scan: Scan) -> list[Entry]:
-    """The photos without errors. Errors about photos that two files share are added to the findings.
+def select_photos(scan: Scan, split: str | None) -> tuple[list[Entry], list[Finding]]:
+    """The photos without errors of one split, or all of them for None; and the findings without those of other splits.
 
     Raises:
-        BadData: there are none.
+        BadData: no photo is left.
+        UserError: the source has no splits, or the split is empty.
     """
-    findings = scan.findings
-    findings += check_shared_photos(scan.source.photo_root, scan.entries)
+    root = scan.source.root
+    findings = [*scan.findings, *check_shared_photos(scan.source.photo_root, scan.entries)]
     bad = {finding.file for finding in findings if finding.is_error}
     entries = [entry for entry in scan.entries if entry.file not in bad]
     if not entries:
         remedy = "Correct what is listed above"
-        raise BadData("no photo with annotations is left", findings, file=scan.source.root, remedy=remedy)
-    return entries
-
-
-def select_split(scan: Scan, entries: Sequence[Entry], split: str | None) -> list[Entry]:
-    """The photos of one split; all of them for None. What was found about those of other splits is forgotten.
-
-    Raises:
-        UserError: nothing is split, or the split is empty.
-    """
-    root = scan.source.root
+        raise BadData("no photo with annotations is left", findings, file=root, remedy=remedy)
     if split is None:
-        return list(entries)
+        return entries, findings
     if not is_split(entries):
-        raise UserError("nothing is split here into train, val and test", file=root, remedy="Leave --split out")
+        raise UserError("there are no splits train, val and test here", file=root, remedy="Leave --split out")
     chosen = [entry for entry in entries if entry.split == split]
     if not chosen:
         raise UserError(f"the split '{split}' has no photos", file=root, remedy="Choose another --split")
     others = {entry.file for entry in entries if entry.split != split}
-    scan.findings = [finding for finding in scan.findings if finding.file not in others]
-    return chosen
+    return chosen, [finding for finding in findings if finding.file not in others]
 
 
 def is_split(entries: Sequence[Entry]) -> bool:

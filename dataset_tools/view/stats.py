@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from dataset_tools.dataset.scan import Entry, ReadOptions, Scan
+from dataset_tools.dataset.scan import Entry, ReadOptions, scanned
 from dataset_tools.findings import Finding
 from dataset_tools.formats.card import SPLITS
+from dataset_tools.records import Instance
 from dataset_tools.sources.source import Source
 from dataset_tools.text import one_line
-from dataset_tools.view.selection import class_names, select_split, usable_entries
+from dataset_tools.view.selection import class_names, select_photos
 
 # The name of the only column where nothing is split.
 ALL = "all"
@@ -60,25 +61,22 @@ class Stats(msgspec.Struct, frozen=True):
     relative_sides: list[float]
 
 
-class Extent(msgspec.Struct, frozen=True, gc=False):
-    """What is counted of an instance: its area in pixels, and its box (x, y, width, height)."""
-
-    area: float
-    bbox: tuple[float, float, float, float]
-
-
 class PhotoCounts(msgspec.Struct, frozen=True, gc=False):
     """What is counted of a photo.
 
     Attributes:
         split: train, val or test; None where nothing is split.
         size: (width, height) in pixels as shown.
-        instances: label and extent of each.
+        labels: of each instance.
+        areas: of each instance, in pixels.
+        boxes: of each instance: x, y, width, height in pixels.
     """
 
     split: str | None
     size: tuple[int, int]
-    instances: Sequence[tuple[str, Extent]]
+    labels: list[str]
+    areas: list[float]
+    boxes: list[tuple[float, float, float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +105,15 @@ def count(source: Source, reading: ReadOptions, split: str | None = None) -> Dat
         BadData: no photo is left.
         UserError: there is no such split.
     """
-    with Scan(source, reading) as scan:
-        entries = select_split(scan, usable_entries(scan), split)
-        classes = class_names(scan, reading.shapes.labels)
-        pages = (PhotoCounts(entry.split, entry.size, _extents(scan, entry)) for entry in entries)
-        return replace(tally(pages, classes), findings=scan.findings)
+    with scanned(source, reading) as scan:
+        entries, findings = select_photos(scan, split)
+        pages = (_counts(entry, scan.instances(entry)) for entry in entries)
+        return replace(tally(pages, class_names(scan, reading.shapes.labels)), findings=findings)
+
+
+def _counts(entry: Entry, instances: Sequence[Instance]) -> PhotoCounts:
+    labels, areas = [item.label for item in instances], [item.area for item in instances]
+    return PhotoCounts(entry.split, entry.size, labels, areas, [item.bbox for item in instances])
 
 
 def tally(pages: Iterable[PhotoCounts], classes: Sequence[str]) -> DatasetCounts:
@@ -126,9 +128,9 @@ def tally(pages: Iterable[PhotoCounts], classes: Sequence[str]) -> DatasetCounts
         by_split.setdefault(page.split or ALL, []).append(page)
     splits = {name: by_split[name] for name in (*SPLITS, ALL) if name in by_split}
     pages = [page for members in splits.values() for page in members]
-    per_photo = np.array([len(page.instances) for page in pages], dtype=int)
-    sides = np.sqrt([extent.area for page in pages for _, extent in page.instances])
-    boxes = np.array([extent.bbox for page in pages for _, extent in page.instances]).reshape(-1, 4)
+    per_photo = np.array([len(page.labels) for page in pages], dtype=int)
+    sides = np.sqrt([area for page in pages for area in page.areas])
+    boxes = np.array([box for page in pages for box in page.boxes]).reshape(-1, 4)
     sizes = np.repeat(np.array([page.size for page in pages]).reshape(-1, 2), per_photo, axis=0)
     commonest = sorted(Counter(page.size for page in pages).items(), key=lambda item: (-item[1], item[0]))
     stats = Stats(
@@ -141,18 +143,11 @@ def tally(pages: Iterable[PhotoCounts], classes: Sequence[str]) -> DatasetCounts
     return DatasetCounts(stats, per_photo, sides, (boxes[:, :2] + boxes[:, 2:] / 2) / sizes)
 
 
-_EXTENT = msgspec.json.Decoder(Extent)
-
-
-def _extents(scan: Scan, entry: Entry) -> list[tuple[str, Extent]]:
-    return [(label, _EXTENT.decode(outline)) for label, outline in scan.stored(entry)]
-
-
 def _split(members: Sequence[PhotoCounts], classes: Sequence[str]) -> SplitStats:
-    counts = Counter(label for page in members for label, _ in page.instances)
-    sides = np.sqrt([extent.area for page in members for _, extent in page.instances])
+    counts = Counter(label for page in members for label in page.labels)
+    sides = np.sqrt([area for page in members for area in page.areas])
     small, large = int((sides < SMALL).sum()), int((sides >= LARGE).sum())
-    negatives = sum(not page.instances for page in members)
+    negatives = sum(not page.labels for page in members)
     instances = {name: counts[name] for name in classes}
     return SplitStats(len(members), negatives, instances, small, len(sides) - small - large, large)
 

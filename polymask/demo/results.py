@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import cv2
-import msgspec
 import numpy as np
 
 from dataset_tools.errors import UserError
@@ -18,7 +17,7 @@ from dataset_tools.files import write_atomically
 from dataset_tools.formats.coco import Image, categories_of, write_coco
 from dataset_tools.to_labelme.annotation_files import annotation_names, way_to_photo
 from polymask.demo.photos import InputPhoto
-from polymask.inference.detections import Detections
+from polymask.inference.detections import Detections, ScoredAnnotation
 from polymask.inference.drawing import draw_detections
 
 COCO_NAME, LABELME_NAME = "coco.json", "labelme"
@@ -130,12 +129,12 @@ class CocoResults:
         self.file = file
         self.categories = categories_of(list(classes))
         self.images: list[Image] = []
-        self.annotations: list[bytes] = []
+        self.annotations: list[ScoredAnnotation] = []
 
     def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
         image_id = len(self.images) + 1
         self.images.append(Image(image_id, way_to_photo(photo.path, self.file.parent), *found.size))
-        self.annotations += map(msgspec.json.encode, found.to_coco(image_id, len(self.annotations) + 1))
+        self.annotations += found.to_coco(image_id, len(self.annotations) + 1)
         return True
 
     def close(self) -> None:

@@ -114,7 +114,7 @@ def test_a_conversion_that_is_terminated_leaves_nothing(folder, square):
         "import os, sys, time\n"
         "from dataset_tools.dataset import write\n"
         "from dataset_tools.__main__ import main\n"
-        "write._write_photos = lambda state, copies: os.write(1, b'writing\\n') and time.sleep(1)\n"
+        "write._write_photo = lambda state, copy: os.write(1, b'writing\\n') and time.sleep(1)\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     command = ["convert", str(folder.root), "--output", str(folder.dataset), "--images", "copy", "--jobs", "2"]

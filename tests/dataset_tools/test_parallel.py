@@ -11,38 +11,31 @@ from dataset_tools.errors import UserError
 from dataset_tools.parallel import in_order
 
 
-def _squares(state, numbers):
-    return [state + number**2 for number in numbers]
+def _square(state, number):
+    return state + number**2
 
 
-def _processes(state, numbers):
-    return [os.getpid() for _ in numbers]
+def _process(state, number):
+    return os.getpid()
 
 
-def _dies(state, numbers):
+def _dies(state, number):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3, 16])
 @pytest.mark.parametrize("count", [0, 1, 24, 25, 500])
 def test_results_in_order(count, jobs):
-    assert list(in_order(_squares, 7, range(count), jobs, "", "")) == [7 + number**2 for number in range(count)]
+    assert list(in_order(_square, 7, range(count), jobs, "", "")) == [7 + number**2 for number in range(count)]
 
 
 def test_a_process_is_worth_it_for_many_items_only():
-    assert set(in_order(_processes, None, range(24), 4, "", "")) == {os.getpid()}
-    assert os.getpid() not in in_order(_processes, None, range(25), 2, "", "")
-
-
-def test_every_process_gets_little_at_the_end():
-    sizes = []
-    list(in_order(lambda _, some: sizes.append(len(some)) or some, None, range(1000), 1, "", ""))
-    assert sum(sizes) == 1000
-    assert sizes == sorted(sizes, reverse=True) and sizes[0] >= 4 * sizes[-1]
+    assert set(in_order(_process, None, range(24), 4, "", "")) == {os.getpid()}
+    assert os.getpid() not in in_order(_process, None, range(25), 2, "", "")
 
 
 def test_a_process_that_is_killed_is_no_reason_to_wait():
-    with pytest.raises(UserError, match="ended by the system.*--jobs"):
+    with pytest.raises(UserError, match="ended.*--jobs"):
         list(in_order(_dies, None, range(100), 2, "", ""))
 
 
@@ -53,7 +46,7 @@ def test_a_signal_that_comes_while_processes_are_begun_is_heard():
         "from dataset_tools.errors import run_command\n"
         "from dataset_tools.parallel import in_order\n"
         "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
-        "work = lambda state, numbers: numbers\n"
+        "work = lambda state, number: number\n"
         "sys.exit(run_command(lambda: print(len(list(in_order(work, None, range(100), 2, '', ''))))))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -65,7 +58,7 @@ def test_no_process_outlives_the_first():
     code = (
         "import os, time\n"
         "from dataset_tools.parallel import in_order\n"
-        "work = lambda state, numbers: os.write(1, b'%d\\n' % os.getpid()) and time.sleep(600)\n"
+        "work = lambda state, number: os.write(1, b'%d\\n' % os.getpid()) and time.sleep(600)\n"
         "list(in_order(work, None, range(100), 2, '', ''))\n"
     )
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)

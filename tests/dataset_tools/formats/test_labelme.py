@@ -25,7 +25,7 @@ def test_a_file_of_labelme_3():
     record = labelme.decode(json.dumps(content).encode())
     assert record.shapes == (labelme.Shape("fig", ((1.0, 2.5), (3.0, 4.0), (5.0, 6.0))),)
     assert record.shapes[0].kind == "polygon"
-    assert (record.image_path, record.picture, record.image_height, record.image_width) == (
+    assert (record.image_path, record.picture(), record.image_height, record.image_width) == (
         "0.jpg",
         b"ABC",
         None,
@@ -58,9 +58,9 @@ def test_a_file_of_labelme_7_with_keys_that_nobody_knows():
 )
 def test_imagedata(text, picture):
     content = f'{{"shapes": [], "imageData": {text}, "version": "5.0.1"}}'.encode()
-    assert labelme.decode(content).picture == picture
+    assert labelme.decode(content).picture() == picture
     with_nan = content.replace(b"[]", b'[{"label": "a", "points": [[NaN, 1]]}]')  # read in another way
-    assert labelme.decode(with_nan).picture == picture
+    assert labelme.decode(with_nan).picture() == picture
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_imagedata(text, picture):
 def test_the_photo_is_told_from_other_texts(content):
     tree = json.loads(content)
     record = labelme.decode(content.encode())
-    assert record.picture == (base64.b64decode(tree["imageData"]) if tree.get("imageData") else None)
+    assert record.picture() == (base64.b64decode(tree["imageData"]) if tree.get("imageData") else None)
     assert record.image_height == tree.get("imageHeight")
     assert [shape.label for shape in record.shapes] == [shape["label"] for shape in tree["shapes"]]
 

@@ -46,7 +46,7 @@ def test_overlaps_are_those_that_pycocotools_finds(blocks, triangles, at_least):
         for one, other in combinations(range(len(masks)), 2)
         if kinds[one] == kinds[other] and ious[one][other] >= at_least
     ]
-    assert sorted(overlapping_masks(kinds, masks, areas, boxes, at_least)) == expected
+    assert sorted(overlapping_masks(kinds, masks, boxes, at_least)) == expected
 
 
 @given(st.integers(-12, 110), st.integers(-12, 90), st.integers(1, 12), st.integers(1, 12), st.floats(-0.49, 0.49))

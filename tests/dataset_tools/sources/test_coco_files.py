@@ -8,7 +8,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from dataset_tools.dataset.scan import ReadOptions, Scan
+from dataset_tools.dataset.scan import ReadOptions, scanned
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
 from dataset_tools.formats import card as cards
@@ -63,7 +63,7 @@ def look(write, folder):
 
 
 def read(source, options=None):
-    with Scan(source, ReadOptions(options or ShapeOptions(training_size=10_000))) as scan:
+    with scanned(source, ReadOptions(options or ShapeOptions(training_size=10_000))) as scan:
         items = {entry.file: scan.instances(entry) for entry in scan.entries}
         return items, scan.findings
 
@@ -106,7 +106,7 @@ def test_classes_of_several_files_are_merged_by_name(write, folder):
     val = write(coco(annotations, images, [(3, "tram"), (5, "car")]), "v.json")
     files = CocoFiles({"train": train, "val": val}, folder.root)
     assert files.classes == ("car", "bus", "tram")
-    with Scan(files, ReadOptions(ShapeOptions())) as scan:
+    with scanned(files, ReadOptions(ShapeOptions())) as scan:
         assert [(entry.file, entry.split, entry.counts) for entry in scan.entries] == [
             ("a.jpg", "train", {"car": 1, "bus": 1}),
             ("b.jpg", "val", {"car": 1, "tram": 1}),
@@ -162,7 +162,7 @@ def test_rle_is_scaled_with_its_photo(write, folder):
     encoded = coco_mask.encode(np.asfortranarray(mask))
     item = annotation(1, {"size": [48, 64], "counts": encoded["counts"].decode()})
     files = CocoFiles(write(coco([item])), folder.root)
-    ((photo, _),) = files.read(["a.jpg"], ShapeOptions(), max_size=32)
+    photo, _ = files.read("a.jpg", ShapeOptions(), max_size=32)
     assert (photo.size, photo.instances[0].bbox) == ((32, 24), (10, 5, 10, 5))
 
 
@@ -466,7 +466,7 @@ def test_the_classes_and_the_splits_are_those_of_the_card(folder, square):
     folder.convert(classes=("zebra", "car"))
     files = CocoFiles.of_dataset(folder.dataset)
     assert files.classes == ("zebra", "car")
-    with Scan(files, ReadOptions(ShapeOptions())) as scan:
+    with scanned(files, ReadOptions(ShapeOptions())) as scan:
         assert [(entry.file, entry.split) for entry in scan.entries] == [
             ("train/0.jpg", "train"),
             ("val/1.jpg", "val"),
@@ -490,7 +490,7 @@ def test_many_instances_take_seconds(write, folder):
     ]
     path = write(coco(annotations, images))
     start = time.perf_counter()
-    with Scan(CocoFiles(path, folder.root), ReadOptions(ShapeOptions(), jobs=2)) as scan:
+    with scanned(CocoFiles(path, folder.root), ReadOptions(ShapeOptions(), jobs=2)) as scan:
         assert sum(sum(entry.counts.values()) for entry in scan.entries) == 1500
         assert [entry.file for entry in scan.entries] == [item["file_name"] for item in images]
     assert time.perf_counter() - start < 5

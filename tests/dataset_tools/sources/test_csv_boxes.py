@@ -3,7 +3,7 @@
 import pytest
 
 from dataset_tools.dataset.convert import ConvertOptions, convert
-from dataset_tools.dataset.scan import ReadOptions, Scan
+from dataset_tools.dataset.scan import ReadOptions, scanned
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.formats.csv_table import COLUMNS
@@ -40,7 +40,7 @@ def look(table):
 
 
 def read(source, options=None):
-    with Scan(source, ReadOptions(options or ShapeOptions(training_size=10_000))) as scan:
+    with scanned(source, ReadOptions(options or ShapeOptions(training_size=10_000))) as scan:
         return {entry.file: scan.instances(entry) for entry in scan.entries}, scan.findings
 
 
