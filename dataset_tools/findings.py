@@ -26,75 +26,75 @@ class Rule(Enum):
     # The annotation file
     NOT_JSON = ("LM001", _ERROR, "not readable as JSON",
         "Save the file again in labelme, or delete it")
-    NOT_LABELME = ("LM002", _WARNING, "JSON that is no LabelMe file, left out",
+    NOT_LABELME = ("LM002", _WARNING, "JSON but not a LabelMe file; left out",
         "Move it out of the folder if it does not belong there")
     WRONG_ENCODING = ("LM003", _ERROR, "not text in the expected encoding",
         "Pass --encoding, for example --encoding gbk, or save the file again in labelme")
     WRONG_STRUCTURE = ("LM004", _ERROR, "a value of the wrong type",
         "Correct the value that is named, or save the file again in labelme")
-    BAD_FILE_NAME = ("LM005", _ERROR, "a file name that is no Unicode text",
+    BAD_FILE_NAME = ("LM005", _ERROR, "a file name that is not Unicode text",
         "Rename the file")
-    OUTSIDE_SPLITS = ("LM006", _WARNING, "outside the folders train, val and test, left out",
+    OUTSIDE_SPLITS = ("LM006", _WARNING, "outside the folders train, val and test; left out",
         "Move it into one of the three folders")
     # The photo
-    PHOTO_ELSEWHERE = ("LM010", _WARNING, "the path does not lead to the photo; another one was taken",
+    PHOTO_ELSEWHERE = ("LM010", _WARNING, "the path does not lead to the photo; another photo was used",
         "Check that it is the right photo, and correct the path")
     PHOTO_LEAVES_ROOT = ("LM011", _ERROR, "the photo's path leaves the folder",
         "Put the photo into the folder, convert the folder above, or name the photos' folder with --photos")
-    PHOTO_WRITTEN_OUT = ("LM012", _WARNING, "no photo fits; imageData was written out in its place",
+    PHOTO_WRITTEN_OUT = ("LM012", _WARNING, "no photo fits; imageData was written as the photo",
         "Put the photo beside the file if you have it")
-    PHOTO_MISSING = ("LM013", _ERROR, "no photo",
-        "Put the photo into its place, under the name that the file says")
-    IMAGE_DATA_DIFFERS = ("LM014", _WARNING, "imageData shows another picture than the photo; the photo was taken",
+    PHOTO_MISSING = ("LM013", _ERROR, "the photo is missing",
+        "Put the photo where the file says it is")
+    IMAGE_DATA_DIFFERS = ("LM014", _WARNING, "imageData shows another picture than the photo; the photo was used",
         "Check that the polygons fit the photo, and save the file again in labelme")
-    SIZE_MISMATCH = ("LM015", _ERROR, "the photo has another size than the file says",
-        "Put the photo that was annotated in its place, or annotate this one again")
+    SIZE_MISMATCH = ("LM015", _ERROR, "the size of the photo is not the one in the file",
+        "Put back the photo that was annotated, or annotate this one again")
     PHOTO_UNREADABLE = ("LM016", _ERROR, "the photo cannot be read",
         "Save the photo again as JPEG or PNG, with 8 bits a level")
     TWO_FILES_FOR_ONE_PHOTO = ("LM017", _ERROR, "two annotation files for one photo",
         "Delete one of them, or correct its imagePath")
-    PHOTO_TOO_LARGE = ("LM018", _ERROR, "the picture has more pixels than can be read",
+    PHOTO_TOO_LARGE = ("LM018", _ERROR, "the picture has too many pixels",
         "Make the photo smaller, and annotate it again")
     ORIENTATION_UNSAFE = ("LM019", _ERROR, "an orientation flag (TIFF, or XMP only) that programs read differently",
         "Save the photo as PNG without the flag, and annotate that")
-    PHOTO_WITHOUT_FILE = ("LM020", _NOTE, "a photo without an annotation file, left out",
+    PHOTO_WITHOUT_FILE = ("LM020", _NOTE, "a photo without an annotation file; left out",
         "Annotate it; if there is nothing in it, pass --negatives or, with labelme, save it without shapes")
     NO_SHAPES = ("LM021", _NOTE, "no shapes: the photo is kept as a negative",
         "Annotate it if there is something in it")
-    PHOTO_AMBIGUOUS = ("LM022", _ERROR, "several photos of that name fit, and nothing says which",
+    PHOTO_AMBIGUOUS = ("LM022", _ERROR, "several photos of that name fit",
         "Correct the photo's path")
-    NAMES_DISAGREE = ("LM023", _WARNING, "imagePath names one photo, the file's own name another; imagePath was taken",
+    NAMES_DISAGREE = ("LM023", _WARNING, "imagePath names one photo, the name of the file another; imagePath was used",
         "Check that it is the right photo")
-    TAKEN_AS_NEGATIVE = ("LM024", _NOTE, "a photo without an annotation file, taken as one with nothing in it",
+    TAKEN_AS_NEGATIVE = ("LM024", _NOTE, "a photo without an annotation file; kept as an empty photo (negative)",
         "Nothing needs to be done")
-    DATASET_INSIDE = ("LM025", _NOTE, "a dataset folder inside this one, passed over: its photos are copies",
+    DATASET_INSIDE = ("LM025", _NOTE, "a dataset folder inside this one; ignored, since its photos are copies",
         "Write datasets elsewhere")
     # Shapes
-    TOO_FEW_POINTS = ("LM030", _WARNING, "too few points, dropped",
+    TOO_FEW_POINTS = ("LM030", _WARNING, "too few points; dropped",
         "Delete the shape, or draw it again")
     TOO_MANY_POINTS = ("LM031", _ERROR, "more points than this type of shape has",
         "Draw the shape again")
-    BAD_COORDINATES = ("LM032", _WARNING, "infinite, missing or huge coordinates, dropped",
+    BAD_COORDINATES = ("LM032", _WARNING, "infinite, missing or huge coordinates; dropped",
         "Delete the shape, or draw it again")
-    ZERO_AREA = ("LM033", _WARNING, "a shape without area, dropped",
+    ZERO_AREA = ("LM033", _WARNING, "a shape without area; dropped",
         "Delete the shape, or draw it again")
-    NO_PIXELS = ("LM034", _WARNING, "covers not one pixel, dropped",
+    NO_PIXELS = ("LM034", _WARNING, "covers no pixel; dropped",
         "Delete the shape, or draw it again")
     SELF_CROSSING = ("LM035", _WARNING, "the outline crosses or touches itself; kept",
         "Move the vertex that is named, or pass --repair")
-    PARTLY_OUTSIDE = ("LM036", _NOTE, "partly outside the photo, clipped",
+    PARTLY_OUTSIDE = ("LM036", _NOTE, "partly outside the photo; clipped",
         "Nothing needs to be done")
-    OUTSIDE = ("LM037", _WARNING, "wholly outside the photo, dropped",
+    OUTSIDE = ("LM037", _WARNING, "outside the photo; dropped",
         "Check that the photo is the one that was annotated")
-    NO_SURFACE = ("LM038", _WARNING, "a shape of a type that has no surface or is unknown, left out",
-        "Draw the object as a polygon; --line-width gives points, lines and line strips a surface")
-    MASK_BOX_DIFFERS = ("LM039", _NOTE, "the mask has another size than its box; the mask decides",
+    NO_SURFACE = ("LM038", _WARNING, "a shape type that has no area or is unknown; left out",
+        "Draw the object as a polygon; --line-width gives points and lines an area")
+    MASK_BOX_DIFFERS = ("LM039", _NOTE, "the size of the mask is not that of its box; the mask was used",
         "Nothing needs to be done")
-    MASK_EMPTY = ("LM040", _WARNING, "an empty mask, dropped",
+    MASK_EMPTY = ("LM040", _WARNING, "an empty mask; dropped",
         "Delete the shape, or draw it again")
     MASK_UNREADABLE = ("LM041", _ERROR, "the mask cannot be read",
         "Delete the shape, or draw it again")
-    GROUP_WITH_SEVERAL_LABELS = ("LM042", _WARNING, "one group_id on different labels: kept as separate instances",
+    GROUP_WITH_SEVERAL_LABELS = ("LM042", _WARNING, "one group_id on several labels; kept as separate instances",
         "Give the parts of one object one label, and other objects another group_id")
     DUPLICATE_SHAPE = ("LM043", _WARNING, "the same shape twice; both kept",
         "Delete one of them, or pass --drop-duplicates")
@@ -108,77 +108,77 @@ class Rule(Enum):
         "Look at it in a preview")
     OVERLAP = ("LM048", _WARNING, "two instances of one class overlap by half (IoU) or more",
         "Delete one of them if it is one object; give its parts one group_id")
-    TINY = ("LM049", _WARNING, "too small to be learnt at the training size",
-        "Train on larger photos (--training-size tells check of it), or delete it")
+    TINY = ("LM049", _WARNING, "too small to learn at the training size",
+        "Train on larger photos (and pass their --training-size to check), or delete the shape")
     # Labels
     EMPTY_LABEL = ("LM050", _ERROR, "an empty label",
         "Give the shape a label")
-    SPACE_AROUND_LABEL = ("LM051", _WARNING, "white space around a label, which makes it a class of its own",
+    SPACE_AROUND_LABEL = ("LM051", _WARNING, "white space around a label, which makes it a separate class",
         "Pass --rename 'car =car', with the label as it is shown here, or correct it in labelme")
     UNKNOWN_LABEL = ("LM052", _ERROR, "a label that is not in --classes",
         "Correct the label, add it to the classes, or pass --rename or --ignore")
     LABEL_VARIANTS = ("LM053", _WARNING, "labels that may mean one class",
         "Merge them with --rename if they do")
-    IGNORED_LABEL = ("LM054", _NOTE, "a label that LabelMe reserves, left out",
+    IGNORED_LABEL = ("LM054", _NOTE, "a label that LabelMe reserves; left out",
         "Nothing needs to be done")
-    CLASS_WITHOUT_INSTANCES = ("LM055", _WARNING, "a class of --classes without an instance",
+    CLASS_WITHOUT_INSTANCES = ("LM055", _WARNING, "a class of --classes without instances",
         "Check its spelling")
     RENAME_UNUSED = ("LM056", _WARNING, "a label of --rename or --ignore that no shape has",
         "Check its spelling")
-    IGNORED_ON_REQUEST = ("LM057", _NOTE, "a label of --ignore, left out",
+    IGNORED_ON_REQUEST = ("LM057", _NOTE, "a label of --ignore; left out",
         "Nothing needs to be done")
-    NUMBERED_LABELS = ("LM058", _WARNING, "labels that differ by a number only; each is a class of its own",
+    NUMBERED_LABELS = ("LM058", _WARNING, "labels that differ only by a number; each is a separate class",
         "Pass --strip-numbers if the numbers count objects of one class")
     FEW_INSTANCES = ("LM059", _WARNING, "a class with few instances",
         "Annotate more of it, merge it into another with --rename, or leave it out with --ignore")
     # Splits
     EMPTY_SPLIT = ("LM060", _WARNING, "a split without photos",
         "Annotate more photos, or choose other fractions")
-    CLASS_NOT_IN_TRAIN = ("LM061", _WARNING, "a class that cannot be learnt: train has no instance of it",
-        "Annotate more photos of it, or take another --seed")
-    CLASS_NOT_IN_SPLIT = ("LM062", _NOTE, "a class that cannot be measured: the split has no instance of it",
-        "Annotate more photos of it, or take another --seed")
-    LOOK_ALIKES_APART = ("LM063", _WARNING, "photos that look alike are in different splits: what is measured flatters",
+    CLASS_NOT_IN_TRAIN = ("LM061", _WARNING, "train has no instance of a class, so it cannot be learned",
+        "Annotate more photos of it, or pass another --seed")
+    CLASS_NOT_IN_SPLIT = ("LM062", _NOTE, "a split has no instance of a class, so it cannot be measured",
+        "Annotate more photos of it, or pass another --seed")
+    LOOK_ALIKES_APART = ("LM063", _WARNING, "photos that look alike are in different splits: test scores will be too high",
         "Keep them in one split, with --group or sub-folders")
-    LOOK_ALIKES = ("LM064", _NOTE, "photos that look alike; a random split may part them",
+    LOOK_ALIKES = ("LM064", _NOTE, "photos that look alike; a random split may separate them",
         "Keep them in one split, with --group or sub-folders")
-    NO_INSTANCES = ("LM065", _ERROR, "not one instance: there is nothing to learn",
+    NO_INSTANCES = ("LM065", _ERROR, "no instances: there is nothing to learn",
         "Annotate at least one object, or see what was left out")
     # COCO files and tables of boxes
     CATEGORY_UNKNOWN = ("LM070", _ERROR, "an annotation of a category that does not exist",
         "Correct its category_id, or add the category")
-    IMAGE_UNKNOWN = ("LM071", _WARNING, "an annotation of an image that does not exist, left out",
+    IMAGE_UNKNOWN = ("LM071", _WARNING, "an annotation of an image that does not exist; left out",
         "Delete it, or correct its image_id")
-    IMAGE_ID_TWICE = ("LM072", _ERROR, "several images with one id: whose annotations these are cannot be told",
-        "Give each image an id of its own")
+    IMAGE_ID_TWICE = ("LM072", _ERROR, "several images have one id, so their annotations cannot be assigned",
+        "Give each image a different id")
     PHOTO_LISTED_TWICE = ("LM073", _ERROR, "a photo that is listed more than once",
         "Delete all but one of its images, from all splits")
     BAD_SEGMENTATION = ("LM074", _ERROR, "a segmentation that is neither a list of polygons nor a run-length code",
         "Correct it, or delete the annotation")
-    ODD_POLYGON = ("LM075", _WARNING, "a polygon with an odd number of values, dropped",
+    ODD_POLYGON = ("LM075", _WARNING, "a polygon with an odd number of values; dropped",
         "Draw the object again")
-    BOX_FOR_MASK = ("LM076", _WARNING, "no segmentation: the box was taken for the mask",
-        "Draw the outlines, if masks are to be learnt")
-    NOTHING_DRAWN = ("LM077", _WARNING, "neither a segmentation nor a box, left out",
+    BOX_FOR_MASK = ("LM076", _WARNING, "no segmentation; the box was used as the mask",
+        "Draw the outlines if the model should learn masks")
+    NOTHING_DRAWN = ("LM077", _WARNING, "neither a segmentation nor a box; left out",
         "Delete the annotation, or draw the object")
-    CROWD = ("LM078", _WARNING, "a region with a crowd (iscrowd 1), left out",
-        "Draw its objects one by one, or leave the photo out: what is not drawn is learnt as background")
-    MASK_OF_ANOTHER_SIZE = ("LM079", _ERROR, "the mask has another size than the photo",
-        "Make the mask anew from this photo")
-    CATEGORY_UNUSED = ("LM080", _WARNING, "a category without an annotation: it becomes a class all the same",
-        "Pass --ignore, or --classes without it, if it is not to be learnt")
-    GROUP_OF_CATEGORIES = ("LM081", _NOTE, "a category without annotations that only groups others, left out",
+    CROWD = ("LM078", _WARNING, "a region with a crowd (iscrowd 1); left out",
+        "Draw its objects one by one, or leave the photo out: the model learns what is not drawn as background")
+    MASK_OF_ANOTHER_SIZE = ("LM079", _ERROR, "the size of the mask is not that of the photo",
+        "Draw the mask again on this photo")
+    CATEGORY_UNUSED = ("LM080", _WARNING, "a category without annotations; it still becomes a class",
+        "Pass --ignore, or --classes without it, if the model should not learn it")
+    GROUP_OF_CATEGORIES = ("LM081", _NOTE, "a category without annotations that only groups others; left out",
         "Nothing needs to be done")
-    ANNOTATION_ID = ("LM082", _ERROR, "an annotation without an id of its own from 1 up: COCO's evaluation needs one",
-        "Number the annotations anew: adopt does")
+    ANNOTATION_ID = ("LM082", _ERROR, "the id of an annotation is missing, below 1 or used twice: COCO's evaluation needs ids",
+        "Convert the folder with adopt, which numbers the annotations")
     MEASURES_DIFFER = ("LM083", _WARNING, "the box or area in the file is not that of the mask",
-        "Have both computed anew: adopt does")
+        "Convert the folder with adopt, which computes both")
     NOT_TRAINABLE = ("LM084", _ERROR, "training refuses the file",
-        "Correct what is named, or make the folder anew with adopt")
-    BAD_LINE = ("LM085", _ERROR, "a line that describes no box",
+        "Correct the value that is named, or convert the folder with adopt")
+    BAD_LINE = ("LM085", _ERROR, "a line that does not describe a box",
         "Correct the line, or delete it")
-    CARD_COUNTS_DIFFER = ("LM086", _WARNING, "a count on the card that is not that of its COCO file",
-        "Correct the card, or make the folder anew with adopt")
+    CARD_COUNTS_DIFFER = ("LM086", _WARNING, "a count in dataset.json is not that of its COCO file",
+        "Correct dataset.json, or convert the folder with adopt")
     # fmt: on
 
     def __init__(self, code: str, severity: Severity, title: str, remedy: str):
@@ -214,7 +214,7 @@ class Finding:
 
 
 def refusal(findings: list[Finding], folder: object) -> BadData:
-    """That files have errors and are not to be skipped; everything that was found goes with it."""
+    """The error that files have errors and ``--skip-bad`` was not passed; it holds all findings."""
     count = len({finding.file for finding in findings if finding.is_error})
     return BadData(
         f"{count} {'file has' if count == 1 else 'files have'} errors; nothing was written",
