@@ -39,7 +39,7 @@ def in_order(
     jobs: int,
     description: str,
     unit: str,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """``work(state, item)`` for all items in their order.
 
     Args:
@@ -80,12 +80,12 @@ def _signals_held() -> Iterator[None]:
         yield
         return
     received: list[int] = []
-    previous = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
+    previous = {each: signal.signal(each, lambda number, _: received.append(number)) for each in _SIGNALS}
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
         for number in received[:1]:
             signal.raise_signal(number)
 
@@ -105,8 +105,9 @@ def _begin(work: Callable, state: Any) -> None:
 
 def _end_with_parent() -> None:
     """Ends this process when the first one is gone: killed at once, it ends no other."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _run(item: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from dataset_tools.errors import EXIT_DATA
@@ -15,7 +15,8 @@ PLACES_SHOWN = 5
 
 
 class _WithFindings(Protocol):
-    findings: list[Finding]
+    @property
+    def findings(self) -> Sequence[Finding]: ...
 
 
 Done = TypeVar("Done", bound=_WithFindings)

@@ -88,7 +88,8 @@ def nesting_depths(encoded: Sequence[EncodedMask]) -> list[int]:
 
     None around one without a pixel.
     """
-    areas, corners = map(np.array, measure_masks(encoded))
+    measured, boxes = measure_masks(encoded)
+    areas, corners = np.array(measured), np.array(boxes)
     corners[:, 2:] += corners[:, :2]
     depths = [0] * len(encoded)
     for one in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]:  # those around it come first

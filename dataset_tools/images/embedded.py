@@ -31,7 +31,9 @@ class EmbeddedPicture:
     size: tuple[int, int]
 
 
-def extract_embedded(content: bytes | None, expected: tuple[int | None, int | None] = (None, None)) -> EmbeddedPicture:
+def extract_embedded(
+    content: bytes | None, expected: tuple[float | None, float | None] = (None, None)
+) -> EmbeddedPicture:
     """The embedded picture as a file that every reader shows in the frame of the points.
 
     LabelMe shows embedded bytes without regard to an EXIF flag in them, and turns a photo before it embeds it; so the

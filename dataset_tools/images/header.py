@@ -160,15 +160,15 @@ def _has_late_metadata(stream: io.IOBase) -> bool:
     return late
 
 
-def agrees(size: tuple[int, int], expected: tuple[int | None, int | None]) -> bool:
+def agrees(size: tuple[int, int], expected: tuple[float | None, float | None]) -> bool:
     """Whether a size is what a file says, where it says anything."""
     width, height = expected
     return (width is None or width == size[0]) and (height is None or height == size[1])
 
 
-def describe_mismatch(name: str, header: Header, expected: tuple[int | None, int | None]) -> str:
+def describe_mismatch(name: str, header: Header, expected: tuple[float | None, float | None]) -> str:
     """In words, how a picture's size is not what the file says."""
-    width, height = ("?" if value is None else value for value in expected)
+    width, height = ("?" if value is None else f"{value:g}" for value in expected)
     text = f"'{name}' is {header.size[0]} x {header.size[1]}, the file says {width} x {height}"
     if agrees(header.stored_size, expected):
         text += f": it was annotated without regard to the EXIF orientation {header.orientation}"
@@ -179,7 +179,8 @@ def fit_size(size: tuple[int, int], max_size: int | None) -> tuple[int, int]:
     """The (width, height) of a picture once its longer side is ``max_size`` at most; None keeps it."""
     if max_size is None or max(size) <= max_size:
         return size
-    return tuple(max(1, round(side * max_size / max(size))) for side in size)
+    width, height = (max(1, round(side * max_size / max(size))) for side in size)
+    return width, height
 
 
 def photo_size(

@@ -91,7 +91,7 @@ class NamedPhotos:
         if len(ends or alike) > 1:
             several = ", ".join(f"'{photo}'" for photo in ends or alike)
             raise ImageError(Rule.PHOTO_AMBIGUOUS, f"{name!r}: {several}")
-        return PhotoMatch(*(ends or alike), is_guess=is_elsewhere or not ends)
+        return PhotoMatch((ends or alike)[0], is_guess=is_elsewhere or not ends)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:

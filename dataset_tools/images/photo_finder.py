@@ -226,7 +226,7 @@ def _common_folders(photo: str, file: str) -> int:
     )
 
 
-def _expected_size(record: AnnotationFile, embedded: bytes) -> tuple[int | None, int | None]:
+def _expected_size(record: AnnotationFile, embedded: bytes) -> tuple[float | None, float | None]:
     """(width, height) that the file says; where it says neither, that of the embedded picture."""
     if record.image_width is None and record.image_height is None and embedded:
         try:

@@ -68,7 +68,7 @@ def instances_of_parts(
     findings: list[Finding] = []
     joined: list[tuple[Sequence[Part], Segmentation, EncodedMask]] = []
     for group in groups.values():  # in the order of their first parts
-        visible = [part for part in group if part.pixels]
+        visible: Sequence[Part] = [part for part in group if part.pixels]
         if len(visible) > 1:
             visible, repeated = _distinct_parts(canvas.file, visible, options)
             findings += repeated

@@ -35,10 +35,17 @@ class Source(Protocol):
         classes: in order, if the source has a list of them.
     """
 
-    root: Path
-    photo_root: Path
-    keys: Sequence[str]
-    classes: tuple[str, ...] | None
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def photo_root(self) -> Path: ...
+
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+    @property
+    def classes(self) -> tuple[str, ...] | None: ...
 
     def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
         """A photo with its instances, and the findings about it.
