@@ -12,21 +12,15 @@ from detectron2.data.detection_utils import convert_image_to_rgb
 from detectron2.structures import BitMasks, BoxMode, Instances
 from detectron2.utils.visualizer import Visualizer
 
+from dataset_tools.view.palette import class_colour
+
 # The Visualizer's letters are unreadable on a small photo and lost on a large one: photos are drawn this wide.
 DRAWN_WIDTH = 960
 GAP = 8  # white pixels between pictures
-# A colour for each class (RGB), easy to tell apart also for the colour-blind: the palette of Okabe and Ito,
-# https://jfly.uni-koeln.de/color/. Without it the Visualizer takes a random colour for each instance.
-COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167), (0, 114, 178))
-
-
-def class_colour(index: int) -> tuple[int, int, int]:
-    """The colour (RGB) of the class of an index, from 0."""
-    return COLOURS[index % len(COLOURS)]
 
 
 def metadata_of(classes: Sequence[str]) -> Metadata:
-    """What the Visualizer has to know of the classes: their names and colours."""
+    """What the Visualizer has to know of the classes: their names, and colours, which are random without this."""
     colours = [class_colour(index) for index in range(len(classes))]
     return Metadata(name="polymask", thing_classes=list(classes), thing_colors=colours)
 

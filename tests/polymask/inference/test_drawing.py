@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from dataset_tools.view.palette import class_colour
 from polymask.inference.detections import Detection, Detections, place
 from polymask.inference.drawing import LARGEST, draw_detections, resized_mask
-from polymask.inference.visualizer import DRAWN_WIDTH, class_colour
+from polymask.inference.visualizer import DRAWN_WIDTH
 
 GREY = (110, 110, 110)
 

@@ -3,11 +3,11 @@ import pytest
 import torch
 from detectron2.structures import BitMasks, Boxes, BoxMode, Instances, PolygonMasks
 
+from dataset_tools.view.palette import class_colour
 from polymask.inference.visualizer import (
     DRAWN_WIDTH,
     GAP,
     arrange,
-    class_colour,
     draw_annotations,
     draw_predictions,
     draw_training_item,
