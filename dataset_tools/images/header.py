@@ -20,7 +20,7 @@ from dataset_tools.files import opened_for_reading, read_start
 from dataset_tools.findings import Finding, Rule
 
 # The readers that Pillow may use (JPEG covers the MPO of phones, too). Others start programs (EPS) or are no photos.
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 
 # Twice Pillow's warning threshold: where its reader, and so Detectron2's, refuses a photo. A small file can claim
 # any size.
@@ -104,7 +104,7 @@ def opened_picture(source: Path | str | bytes) -> Iterator[tuple[Image.Image, io
     """A picture and its stream, header read; whatever Pillow raises inside the block becomes an ImageError."""
     with io.BytesIO(source) if isinstance(source, bytes) else io.BufferedReader(opened_for_reading(source)) as stream:
         try:
-            with Image.open(stream, formats=_FORMATS) as image:
+            with Image.open(stream, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
                 yield image, stream

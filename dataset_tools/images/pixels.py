@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset_tools.images.header import SWAPPING, header_of, opened_picture, orientation_of
+from dataset_tools.images.header import FORMATS, SWAPPING, header_of, opened_picture, orientation_of
 
 # The side of a grey thumbnail in pixels, by which pictures are compared.
 _THUMBNAIL = 32
@@ -49,9 +49,9 @@ def load_photo(source: Path | bytes) -> Image.Image:
 def read_pixels(path: Path | str, mode: str, needed: tuple[int, int] | None = None) -> Pixels:
     """A photo as an array, upright: what everything that shows photos to a model reads them with.
 
-    In full they are the pixels of Detectron2's ``read_image``, for every file that it reads. A photo that is needed
-    much smaller is decoded at a half, a quarter or an eighth, if it is a JPEG whose sides can be divided by that: the
-    pixels then lie as those of the full photo do, and a resize needs to know of nothing else.
+    In full they are the pixels of Detectron2's ``read_image``, for every file of one of our ``FORMATS``. A photo that
+    is needed much smaller is decoded at a half, a quarter or an eighth, if it is a JPEG whose sides can be divided by
+    that: the pixels then lie as those of the full photo do, and a resize needs to know of nothing else.
 
     Args:
         path: of the file.
@@ -63,7 +63,7 @@ def read_pixels(path: Path | str, mode: str, needed: tuple[int, int] | None = No
         SyntaxError, ValueError: it is a broken one; Pillow's readers have many words.
     """
     with open(path, "rb") as stream:
-        image = Image.open(stream)
+        image: Image.Image = Image.open(stream, formats=FORMATS)
         orientation, scale = orientation_of(image, stream), 1
         if needed and image.format in ("JPEG", "MPO"):
             scale = _reduction(image.size, needed[::-1] if orientation in SWAPPING else needed)

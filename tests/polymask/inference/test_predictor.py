@@ -1,6 +1,7 @@
 """A trained model outside its training."""
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 import yaml
 from detectron2.engine import DefaultPredictor
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.inference.detections import shared_area
@@ -159,6 +160,17 @@ def test_a_broken_photo_is_a_data_error(tmp_path):
     with pytest.raises(UserError, match="a.jpg") as caught:
         read_photo(tmp_path / "a.jpg")
     assert caught.value.exit_code == EXIT_DATA
+
+
+def test_an_eps_named_as_a_photo_starts_no_ghostscript(tmp_path, monkeypatch):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", "EPS")
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch '{tmp_path}/started'\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # to be looked for again
+    with pytest.raises(UserError, match="a.jpg.*cannot be read"):
+        read_photo(tmp_path / "a.jpg")
+    assert not (tmp_path / "started").exists()
 
 
 @pytest.mark.parametrize("size", [1, 100, 400])
