@@ -182,6 +182,8 @@ def demand_screen() -> None:
     Raises:
         UserError: it cannot.
     """
-    trial = subprocess.run([sys.executable, "-c", "import cv2; cv2.namedWindow('trial')"], capture_output=True)
+    # -P: without the current folder on the path, where a stranger's cv2.py may lie. -I would also leave out PYTHONPATH
+    # and the user's packages, where OpenCV may be.
+    trial = subprocess.run([sys.executable, "-P", "-c", "import cv2; cv2.namedWindow('trial')"], capture_output=True)
     if trial.returncode:
         raise UserError("there is no screen here to show anything on", remedy="Name a folder with --output")

@@ -17,6 +17,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from dataset_tools.errors import UserError
+from polymask.demo.results import demand_screen
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
 
 ROOT = Path(__file__).parents[3]
@@ -222,3 +223,13 @@ def test_a_picture_that_would_replace_its_photo(run_demo, photos):
     with pytest.raises(UserError, match="overwrite its photo"):
         run_demo("--input", photos / "0.png", "--output", photos / "../train/0.png")
     assert (photos / "0.png").read_bytes() == before
+
+
+def test_the_trial_of_a_window_runs_nothing_from_the_current_folder(tmp_path, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "cv2.py").write_text("open('started', 'w')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no screen"):
+        demand_screen()
+    assert not (tmp_path / "started").exists()
