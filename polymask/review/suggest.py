@@ -92,7 +92,8 @@ def suggest(
             (part / row.file).write_bytes(found[row.photo].scoring(min_score).to_labelme(Path(row.photo).name))
         (part / CLASSES_NAME).write_text(class_list(cfg.DATASETS.CLASSES), encoding="utf-8")
         with (part / "ranking.csv").open("w", encoding="utf-8", newline="") as ranking:
-            csv.writer(ranking, lineterminator="\n").writerows([Suggestion._fields, *rows])
+            cells = [row._replace(photo=_no_formula(row.photo), file=_no_formula(row.file)) for row in rows]
+            csv.writer(ranking, lineterminator="\n").writerows([Suggestion._fields, *cells])
     return SuggestResult(rows, len(hashes) - len(photos), len(photos) - len(found))
 
 
@@ -122,3 +123,8 @@ def _suggestion(rank: int, photo: str, file: str, found: Detections, min_score: 
     named = ", ".join(f"{found.classes[detection.category]} {detection.score:.2f}" for detection in unsure)
     reason = f"least sure: {named}" if named else "nothing found"
     return Suggestion(rank, photo, file, round(uncertainty(counted), 4), len(counted), len(drawn), reason)
+
+
+def _no_formula(name: str) -> str:
+    """A file name as a cell that no spreadsheet computes: a leading apostrophe makes it text (OWASP, CSV injection)."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

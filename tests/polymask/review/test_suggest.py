@@ -156,6 +156,15 @@ def test_the_corrected_folder_is_converted_as_it_is(suggest, pool, tmp_path):
     assert (len(found["images"]), len(found["annotations"])) == (3, drawn)
 
 
+def test_names_are_no_formulas_in_the_table(suggest, pool, tmp_path):
+    (tmp_path / "pool").mkdir()
+    shutil.copyfile(pool / "1.png", tmp_path / "pool/=1+2.png")
+    suggest(tmp_path / "pool", tmp_path / "out")
+    (row,) = ranking(tmp_path / "out")
+    assert (row["photo"], row["file"]) == ("'=1+2.png", "'=1+2.json")
+    assert {"=1+2.png", "=1+2.json"} <= set(contents(tmp_path / "out"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
