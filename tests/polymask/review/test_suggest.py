@@ -14,6 +14,7 @@ from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.errors import run_command
 from polymask.__main__ import main
 from polymask.inference.predictor import read_photo
+from polymask.review.suggest import _detect
 from tests.polymask.conftest import draw_photo
 
 
@@ -111,6 +112,18 @@ def test_what_somebody_has_is_never_overwritten(suggest, pool, tmp_path):
     assert contents(tmp_path / "mine") == {"1.json": b"work of hours"}
     code, said = suggest(pool, pool)
     assert code == 2
+
+
+def test_what_somebody_saves_meanwhile_is_kept(suggest, pool, tmp_path, monkeypatch):
+    def detect_slowly(*arguments):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/1.json").write_text("work of minutes")
+        return _detect(*arguments)
+
+    monkeypatch.setattr("polymask.review.suggest._detect", detect_slowly)
+    code, said = suggest(pool, tmp_path / "out", "--top", 1)
+    assert code == 2 and "corrected by hand" in said
+    assert contents(tmp_path) == {"out/1.json": b"work of minutes"}
 
 
 def test_near_copies_come_last(suggest, tmp_path):
