@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
 from dataset_tools.formats.coco import Image, categories_of, write_coco
+from dataset_tools.text import is_text
 from dataset_tools.to_labelme.annotation_files import annotation_names, way_to_photo
 from polymask.demo.photos import InputPhoto
 from polymask.inference.detections import Detections, ScoredAnnotation
@@ -25,6 +27,9 @@ COCO_NAME, LABELME_NAME = "coco.json", "labelme"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 # An --output with one of these looks like a file, and would become a folder.
 _FILE_SUFFIXES = (".json", ".mp4", ".avi", ".mov", ".mkv", ".webm")
+# Bytes of a photo's name. File systems take 255; the longest ending of ours is .json, and while a file is written, its
+# name has a dot before it, and a dot and eight letters behind.
+_LONGEST_NAME = 255 - len(".json") - 10
 WINDOW = "polymask"
 ESCAPE = 27
 
@@ -45,8 +50,8 @@ def open_results(
     """The kinds of results that are asked for, or a window where there is no ``output``. Nothing is written yet.
 
     Raises:
-        UserError: ``output`` cannot hold them, there is no screen for the window, or a file would be overwritten that
-            may have been corrected by hand.
+        UserError: ``output`` or their names cannot hold them, there is no screen for the window, or a file would be
+            overwritten that may have been corrected by hand.
     """
     if output is None:
         demand_screen()
@@ -55,6 +60,7 @@ def open_results(
         _check_one_picture(output, kinds, photos)
         return [Pictures(output)]
     _check_folder(output)
+    _check_names(photos, None if list(kinds) == ["pictures"] else output)
     results: list[Results] = [Pictures(output)] if "pictures" in kinds else []
     annotations: list[Path] = []
     if "coco" in kinds:
@@ -90,6 +96,17 @@ def _check_folder(output: Path) -> None:
         raise UserError("photos are written into a folder", file=output, remedy="Name a folder with --output")
     if output.exists() and not output.is_dir():
         raise UserError("this is neither a picture nor a folder", file=output, remedy="Name a folder with --output")
+
+
+def _check_names(photos: Sequence[InputPhoto], annotations: Path | None) -> None:
+    """Refuse photos whose results could not be written, before minutes are spent on others; None: no annotations."""
+    for photo in photos:
+        if len(os.fsencode(photo.place.name)) > _LONGEST_NAME:
+            reason = f"its name is longer than {_LONGEST_NAME} bytes, too long for those of its results"
+            raise UserError(reason, file=photo.path, remedy="Rename it")
+        if annotations and not is_text(way_to_photo(photo.path, annotations)):
+            reason = "its name or its folder's is not Unicode text, and JSON files hold nothing else"
+            raise UserError(reason, file=ascii(str(photo.path)), remedy="Rename it, or save pictures only")
 
 
 def _check_are_free(files: Sequence[Path]) -> None:

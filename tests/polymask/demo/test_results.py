@@ -1,6 +1,7 @@
 """What the demo writes of photos, read by those who are to read it: pycocotools, labelme, OpenCV."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -117,6 +118,34 @@ def test_photos_of_one_name(run_demo, photos, tmp_path):
     }  # fmt: skip
     for file in (tmp_path / "out/labelme").rglob("*.json"):
         read_label_file(str(file))
+
+
+@pytest.mark.parametrize("length", [241, 255])
+def test_a_name_that_is_too_long_is_refused_before_anything_is_written(run_demo, photos, tmp_path, length):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "x.png".rjust(length, "x")):
+        shutil.copy(photos / "0.png", tmp_path / "in" / name)
+    with pytest.raises(UserError, match="xxx.png.*bytes"):
+        run_demo("--input", tmp_path / "in", "--output", tmp_path / "out", *ALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_longest_name(run_demo, photos, tmp_path):
+    (tmp_path / "in").mkdir()
+    for suffix in (".png", ".jpg"):
+        shutil.copy(photos / "0.png", tmp_path / f"in/{'x' * 236}{suffix}")
+    assert run_demo("--input", tmp_path / "in", "--output", tmp_path / "out", *ALL) == 0
+
+
+def test_a_name_that_is_not_unicode(run_demo, photos, tmp_path):
+    path = tmp_path / "in" / os.fsdecode(b"\xff.png")
+    path.parent.mkdir()
+    shutil.copy(photos / "0.png", path)
+    for kind in ("coco", "labelme"):
+        with pytest.raises(UserError, match=r"udcff.png.*Unicode"):
+            run_demo("--input", tmp_path / "in", "--output", tmp_path / "out", "--save", kind)
+    assert not (tmp_path / "out").exists()
+    assert run_demo("--input", tmp_path / "in", "--output", tmp_path / "out") == 0, "a picture may have any name"
 
 
 @pytest.mark.parametrize("name", ["one.jpg", "one.PNG", "new/one.webp"])
