@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.text import is_text
 from polymask.demo.results import show
 
 SUFFIX = ".mp4"
@@ -71,10 +72,12 @@ def open_video(source: Path | int) -> Iterator[Video]:
     """A video file, or the camera of a number.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or its name is not Unicode text.
     """
-    if isinstance(source, Path) and not source.is_file():
-        raise UserError("there is no such video", file=source, remedy="Correct --video-input")
+    if isinstance(source, Path):
+        _check_is_text(source)
+        if not source.is_file():
+            raise UserError("there is no such video", file=source, remedy="Correct --video-input")
     is_camera = isinstance(source, int)
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # or it prints a page where there is no camera
@@ -98,7 +101,7 @@ def video_target(source: Path, output: Path) -> Path:
     """The video to write: ``--output`` itself, or one named after the source in that folder.
 
     Raises:
-        UserError: it would overwrite the source, or is another kind of video.
+        UserError: it would overwrite the source, is another kind of video, or has a name that is not Unicode text.
     """
     is_file = bool(output.suffix) and not output.is_dir()
     if is_file and output.suffix.lower() != SUFFIX:
@@ -108,7 +111,14 @@ def video_target(source: Path, output: Path) -> Path:
     target = output if is_file else output / f"{source.stem}{SUFFIX}"
     if target.resolve() == source.resolve():
         raise UserError("the video would overwrite its source", file=target, remedy="Choose another --output")
+    _check_is_text(target)
     return target
+
+
+def _check_is_text(video: Path) -> None:
+    """Refuse a name that is not Unicode text: with one, OpenCV crashes."""
+    if not is_text(str(video)):
+        raise UserError("the name of this video is not Unicode text", file=ascii(str(video)), remedy="Rename it")
 
 
 class VideoFile:

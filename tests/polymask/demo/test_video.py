@@ -1,5 +1,7 @@
 """Videos through the demo: read and written by OpenCV."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -66,6 +68,14 @@ def test_a_file_that_is_not_a_video(run_demo, tmp_path, content):
     with pytest.raises(UserError, match="a.mp4.*video"):
         run_demo("--video-input", tmp_path / "a.mp4", "--output", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_video_whose_name_is_not_unicode(run_demo, tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff.mp4")
+    path.touch()
+    for output in ([], ["--output", tmp_path / "out"]):
+        with pytest.raises(UserError, match=r"udcff.mp4.*Unicode"):
+            run_demo("--video-input", path, *output)
 
 
 def test_where_a_video_goes(tmp_path):
