@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from dataset_tools.errors import EXIT_DATA, UserError, run_command
+from dataset_tools.text import one_line
 
 # Of suggest: to delete a wrong shape is two clicks, to draw a missing one is many. If drawing takes four times as long,
 # a shape is worth showing from the score on at which one in five is right; a score is roughly the share that is right.
@@ -131,7 +132,7 @@ def _suggest(args: argparse.Namespace) -> int:
         args.config_file, args.unlabelled, args.output, args.top, args.min_score, args.annotated, args.opts
     )
     first, drawn = result.suggestions[:10], sum(suggestion.drawn for suggestion in result.suggestions)
-    rows = [(item.rank, item.photo, f"{item.uncertainty:.2f}", item.reason) for item in first]
+    rows = [(item.rank, one_line(item.photo), f"{item.uncertainty:.2f}", one_line(item.reason)) for item in first]
     print(tabulate(rows, headers=("rank", "photo", "uncertainty", "why"), disable_numparse=True), "\n")
     print(f"Left out: {result.copies} copies of annotated photos, {result.unreadable} photos that cannot be read.")
     print(f"{len(result.suggestions)} photos with {drawn} objects to correct are in {args.output}; open them with")

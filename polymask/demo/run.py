@@ -15,6 +15,7 @@ from detectron2.config import CfgNode
 from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.text import one_line
 from polymask.demo.photos import InputPhoto, find_photos
 from polymask.demo.results import demand_screen, open_results
 from polymask.demo.video import Video, VideoFile, VideoWindow, open_video, video_target
@@ -112,7 +113,8 @@ def _run_photos(options: DemoOptions, photos: Sequence[InputPhoto]) -> int:
             for (photo, pixels), found in zip(readable, detect([pixels for _, pixels in readable]), strict=True):
                 if not all([kind.save(photo, pixels, found) for kind in results]):  # noqa: C419 - each kind must save
                     return EXIT_DATA if failed else 0
-                log.info("%s: %d instance%s", photo.path, len(found), "" if len(found) == 1 else "s")
+                shown = one_line(str(photo.path))
+                log.info("%s: %d instance%s", shown, len(found), "" if len(found) == 1 else "s")
             bar.update(len(batch))
     if failed:
         log.error("%d of %d photos could not be read.", failed, len(photos))
@@ -125,7 +127,7 @@ def _readable(photos: Iterable[InputPhoto]) -> Iterator[tuple[InputPhoto, np.nda
         try:
             yield photo, read_photo(photo.path)
         except UserError as error:
-            log.error("error: %s", error)
+            log.error("error: %s", one_line(str(error)))
 
 
 def _run_video(source: Path | int, options: DemoOptions) -> int:
@@ -144,7 +146,7 @@ def _run_video(source: Path | int, options: DemoOptions) -> int:
                     break
                 written += 1
     if target is not None:
-        log.info("%s: %d frames -> %s", source, written, target)
+        log.info("%s: %d frames -> %s", one_line(str(source)), written, one_line(str(target)))
     return 0
 
 

@@ -148,6 +148,14 @@ def test_a_name_that_is_not_unicode(run_demo, photos, tmp_path):
     assert run_demo("--input", tmp_path / "in", "--output", tmp_path / "out") == 0, "a picture may have any name"
 
 
+def test_names_do_not_steer_the_terminal(run_demo, photos, tmp_path, caplog):
+    for name in ("a\x1b[2J\nb.png", "broken\x1b[2J\n.png"):
+        (tmp_path / name).write_bytes((photos / "0.png").read_bytes()[: 500 if "broken" in name else None])
+    assert run_demo("--input", tmp_path, "--output", tmp_path / "out") == 1
+    shown = [record.getMessage() for record in caplog.records if "[2J" in record.getMessage()]
+    assert len(shown) == 2 and all(line.isprintable() and r"\x1b[2J\n" in line for line in shown)
+
+
 @pytest.mark.parametrize("name", ["one.jpg", "one.PNG", "new/one.webp"])
 def test_one_file(run_demo, photos, tmp_path, name):
     assert run_demo("--input", photos / "0.png", "--output", tmp_path / name) == 0

@@ -178,6 +178,14 @@ def test_names_are_no_formulas_in_the_table(suggest, pool, tmp_path):
     assert {"=1+2.png", "=1+2.json"} <= set(contents(tmp_path / "out"))
 
 
+def test_names_do_not_steer_the_terminal(suggest, pool, tmp_path):
+    (tmp_path / "pool").mkdir()
+    for source, name in (("1.png", "a\x1b[2J\n.png"), ("broken.png", "b\x1b[2J\n.png")):
+        shutil.copyfile(pool / source, tmp_path / "pool" / name)
+    _, said = suggest(tmp_path / "pool", tmp_path / "out")
+    assert "\x1b" not in said and all(rf"{name}\x1b[2J\n.png" in said for name in "ab")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
