@@ -82,7 +82,9 @@ def screenshot(page: Path, target: Path) -> Path:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         raise UserError("there is no Chromium here to show the report", remedy="Install it (Debian: chromium)")
-    options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size={},{}".format(*BROWSER_WINDOW)]
+    options = ["--headless", "--hide-scrollbars", "--window-size={},{}".format(*BROWSER_WINDOW)]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.append("--no-sandbox")  # Chromium does not start as root without it
     # The page's own clock is let run for so many ms before the picture is taken.
     options += ["--virtual-time-budget=5000", f"--screenshot={target}", page.resolve().as_uri()]
     subprocess.run([browser, *options], check=True, capture_output=True)
