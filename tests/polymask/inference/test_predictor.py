@@ -15,6 +15,7 @@ from PIL import EpsImagePlugin, Image
 from dataset_tools.errors import EXIT_DATA, UserError
 from polymask.inference.detections import shared_area
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
+from polymask.modeling.precision import half_type
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_half_precision_sees_the_same(predictor, overfitted, tiny_dataset):
     photos = photos_of(tiny_dataset)[:6]
     whole = [found.scoring(0.6) for found in predictor.detect(photos)]
     found = half.detect(photos)
-    assert found != predictor.detect(photos), "nothing was rounded"
+    assert (found != predictor.detect(photos)) == (half_type("cpu") is not None), "rounded as the hardware allows"
     assert sum(map(len, whole)) >= 6
     for some, expected in zip(found, whole, strict=True):
         for detection in expected:
