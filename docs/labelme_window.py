@@ -2,7 +2,7 @@
 
 QT_QPA_PLATFORM=offscreen python docs/labelme_window.py FILE.json PICTURE.png
 
-A script of its own, because it is the one place that imports labelme: nothing of polymask does.
+A separate script, because it is the only file that imports labelme: polymask never does.
 """
 
 from __future__ import annotations

@@ -136,5 +136,5 @@ def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
 
 
 def _ignore_write_errors(log_file: Any) -> None:
-    """A full disk ends the run in words, which a traceback for each line of the log would hide."""
+    """A full disk ends the run with one error line, which a traceback for each line of the log would hide."""
     log_file.handleError = lambda record: None

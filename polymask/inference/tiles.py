@@ -56,7 +56,7 @@ def detect_in_tiles(detect: Detect, photo: np.ndarray, side: int, overlap: float
 
     Args:
         detect: finds objects on photos of at most ``side`` x ``side`` px.
-        photo: (H, W, 3) uint8, BGR. If it is no larger than a tile the outcome is ``detect``'s.
+        photo: (H, W, 3) uint8, BGR. If it is not larger than a tile, the result is that of ``detect``.
         side: of a tile in px.
         overlap: of neighbouring tiles, at least, as a share of ``side``.
         batch_size: tiles that are given to ``detect`` at a time.

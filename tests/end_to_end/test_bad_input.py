@@ -59,7 +59,7 @@ def test_a_contradiction_ends_before_training(run, dataset, overrides, words):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("damage", "words"),
     [
         (lambda folder: (folder / "a.json").write_text("{"), "a.json"),
         (lambda folder: next(folder.glob("*.jpg")).unlink(), "scene_"),
@@ -70,12 +70,12 @@ def test_a_contradiction_ends_before_training(run, dataset, overrides, words):
     ],
     ids=["malformed JSON", "photo missing", "nothing left"],
 )
-def test_bad_data_writes_nothing(run, checkout, tmp_path, spoil, words):
+def test_bad_data_writes_nothing(run, checkout, tmp_path, damage, words):
     folder = tmp_path / "photos"
     folder.mkdir()
     for path in sorted((checkout / "data/sample/train").iterdir())[:4]:
         shutil.copy(path, folder)
-    spoil(folder)
+    damage(folder)
     done = run(f"{CONVERT} {folder} --output {tmp_path / 'dataset'}", expect=1)
     assert words in done.stdout + done.stderr
     assert not (tmp_path / "dataset").exists()

@@ -114,7 +114,7 @@ def test_each_process_draws_its_own_random_numbers(seen):
 
 @two_processes
 def test_workers_are_started_as_by_any_other_process(seen):
-    """The processes themselves are spawned; workers that were, too, would load PyTorch anew for each evaluation."""
+    """The processes themselves are spawned; workers that were, too, would load PyTorch again for each evaluation."""
     assert {seen[rank]["start method"] for rank in (0, 1)} == {multiprocessing.get_all_start_methods()[0]}
 
 

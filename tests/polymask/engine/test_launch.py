@@ -201,7 +201,7 @@ def test_two_machines_evaluate_as_one_process_does(tiny_dataset, trained, evalua
 
 @two_processes
 def test_machines_that_do_not_share_their_checkpoints_are_told_so(tiny_dataset, trained, tmp_path):
-    """Instead of waiting for each other: one would go on with iteration 4, the other begin anew."""
+    """Instead of waiting for each other: one would go on with iteration 4, the other start from the beginning."""
     shutil.copytree(trained, tmp_path / "0")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -18,7 +18,7 @@ ON_AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 
 @pytest.mark.parametrize("variables", [ON_AVX2, {}], ids=["AVX2", "as it is"])
 def test_half_precision_runs_where_the_processor_has_it(tiny_dataset, tmp_path, variables):
-    """In a process of its own: both libraries read their variables once."""
+    """In a separate process: both libraries read their variables once."""
     keys = ["DATASETS.ROOT", str(tiny_dataset), "OUTPUT_DIR", str(tmp_path / "run"), "MODEL.DEVICE", "cpu"]
     keys += ["SOLVER.AMP.ENABLED", "True", "SOLVER.MAX_ITER", "2"]
     command = [sys.executable, "train_net.py", "--config-file", "configs/mini_scratch.yaml", *keys]

@@ -102,7 +102,7 @@ def test_resume_goes_on_where_it_stopped(train, tmp_path):
     train(*SHORT, *steps, flags=["--resume"], output=interrupted)
 
     states = [weights_of(folder, "model_0000005.pth") for folder in (whole, interrupted)]
-    # AdamW counts its steps itself: an optimizer that began anew would have made two.
+    # AdamW counts its steps itself: an optimizer that started again would have made two.
     optimizers = [state["trainer"]["_trainer"]["optimizer"] for state in states]
     assert {entry["step"].item() for entry in optimizers[1]["state"].values()} == {6}
     rates = [[group["lr"] for group in optimizer["param_groups"]] for optimizer in optimizers]
@@ -247,12 +247,14 @@ def _enlarge(photo):
     Image.new("RGB", (64, 64)).save(photo)
 
 
-@pytest.mark.parametrize(("spoil", "words"), [(_enlarge, "is 64 x 64, and was 128 x 128"), (Path.unlink, "is missing")])
+@pytest.mark.parametrize(
+    ("damage", "words"), [(_enlarge, "is 64 x 64, and was 128 x 128"), (Path.unlink, "is missing")]
+)
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_photo_that_is_not_what_was_converted_ends_before_the_training(train, make, tmp_path, split, spoil, words):
+def test_a_photo_that_is_not_what_was_converted_ends_before_the_training(train, make, tmp_path, split, damage, words):
     dataset = make(tmp_path / "moved", train=2, test=1)
     photo = next((tmp_path / "moved" / "labelme" / split).glob("*.png"))
-    spoil(photo)
+    damage(photo)
     with pytest.raises(UserError, match=f"{photo.name}: this photo of DATASETS.{split.upper()} {words}") as caught:
         train(*SHORT, dataset=dataset)
     assert caught.value.exit_code == EXIT_DATA

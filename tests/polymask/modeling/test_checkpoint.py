@@ -220,7 +220,7 @@ def test_a_folder_that_cannot_be_forced_to_the_disk(tmp_path, monkeypatch):
 def test_killed_while_saving(tmp_path, system_call):
     """SIGKILL at the two moments that count: all is written but not in place, and in place but not the last one.
 
-    In a process of its own: a fork of this one would wait for ever for the threads that it lacks.
+    In a separate process: a fork of this one would wait forever for the threads that it lacks.
     """
     Checkpointer(new_model(), str(tmp_path), classes=["a", "b"]).save("model_0000001")
     killed = subprocess.run([sys.executable, "-c", _DIE_AT, system_call, tmp_path])
@@ -250,7 +250,7 @@ def test_a_broken_last_state_that_is_the_only_one(tmp_path):
     "content", [None, b"", b"\0\0", b"\xff\xfe", b"output/run/model_0000001.pth", b"model_final.pth"]
 )
 def test_the_name_of_the_last_state_is_lost(tmp_path, content):
-    """A training that began anew in its place would replace the states that are there."""
+    """A training that started from the beginning in its place would replace the states that are there."""
     checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
     checkpointer.save("model_0000001")
     if content is None:

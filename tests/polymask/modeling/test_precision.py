@@ -17,7 +17,7 @@ def test_a_gpu_has_float16():
 
 
 def test_a_processor_that_is_told_to_be_older_has_none():
-    """In a process of its own: oneDNN reads its variable once."""
+    """In a separate process: oneDNN reads its variable once."""
     code = "import torch; from polymask.modeling.precision import half_type; print(half_type('cpu'))"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | ON_AVX2, capture_output=True, text=True)
     assert done.stdout.strip() == "None", done.stderr

@@ -1,4 +1,4 @@
-"""Each warning, and beside it the nearest case that is no reason for one."""
+"""Each warning, and beside it the nearest case that gives none."""
 
 import re
 from pathlib import Path

@@ -15,14 +15,14 @@ def test_a_loss_without_a_number_ends_the_training_before_the_step(train, tmp_pa
     run_step = Trainer.run_step
     steps = []
 
-    def spoil(self):
+    def damage(self):
         steps.append({name: tensor.clone() for name, tensor in self.model.named_parameters()})
         if self.iter == 2:
             with torch.no_grad():
                 self.model.roi_heads.get_submodule(layer).bias.fill_(float("nan"))
         run_step(self)
 
-    monkeypatch.setattr(Trainer, "run_step", spoil)
+    monkeypatch.setattr(Trainer, "run_step", damage)
     run = tmp_path / "run"
     with pytest.raises(UserError, match="loss_(mask|box_reg) became NaN or infinite in iteration 2"):
         train(*SHORT, "SOLVER.MAX_ITER", "9", "SOLVER.CHECKPOINT_PERIOD", "2", output=run)
@@ -37,7 +37,7 @@ def test_a_gradient_without_a_number_ends_the_training_before_the_step(train, tm
     """The losses are numbers: what a backward pass may overflow in is nothing to be seen in them."""
     run_step, weights = Trainer.run_step, []
 
-    def spoil(self):
+    def damage(self):
         parameter = self.model.get_parameter(name)
         if self.iter == 1:
             weights.append(parameter.detach().clone())
@@ -48,7 +48,7 @@ def test_a_gradient_without_a_number_ends_the_training_before_the_step(train, tm
             if self.iter == 1:
                 weights.append(parameter.detach().clone())
 
-    monkeypatch.setattr(Trainer, "run_step", spoil)
+    monkeypatch.setattr(Trainer, "run_step", damage)
     run = tmp_path / "run"
     with pytest.raises(UserError, match="gradients became NaN or infinite in iteration 1"):
         train(*SHORT, "SOLVER.MAX_ITER", "3", output=run)
@@ -58,15 +58,15 @@ def test_a_gradient_without_a_number_ends_the_training_before_the_step(train, tm
 
 
 def test_proposals_without_a_number_on_val(train, tmp_path, monkeypatch):
-    """Weights that only an evaluation shows to be spoilt: Detectron2 refuses them as in the training."""
+    """Weights that only an evaluation shows to be damaged: Detectron2 refuses them as in the training."""
     after_step = Trainer.after_step
 
-    def spoil(self):
+    def damage(self):
         with torch.no_grad():
             self.model.proposal_generator.rpn_head.objectness_logits.bias.fill_(float("nan"))
         after_step(self)
 
-    monkeypatch.setattr(Trainer, "after_step", spoil)
+    monkeypatch.setattr(Trainer, "after_step", damage)
     with pytest.raises(UserError, match="proposals on VAL are NaN or infinite after iteration 0"):
         train("SOLVER.MAX_ITER", "2", "TEST.EVAL_PERIOD", "1", output=tmp_path / "run")
     assert not (tmp_path / "run/non_finite_loss.json").exists(), "no photo of the training is to blame"
