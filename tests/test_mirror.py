@@ -49,6 +49,7 @@ COVERED = {
     "dataset_tools/view/photos.py": f"dataset_tools/view/test_preview.py: {SEEN_IN}",
     "dataset_tools/view/plots.py": f"dataset_tools/view/test_stats.py: {SEEN_IN}",
     "dataset_tools/view/selection.py": f"dataset_tools/view/test_preview.py: {SEEN_IN}",
+    "polymask/__init__.py": "test_mirror.py: the version alone",
     "polymask/config/keys.py": "polymask/config/test_load.py: defaults without behaviour",
     "polymask/data/augmentation.py": f"polymask/data/test_mapper.py: {SEEN_IN}",
     "polymask/demo/run.py": "polymask/demo/test_results.py, test_video.py, test_photos.py: the steps in their order",
