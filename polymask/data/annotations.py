@@ -68,7 +68,7 @@ def _transformed_mask(code: dict[str, Any], transforms: T.TransformList) -> np.n
 
 
 def resized_mask(code: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """The mask of a compressed RLE, resized as Pillow's NEAREST does it, from its runs.
+    """The mask of a compressed RLE, resized as Pillow's NEAREST does it: only the pixels that it takes are decoded.
 
     Args:
         code: pycocotools' ``size`` and ``counts``.
@@ -81,22 +81,17 @@ def resized_mask(code: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
     text = counts if isinstance(counts, str) else counts.decode()
     height, width = code["size"]
     rows, columns = _nearest(height, size[0]), _nearest(width, size[1])
-    # An RLE goes down the columns: outside and inside change at each end of a run.
-    changes = np.cumsum(checked_runs((height, width), text))
-    first = np.searchsorted(changes, columns * height, side="right")
-    last = np.maximum(first, np.searchsorted(changes, (columns + 1) * height))
-    in_column = last - first
-    column = np.repeat(np.arange(size[1]), in_column)
-    change = np.arange(len(column)) - np.repeat(np.cumsum(in_column) - in_column, in_column) + first[column]
-    row = np.searchsorted(rows, changes[change] - columns[column] * height)
-    flips = np.zeros((size[1], size[0] + 1), dtype=np.uint8)
-    flips[:, 0] = first % 2
-    np.bitwise_xor.at(flips, (column, row), 1)
-    touched = np.flatnonzero((in_column > 0) | (first % 2 == 1))
-    if len(touched):
-        some = slice(touched[0], touched[-1] + 1)
-        np.bitwise_xor.accumulate(flips[some], axis=1, out=flips[some])
-    return flips[:, :-1].T
+    # An RLE goes down the columns, and at each end of a run from outside to inside or back: inside is behind an odd number.
+    ends = np.cumsum(checked_runs((height, width), text))
+    left, top, box_width, box_height = (int(side) for side in pycocotools.mask.toBbox(code))
+    in_box = np.s_[
+        slice(*np.searchsorted(columns, (left, left + box_width))),
+        slice(*np.searchsorted(rows, (top, top + box_height))),
+    ]
+    pixels = columns[in_box[0], None] * height + rows[in_box[1]]
+    mask = np.zeros(size[::-1], dtype=np.uint8)
+    mask[in_box] = np.searchsorted(ends, pixels, side="right") % 2
+    return mask.T
 
 
 @lru_cache(maxsize=1024)
