@@ -1,4 +1,4 @@
-"""Photos at the size that a training wants them in: decoded no larger than needed, resized, and kept in a cache."""
+"""Photos at the size that a training wants them in: decoded no larger than needed, and resized."""
 
 from __future__ import annotations
 
