@@ -127,7 +127,7 @@ def header_of(image: Image.Image, stream: io.IOBase) -> Header:
     in_exif = "exif" in image.info or "Raw profile type exif" in image.info
     if orientation != 1 and (image.format == "TIFF" or not in_exif):
         raise ImageError(Rule.ORIENTATION_UNSAFE, f"orientation {orientation}")
-    return Header(image.size, orientation, image.format)
+    return Header(image.size, orientation, str(image.format))  # None is for pictures made in memory
 
 
 def orientation_of(image: Image.Image, stream: io.IOBase) -> int:
@@ -142,7 +142,7 @@ def orientation_of(image: Image.Image, stream: io.IOBase) -> int:
             exif = image.getexif()
         except Exception:  # Detectron2 takes a photo whose EXIF cannot be read as not turned, whatever was raised
             return 1
-    value = exif.get(_ORIENTATION)
+    value = exif.get(_ORIENTATION, 1)
     return value if value in range(1, 9) else 1
 
 
@@ -185,7 +185,7 @@ def fit_size(size: tuple[int, int], max_size: int | None) -> tuple[int, int]:
 
 def photo_size(
     root: Path, photo: str, claims: Iterable[tuple[str, tuple[float | None, float | None]]] = ()
-) -> tuple[tuple[int, int] | None, Finding | None]:
+) -> tuple[int, int] | Finding:
     """The size of a photo as it is shown; or else what is wrong with it.
 
     Args:
@@ -196,10 +196,10 @@ def photo_size(
     try:
         header = read_header(f"{root}/{photo}")
     except ImageError as error:
-        return None, Finding(error.rule, photo, message=str(error))
+        return Finding(error.rule, photo, message=str(error))
     except OSError as error:
-        return None, Finding(Rule.PHOTO_UNREADABLE, photo, message=error.strerror or str(error))
+        return Finding(Rule.PHOTO_UNREADABLE, photo, message=error.strerror or str(error))
     for place, said in claims:
         if not agrees(header.size, said):
-            return None, Finding(Rule.SIZE_MISMATCH, photo, place, describe_mismatch(photo, header, said))
-    return header.size, None
+            return Finding(Rule.SIZE_MISMATCH, photo, place, describe_mismatch(photo, header, said))
+    return header.size

@@ -199,9 +199,9 @@ class CocoFiles:
         if only.problem:
             return None, [only.problem]
         findings = [only.doubt] if only.doubt else []
-        size, problem = photo_size(self.photo_root, key, [("", (only.image.width, only.image.height))])
-        if problem:
-            return None, [*findings, problem]
+        size = photo_size(self.photo_root, key, [("", (only.image.width, only.image.height))])
+        if isinstance(size, Finding):
+            return None, [*findings, size]
         if not only.drawings:
             findings.append(Finding(Rule.NO_SHAPES, key))
         return size, findings

@@ -144,9 +144,9 @@ class CsvBoxes:
         if key in self._unusable:
             return None, findings
         claims = [(f"line {row.line}", row.photo_size) for row in self._rows.get(key, ())]
-        size, problem = photo_size(self.photo_root, key, claims)
-        if problem:
-            return None, [*findings, problem]
+        size = photo_size(self.photo_root, key, claims)
+        if isinstance(size, Finding):
+            return None, [*findings, size]
         if self._splits and self._splits.of_photo(key) is None:
             return None, [*findings, Finding(Rule.OUTSIDE_SPLITS, key)]
         if key not in self._rows:

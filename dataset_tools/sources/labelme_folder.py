@@ -112,9 +112,9 @@ class LabelmeFolder:
         return AnnotatedPhoto(key, photo, canvas.frame, instances, split, labels), findings
 
     def _read_negative(self, photo: str, split: str | None, max_size: int | None) -> SourceResult:
-        size, problem = photo_size(self.photo_root, photo)
-        if size is None:
-            return None, [problem]
+        size = photo_size(self.photo_root, photo)
+        if isinstance(size, Finding):
+            return None, [size]
         item = AnnotatedPhoto(photo, Photo(photo, size), fit_size(size, max_size), [], split)
         return item, [Finding(Rule.TAKEN_AS_NEGATIVE, photo)]
 
