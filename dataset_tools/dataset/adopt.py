@@ -41,31 +41,28 @@ def adopt(options: AdoptOptions) -> ConversionResult:
         BadData: photos have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
     """
     files = _files(options)
-    if isinstance(files, dict) and (options.fractions is not None or options.group is not None):
+    if None not in files and (options.fractions is not None or options.group is not None):
         flag = "--split" if options.fractions is not None else "--group"
         raise UserError("there is a file for each split already", remedy=f"Leave {flag} out, or name one file")
-    photos = options.images_root or _photos(options, files)
-    check_options(options, [photos, *(files.values() if isinstance(files, dict) else [files])])
+    photos = options.images_root or _photos(options.file, files)
+    check_options(options, [photos, *files.values()])
     dataset = options.file if options.file and is_dataset_folder(options.file) else None
     return make_dataset(CocoFiles(files, photos, exclude=options.output, dataset=dataset), options)
 
 
 def _files(options: AdoptOptions) -> Files:
-    by_split = {split: path for split in SPLITS if (path := getattr(options, split))}
+    by_split: Files = {split: path for split in SPLITS if (path := getattr(options, split))}
     if (options.file is None) == (not by_split):
         raise UserError("name either FILE, or the files of the splits", remedy="Pass FILE, or --train FILE, --val FILE")
-    if by_split:
-        if "train" not in by_split:
-            raise UserError("there is no file to train on", remedy="Pass --train FILE")
-        return by_split
-    return find_coco_files(options.file) if options.file.is_dir() else options.file
+    if options.file is not None:
+        return find_coco_files(options.file) if options.file.is_dir() else {None: options.file}
+    if "train" not in by_split:
+        raise UserError("there is no file to train on", remedy="Pass --train FILE")
+    return by_split
 
 
-def _photos(options: AdoptOptions, files: Files) -> Path:
-    if options.file is None:
-        return options.train.parent
-    if not options.file.is_dir():
-        return options.file.parent
-    if is_dataset_folder(options.file):
-        return options.file / read_card(options.file).image_root
-    return options.file
+def _photos(folder: Path | None, files: Files) -> Path:
+    """The folder of the photos of some files: as the card of a dataset folder says, or where the first file is."""
+    if folder is None or not folder.is_dir():
+        return next(iter(files.values())).parent
+    return folder / read_card(folder).image_root if is_dataset_folder(folder) else folder

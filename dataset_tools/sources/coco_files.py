@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,8 @@ from dataset_tools.sources.source import Rest
 # A polygon is filled by whole pixels, which moves an edge by one at most; some tools count the last pixel, some do not.
 _BOX_TOLERANCE = 2.0
 
-Files = Path | Mapping[str, Path]
+# The COCO file of each split; of None, where one file holds all photos, which are yet to be split.
+Files = Mapping[str | None, Path]
 
 
 class _ListedPhoto(msgspec.Struct, frozen=True, gc=False):
@@ -54,7 +56,7 @@ class CocoFiles:
     """Photos and annotations of COCO files, with ids, boxes and areas of any kind: all are made anew.
 
     Args:
-        files: by split, ``train``, ``val`` or ``test``; or one file for all, which is yet to be split.
+        files: see ``Files``.
         photos: the folder of the photos.
         card: that of the dataset folder that the files belong to, where they are to be judged as training takes them:
             ids, boxes and areas as they are, and photos under their names and no others.
@@ -78,18 +80,18 @@ class CocoFiles:
         dataset: Path | None = None,
     ):
         check_folder(photos, "Name the folder of the photos")
-        paths: dict[str | None, Path] = dict(files) if isinstance(files, Mapping) else {None: files}
-        self.root, self.photo_root = next(iter(paths.values())).parent, photos
+        first = next(iter(files.values()))
+        self.root, self.photo_root = first.parent, photos
         self._card, self._dataset = card, dataset
         self._finder = NamedPhotos(photos, exclude, is_exact=card is not None, beside=dataset)
         self._about_files: list[Finding] = []
         self._listed: dict[str, list[_ListedPhoto]] = {}
-        contents = {split: read_foreign(path) for split, path in paths.items()}
+        contents = {split: read_foreign(path) for split, path in files.items()}
         for split, content in contents.items():
-            self._list(split, paths[split], content, is_alone=len(paths) == 1)
+            self._list(split, files[split], content, is_alone=len(files) == 1)
         if not self._listed:
             remedy = "Export it again, with its photos"
-            raise UserError("no image is listed", file=next(iter(paths.values())), remedy=remedy, exit_code=EXIT_DATA)
+            raise UserError("no image is listed", file=first, remedy=remedy, exit_code=EXIT_DATA)
         self.keys = list(self._listed)
         self.classes = tuple(card.classes) if card else self._classes_of(list(contents.values()))
 
@@ -105,7 +107,7 @@ class CocoFiles:
             UserError: the card or a COCO file cannot be read, or there is no such folder of photos.
         """
         card = read_card(folder)
-        files = {split: folder / summary.annotations for split, summary in card.splits.items()}
+        files: Files = {split: folder / summary.annotations for split, summary in card.splits.items()}
         return cls(files, photos or folder / card.image_root, card, dataset=folder)
 
     def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
@@ -133,7 +135,9 @@ class CocoFiles:
         return Rest(findings=[*self._about_files, *self._about_training()])
 
     def _about_training(self) -> Iterator[Finding]:
-        for split, summary in self._card.splits.items() if self._card else ():
+        if self._card is None or self._dataset is None:
+            return
+        for split, summary in self._card.splits.items():
             try:
                 content = read_split(self._dataset, self._card, split)
             except UserError as error:
@@ -174,7 +178,7 @@ class CocoFiles:
         place: str,
         folders: Sequence[str],
         drawings: list[Drawing],
-        repeated: set[int],
+        repeated: Set[int | None],
     ) -> _ListedPhoto:
         problem = doubt = None
         try:
@@ -227,9 +231,8 @@ class CocoFiles:
         return tuple(classes)
 
 
-def _repeated(ids: Iterator[int | None]) -> set[int | None]:
-    seen: set[int | None] = set()
-    return {item for item in ids if item in seen or seen.add(item)}
+def _repeated(ids: Iterable[int | None]) -> Set[int | None]:
+    return {item for item, count in Counter(ids).items() if count > 1}
 
 
 def _about_ids(file: str, annotations: Sequence[ForeignAnnotation]) -> Iterator[Finding]:
@@ -273,7 +276,8 @@ def _differences(annotation: ForeignAnnotation, instance: Instance) -> Iterator[
 
 
 def _is_near(box: Sequence[float | None], other: Sequence[float]) -> bool:
-    if len(box) != 4 or None in box:
+    if len(box) != 4:
         return False
-    edges, others = ((x, y, x + width, y + height) for x, y, width, height in (box, other))
+    numbers = [math.nan if value is None else value for value in box]  # which is near nothing
+    edges, others = ((x, y, x + width, y + height) for x, y, width, height in (numbers, other))
     return all(abs(one - two) <= _BOX_TOLERANCE for one, two in zip(edges, others))

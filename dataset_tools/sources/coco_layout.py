@@ -24,14 +24,14 @@ def find_coco_files(folder: Path) -> Files:
     """
     if is_dataset_folder(folder):
         return {split: folder / summary.annotations for split, summary in read_card(folder).splits.items()}
-    found = {split: path for split, names in _NAMES.items() if (path := _first(folder, names))}
+    found: Files = {split: path for split, names in _NAMES.items() if (path := _first(folder, names))}
     if "train" in found:
         return found
     alone = [path for pattern in _PATTERNS_OF_ONE for path in sorted(folder.glob(pattern))]
     if len(alone) != 1:
         reason = f"{len(alone) or 'no'} JSON files are here, and none of them is named after 'train'"
         raise UserError(reason, file=folder, remedy="Name the files with --train, --val and --test")
-    return alone[0]
+    return {None: alone[0]}
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -56,10 +56,14 @@ def look(write, folder):
     """What is read of a COCO file: photos with instances, and findings but those about size."""
 
     def look(*annotations, options=None, **keys):
-        files = CocoFiles(write(coco(list(annotations), **keys)), folder.root)
+        files = coco_files(write(coco(list(annotations), **keys)), folder.root)
         return read(files, options)
 
     return look
+
+
+def coco_files(path, photos):
+    return CocoFiles({None: path}, photos)
 
 
 def read(source, options=None):
@@ -93,7 +97,7 @@ def test_ids_may_be_any(look, folder):
 def test_classes_are_in_the_order_of_their_ids(write, folder):
     content = coco([annotation(0, category_id=90), annotation(0, category_id=0), annotation(7, category_id=17)],
                    categories=[(90, "toothbrush"), (0, "zebra"), (17, "cat")])  # fmt: skip
-    files = CocoFiles(write(content), folder.root)
+    files = coco_files(write(content), folder.root)
     assert files.classes == ("zebra", "cat", "toothbrush")
     assert [instance.label for instance in read(files)[0]["a.jpg"]] == ["toothbrush", "zebra", "cat"]
 
@@ -138,7 +142,7 @@ def test_masks_are_those_of_pycocotools(write, folder):
         {"size": [48, 64], "counts": runs},
     ]
     path = write(coco([annotation(number, item) for number, item in enumerate(segmentations, start=1)]))
-    items, _ = read(CocoFiles(path, folder.root))
+    items, _ = read(coco_files(path, folder.root))
     theirs = COCO(path)
     assert len(items["a.jpg"]) == len(segmentations)
     for instance, original in zip(items["a.jpg"], theirs.dataset["annotations"]):
@@ -161,7 +165,7 @@ def test_rle_is_scaled_with_its_photo(write, folder):
     mask[10:20, 20:40] = 1
     encoded = coco_mask.encode(np.asfortranarray(mask))
     item = annotation(1, {"size": [48, 64], "counts": encoded["counts"].decode()})
-    files = CocoFiles(write(coco([item])), folder.root)
+    files = coco_files(write(coco([item])), folder.root)
     photo, _ = files.read("a.jpg", ShapeOptions(), max_size=32)
     assert (photo.size, photo.instances[0].bbox) == ((32, 24), (10, 5, 10, 5))
 
@@ -182,9 +186,9 @@ def test_turned_photo(write, folder):
     """The size in the file is that of the photo as it is shown, or it was annotated in another frame."""
     folder.photo("turned.jpg", orientation=6)
     shown, stored = image(1, "turned.jpg", (48, 64)), image(1, "turned.jpg", (64, 48))
-    items, findings = read(CocoFiles(write(coco([annotation()], [shown])), folder.root))
+    items, findings = read(coco_files(write(coco([annotation()], [shown])), folder.root))
     assert (list(items), findings) == (["turned.jpg"], [])
-    items, findings = read(CocoFiles(write(coco([annotation()], [stored])), folder.root))
+    items, findings = read(coco_files(write(coco([annotation()], [stored])), folder.root))
     assert (items, told(findings)) == ({}, [(Rule.SIZE_MISMATCH, "turned.jpg", "")])
     assert "EXIF orientation 6" in findings[0].message
 
@@ -344,7 +348,7 @@ def test_categories_without_annotations(write, folder):
         {"id": 2, "name": "person", "supercategory": "person"},
         {"id": 3, "name": "dog", "supercategory": ["animals"]},
     ]
-    files = CocoFiles(write(coco([annotation()]) | {"categories": categories}), folder.root)
+    files = coco_files(write(coco([annotation()]) | {"categories": categories}), folder.root)
     assert files.classes == ("car", "person", "dog")
     _, findings = read(files)
     assert [(finding.rule, finding.message) for finding in findings] == [
@@ -371,27 +375,27 @@ def test_categories_without_annotations(write, folder):
 )
 def test_no_coco_file(write, folder, content, place):
     with pytest.raises(UserError, match="no COCO file") as caught:
-        CocoFiles(write(content), folder.root)
+        coco_files(write(content), folder.root)
     assert (caught.value.exit_code, caught.value.place) == (EXIT_DATA, place)
 
 
 def test_no_image(write, folder):
     with pytest.raises(UserError, match="instances.json: no image is listed") as caught:
-        CocoFiles(write('{"images": [], "annotations": [], "categories": []}'), folder.root)
+        coco_files(write('{"images": [], "annotations": [], "categories": []}'), folder.root)
     assert caught.value.exit_code == EXIT_DATA
 
 
 def test_no_such_file_or_folder(write, folder):
     with pytest.raises(UserError, match="cannot be read"):
-        CocoFiles(folder.root / "gone.json", folder.root)
+        coco_files(folder.root / "gone.json", folder.root)
     with pytest.raises(UserError, match="no such folder"):
-        CocoFiles(write(coco([])), folder.root / "gone")
+        coco_files(write(coco([])), folder.root / "gone")
 
 
 def test_byte_order_mark(write, folder):
     path = write(coco([annotation()]))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert len(read(CocoFiles(path, folder.root))[0]["a.jpg"]) == 1
+    assert len(read(coco_files(path, folder.root))[0]["a.jpg"]) == 1
 
 
 # A dataset folder, judged as training takes it
@@ -490,7 +494,7 @@ def test_many_instances_take_seconds(write, folder):
     ]
     path = write(coco(annotations, images))
     start = time.perf_counter()
-    with scanned(CocoFiles(path, folder.root), ReadOptions(ShapeOptions(), jobs=2)) as scan:
+    with scanned(coco_files(path, folder.root), ReadOptions(ShapeOptions(), jobs=2)) as scan:
         assert sum(sum(entry.counts.values()) for entry in scan.entries) == 1500
         assert [entry.file for entry in scan.entries] == [item["file_name"] for item in images]
     assert time.perf_counter() - start < 5
