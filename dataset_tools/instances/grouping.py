@@ -68,16 +68,10 @@ def instances_of_parts(
     findings: list[Finding] = []
     joined: list[tuple[Sequence[Part], Segmentation, EncodedMask]] = []
     for group in groups.values():  # in the order of their first parts
-        visible: Sequence[Part] = [part for part in group if part.pixels]
-        if len(visible) > 1:
-            visible, repeated = _distinct_parts(canvas.file, visible, options)
-            findings += repeated
-        if visible:
-            segmentation, pixels, nested = _joined(canvas.file, visible, options)
-            joined.append((visible, segmentation, pixels))
-            findings += nested
-        else:
-            findings.append(_without_pixels(canvas.file, group))
+        members, repeated = _distinct_parts(canvas.file, group, options) if len(group) > 1 else (group, [])
+        segmentation, pixels, nested = _joined(canvas.file, members, options)
+        joined.append((members, segmentation, pixels))
+        findings += [*repeated, *nested]
     drawn: list[DrawnInstance] = []
     areas, boxes = measure_masks([pixels for _, _, pixels in joined])
     for (members, segmentation, pixels), area, box in zip(joined, areas, boxes):
@@ -85,7 +79,7 @@ def instances_of_parts(
             instance = Instance(members[0].label, segmentation, area, box)
             drawn.append(DrawnInstance(instance, _places(members), pixels))
         else:
-            findings.append(_without_pixels(canvas.file, members))
+            findings.append(Finding(Rule.NO_PIXELS, canvas.file, _places(members), f"label {members[0].label!r}"))
     are_first, repeated = _are_first(canvas.file, drawn, options)
     distinct = list(compress(drawn, are_first))
     kept = distinct if options.drop_duplicates else drawn
@@ -99,7 +93,7 @@ def _distinct_parts(file: str, parts: Sequence[Part], options: ShapeOptions) -> 
     A part that covers no pixel repeats none and stays: what was clipped into such pieces is one shape at first, and
     several when it is read again.
     """
-    areas, _ = measure_masks([part.pixels for part in parts if part.pixels])
+    areas, _ = measure_masks([part.pixels for part in parts])
     are_first, findings = _are_first(file, list(compress(parts, areas)), options)
     if not options.drop_duplicates:
         return parts, findings
@@ -113,7 +107,7 @@ def _joined(file: str, parts: Sequence[Part], options: ShapeOptions) -> tuple[Se
     Polygons stay polygons: COCO takes several in one segmentation as their union. Beside a mask all become one RLE, and
     so does what has a hole.
     """
-    masks = [part.pixels for part in parts if part.pixels]
+    masks = [part.pixels for part in parts]
     depths = nesting_depths(masks) if len(masks) > 1 else [0]
     rule = Rule.HOLE_CUT if options.holes else Rule.NESTED_PARTS
     nested = [
@@ -152,10 +146,6 @@ def _are_first(
         if other is not item
     ]
     return [other is item for item, other in zip(items, earlier)], findings
-
-
-def _without_pixels(file: str, parts: Sequence[Part]) -> Finding:
-    return Finding(Rule.NO_PIXELS, file, _places(parts), f"label {parts[0].label!r}")
 
 
 def _places(parts: Sequence[Part]) -> str:

@@ -42,7 +42,7 @@ from dataset_tools.geometry.polygons import (
     without_repeats,
 )
 from dataset_tools.images.header import MAX_PIXELS
-from dataset_tools.instances.labels import LabelRules, Note, ResolvedLabel
+from dataset_tools.instances.labels import LabelRules, Note
 from dataset_tools.records import Canvas
 
 # LabelMe's shape types: how many points each may have (None: any number), fewer are a warning, more an error.
@@ -107,14 +107,14 @@ class Part(msgspec.Struct, frozen=True, gc=False):
         label: its class.
         group: parts of one label and group are one instance.
         polygons: rounded, inside the frame; none if the shape is a mask.
-        pixels: pycocotools' RLE, since a file may hold a hundred masks; None if it covers nothing.
+        pixels: pycocotools' RLE, since a file may hold a hundred masks.
     """
 
     place: str
     label: str
     group: object
     polygons: Sequence[Polygon]
-    pixels: EncodedMask | None = None
+    pixels: EncodedMask
 
 
 class UnusableShape(Exception):
@@ -136,18 +136,7 @@ def parts_of_shapes(canvas: Canvas, shapes: Sequence[Shape], options: ShapeOptio
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
         findings += [Finding(rule, canvas.file, canvas.place(index), message) for rule, message in notes]
-    return _with_pixels(parts, canvas.frame), findings + list(_shared_groups(canvas.file, parts))
-
-
-def _with_pixels(parts: Sequence[Part], frame: tuple[int, int]) -> list[Part]:
-    """The parts with the pixels of their polygons; one call for all of them takes less time than a call for each."""
-    encoded = iter(rasterise_polygons([polygon for part in parts for polygon in part.polygons], frame))
-    return [
-        msgspec.structs.replace(part, pixels=union_masks([next(encoded) for _ in part.polygons]))
-        if part.polygons
-        else part
-        for part in parts
-    ]
+    return parts, findings + list(_shared_groups(canvas.file, parts))
 
 
 def _simple_outlines(canvas: Canvas, shapes: Sequence[Shape]) -> list[Polygon | None]:
@@ -169,23 +158,24 @@ def _simple_outlines(canvas: Canvas, shapes: Sequence[Shape]) -> list[Polygon | 
 def _part(
     canvas: Canvas, index: int, shape: Shape, outline: Polygon | None, options: ShapeOptions, notes: list[Note]
 ) -> Part:
-    """What a shape covers, without the pixels of polygons; remarks about it are added to ``notes``."""
-    found = resolve_label(shape.label, options.labels, notes)
+    """What a shape covers; remarks about it are added to ``notes``."""
+    label, number = resolve_label(shape.label, options.labels, notes)
     place = canvas.place(index)
-    group = shape.group_id if shape.group_id is not None else found.number or place
+    group = shape.group_id if shape.group_id is not None else number or place
     if outline is None:
         points = _points(shape, options.line_width is not None)
         if shape.kind == "mask":
-            pixels = framed_mask(canvas, _pasted(shape, points, canvas.size, notes))
-            return Part(place, found.name, group, [], pixels)
+            return Part(place, label, group, [], framed_mask(canvas, _pasted(shape, points, canvas.size, notes)))
         outlines = _outlines(shape.kind, points, options, notes)
-        polygons = _clipped(outlines, f"{shape.kind} {found.name!r}", canvas.size, notes)
+        polygons = _clipped(outlines, f"{shape.kind} {label!r}", canvas.size, notes)
     else:
         polygons = [outline]
     if outline is None or canvas.frame != canvas.size:
         scale = np.divide(canvas.frame, canvas.size)
         polygons = [polygon for polygon in (round_polygon(piece * scale) for piece in polygons) if has_area(polygon)]
-    return Part(place, found.name, group, polygons)
+    if not polygons:
+        raise UnusableShape(Rule.NO_PIXELS, f"label {label!r}")
+    return Part(place, label, group, polygons, union_masks(rasterise_polygons(polygons, canvas.frame)))
 
 
 def framed_mask(canvas: Canvas, encoded: EncodedMask) -> EncodedMask:
@@ -211,8 +201,8 @@ def _clipped(outlines: Sequence[Polygon], what: str, size: tuple[int, int], note
     return inside
 
 
-def resolve_label(raw: str, labels: LabelRules, notes: list[Note]) -> ResolvedLabel:
-    """What becomes of a label, with a name for sure.
+def resolve_label(raw: str, labels: LabelRules, notes: list[Note]) -> tuple[str, str | None]:
+    """The class of a label, and the label itself if it ends with an object's number.
 
     Raises:
         UnusableShape: it has none.
@@ -222,7 +212,7 @@ def resolve_label(raw: str, labels: LabelRules, notes: list[Note]) -> ResolvedLa
         notes += found.notes[:-1]
         raise UnusableShape(*found.notes[-1])
     notes += found.notes
-    return found
+    return found.name, found.number
 
 
 def _points(shape: Shape, with_strokes: bool) -> Polygon:
@@ -245,7 +235,7 @@ def _points(shape: Shape, with_strokes: bool) -> Polygon:
 
 def _outlines(kind: str, points: Polygon, options: ShapeOptions, notes: list[Note]) -> list[Polygon]:
     """The outlines of a shape other than a mask; several only where a stroke or a repair makes them."""
-    if kind in _STROKES:
+    if kind in _STROKES and options.line_width is not None:
         return stroke_outlines(points, options.line_width)
     if kind == "circle":
         return [circle_outline(points)]

@@ -46,13 +46,16 @@ def parts_of_annotations(
         notes: list[Note] = []
         found: list[Finding] = []
         try:
-            drawn = _drawn(drawing, canvas, notes)
+            if drawing.label is None:
+                raise UnusableShape(Rule.CATEGORY_UNKNOWN, f"category_id {drawing.annotation.category_id}")
+            drawn = _drawn(drawing.annotation, drawing.label, canvas, notes)
             if isinstance(drawn, dict):
-                label = resolve_label(drawing.label, options.labels, notes).name
+                label, _ = resolve_label(drawing.label, options.labels, notes)
                 parts.append(Part(drawing.place, label, number, [], framed_mask(canvas, drawn)))
             else:
                 own = msgspec.structs.replace(canvas, places=[drawing.place] * len(drawn))
-                made, found = parts_of_shapes(own, [_shape(number, drawing.label, *one) for one in drawn], options)
+                shapes = [_shape(number, drawing.label, kind, values) for kind, values in drawn]
+                made, found = parts_of_shapes(own, shapes, options)
                 parts += made
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
@@ -61,27 +64,26 @@ def parts_of_annotations(
     return parts, findings
 
 
-def _drawn(drawing: Drawing, canvas: Canvas, notes: list[Note]) -> EncodedMask | list[tuple[str, _Values]]:
+def _drawn(
+    annotation: ForeignAnnotation, label: str, canvas: Canvas, notes: list[Note]
+) -> EncodedMask | list[tuple[str, _Values]]:
     """A mask as pycocotools' RLE; or polygons and boxes, each with LabelMe's word for what it is."""
-    annotation = drawing.annotation
-    if drawing.label is None:
-        raise UnusableShape(Rule.CATEGORY_UNKNOWN, f"category_id {annotation.category_id}")
     if annotation.iscrowd:
-        raise UnusableShape(Rule.CROWD, repr(drawing.label))
+        raise UnusableShape(Rule.CROWD, repr(label))
     try:
         segmentation = decode_segmentation(annotation)
     except (msgspec.MsgspecError, ValueError) as error:
         raise UnusableShape(Rule.BAD_SEGMENTATION, str(error).replace("`$", "`segmentation")) from error
     if isinstance(segmentation, ForeignRle):
-        return _encoded(segmentation, drawing.label, canvas.size)
+        return _encoded(segmentation, label, canvas.size)
     if segmentation is not None:
-        return list(_polygons(segmentation, drawing.label, notes))
+        return list(_polygons(segmentation, label, notes))
     if annotation.bbox is None or len(annotation.bbox) != 4:
-        raise UnusableShape(Rule.NOTHING_DRAWN, repr(drawing.label))
-    notes.append((Rule.BOX_FOR_MASK, repr(drawing.label)))
+        raise UnusableShape(Rule.NOTHING_DRAWN, repr(label))
+    notes.append((Rule.BOX_FOR_MASK, repr(label)))
     left, top, width, height = map(_number, annotation.bbox)
     if min(width, height) < 0:
-        raise UnusableShape(Rule.ZERO_AREA, f"box {drawing.label!r}, {width:g} x {height:g}")
+        raise UnusableShape(Rule.ZERO_AREA, f"box {label!r}, {width:g} x {height:g}")
     return [("rectangle", (left, top, left + width, top + height))]
 
 
@@ -94,9 +96,8 @@ def _polygons(polygons: Sequence[_Values], label: str, notes: list[Note]) -> Ite
 
 
 def _shape(number: int, label: str, kind: str, values: _Values) -> Shape:
-    if None in values:
-        values = list(map(_number, values))
-    return Shape(label, tuple(zip(values[::2], values[1::2])), kind, number)
+    numbers = list(map(_number, values))
+    return Shape(label, tuple(zip(numbers[::2], numbers[1::2])), kind, number)
 
 
 def _number(value: float | None) -> float:
