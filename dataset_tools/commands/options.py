@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def add_reading(parser: argparse.ArgumentParser, photos_of: str = "SRC") -> None:
@@ -93,7 +94,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     split.add_argument("--seed", type=int, default=0, help="seed of the draw (default: 0)")
 
 
-def label_options(options: argparse.Namespace) -> dict[str, object]:
+def label_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of ``add_labels`` as keywords of ``LabelRules``."""
     from dataset_tools.instances.labels import parse_classes, parse_renames
 
@@ -105,12 +106,12 @@ def label_options(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def shape_options(options: argparse.Namespace) -> dict[str, object]:
+def shape_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of ``add_shapes`` as keywords of ``ShapeOptions``."""
     return {name: getattr(options, name) for name in ("line_width", "repair", "holes", "drop_duplicates")}
 
 
-def dataset_options(options: argparse.Namespace) -> dict[str, object]:
+def dataset_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of ``add_labels``, ``add_shapes`` and ``add_output`` as keywords of ``DatasetOptions``."""
     names = ("output", "name", "overwrite", "skip_bad", "images", "max_size", "group", "seed", "jobs")
     return {

@@ -117,8 +117,9 @@ def check_similar_photos(entries: Sequence[Entry]) -> Iterator[Finding]:
     """Photos that look alike, once for each: in different splits, or anywhere where there are no splits yet."""
     hashes = [entry.photo_hash for entry in entries]
     is_split = any(entry.split for entry in entries)
+    splits = [entry.split or "" for entry in entries] if is_split else None
     said: set[int] = set()
-    for first, second in similar_pairs(hashes, [entry.split for entry in entries] if is_split else None):
+    for first, second in similar_pairs(hashes, splits):
         if second in said:  # a camera that stands still makes more pairs than anybody can read
             continue
         said.add(second)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from dataset_tools import parallel
 from dataset_tools.dataset.checks import check_classes, check_shared_photos, check_splits
-from dataset_tools.dataset.scan import Entry, ReadOptions, count_labels, scanned
+from dataset_tools.dataset.scan import Entry, ReadOptions, count_labels, entries_by_split, scanned
 from dataset_tools.dataset.splits import DEFAULT_FRACTIONS, assign_splits, check_fractions, group_names
 from dataset_tools.dataset.write import IMAGE_MODES, Dataset, foreign_files, relative_path, write_dataset
 from dataset_tools.errors import EXIT_DATA, UserError
@@ -78,8 +78,7 @@ class DatasetOptions:
     @property
     def reading(self) -> ReadOptions:
         shapes = ShapeOptions(self.labels, self.line_width, self.repair, self.holes, self.drop_duplicates)
-        max_size = MAX_SIZE if self.max_size is None else self.max_size
-        max_size = max_size if self.images == "resize" else None
+        max_size = (MAX_SIZE if self.max_size is None else self.max_size) if self.images == "resize" else None
         return ReadOptions(shapes, max_size, jobs=parallel.all_cores() if self.jobs is None else self.jobs)
 
 
@@ -193,12 +192,12 @@ def _assign_splits(usable: Sequence[Entry], options: DatasetOptions, root: Path)
             flag = "--split" if options.fractions is not None else "--group"
             remedy = f"Leave {flag} out, or rename the sub-folders"
             raise UserError("what is converted is split already, into train, val and test", file=root, remedy=remedy)
-        split_of = {entry.file: entry.split for entry in usable}
+        splits = entries_by_split(usable)
     else:
         groups = _groups(usable, options.group) if options.group is not None else None
         counts = {entry.file: entry.counts for entry in usable}
         split_of = assign_splits(counts, options.fractions or DEFAULT_FRACTIONS, options.seed, groups)
-    splits = {name: [entry for entry in usable if split_of[entry.file] == name] for name in SPLITS}
+        splits = {name: [entry for entry in usable if split_of[entry.file] == name] for name in SPLITS}
     if not splits["train"]:
         remedy = "Put annotated photos into it"
         reason = "'train' has no annotation file that can be used"

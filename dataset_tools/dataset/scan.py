@@ -179,9 +179,6 @@ def count_labels(entries: Iterable[Entry]) -> Counter[str]:
     return Counter(dict(sorted(counts.items())))
 
 
-def entries_by_split(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+def entries_by_split(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     """The entries of each split, in order."""
-    splits: dict[str, list[Entry]] = {split: [] for split in SPLITS}
-    for entry in entries:
-        splits[entry.split].append(entry)
-    return splits
+    return {split: [entry for entry in entries if entry.split == split] for split in SPLITS}

@@ -92,9 +92,9 @@ def nesting_depths(encoded: Sequence[EncodedMask]) -> list[int]:
     areas, corners = np.array(measured), np.array(boxes)
     corners[:, 2:] += corners[:, :2]
     depths = [0] * len(encoded)
-    for one in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]:  # those around it come first
+    for one in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)].tolist():  # those around it come first
         # A mask can be in one only whose box holds its own: most pairs need not be drawn.
-        for other in np.flatnonzero((areas > areas[one]) & _holds(corners, corners[one])):
+        for other in np.flatnonzero((areas > areas[one]) & _holds(corners, corners[one])).tolist():
             if coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True)) == areas[one]:
                 depths[one] = max(depths[one], depths[other] + 1)
     return depths
@@ -102,7 +102,7 @@ def nesting_depths(encoded: Sequence[EncodedMask]) -> list[int]:
 
 def _holds(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of some boxes, (N, 4) as left, top, right, bottom, hold one wholly."""
-    return (boxes[:, :2] <= box[:2]).all(axis=1) & (boxes[:, 2:] >= box[2:]).all(axis=1)
+    return np.all(boxes[:, :2] <= box[:2], axis=1) & np.all(boxes[:, 2:] >= box[2:], axis=1)
 
 
 def overlapping_masks(

@@ -146,7 +146,7 @@ def to_labelme(options: ToLabelmeOptions) -> WriteReport:
     card = read_card(options.dataset)
     classes = class_list(card.classes)
     if options.predictions:
-        split, below_score = _predicted(options, card)
+        split, below_score = _predicted(options.predictions, options, card)
         splits, written = [split], WriteReport(below_score=below_score)
     else:
         splits, written = _annotated(options, card), WriteReport()
@@ -188,14 +188,14 @@ def _annotated(options: ToLabelmeOptions, card: Card) -> list[_Split]:
     return splits
 
 
-def _predicted(options: ToLabelmeOptions, card: Card) -> tuple[_Split, int]:
-    """The predictions for one split that score enough, and how many do not."""
-    name = _split_of_predictions(options.predictions, options.split, card)
+def _predicted(path: Path, options: ToLabelmeOptions, card: Card) -> tuple[_Split, int]:
+    """The predictions of a file for one split that score enough, and how many do not."""
+    name = _split_of_predictions(path, options.split, card)
     content = read_split(options.dataset, card, name)
     known = {photo.id for photo in content.images}
     min_score = DEFAULT_MIN_SCORE if options.min_score is None else options.min_score
-    split, below = _Split("", name, options.predictions, content.images), 0
-    for index, prediction in enumerate(read_predictions(options.predictions)):
+    split, below = _Split("", name, path, content.images), 0
+    for index, prediction in enumerate(read_predictions(path)):
         unknown = f"image_id {prediction.image_id}" if prediction.image_id not in known else None
         if not 1 <= prediction.category_id <= len(card.classes):
             unknown = f"category_id {prediction.category_id}"
@@ -203,7 +203,7 @@ def _predicted(options: ToLabelmeOptions, card: Card) -> tuple[_Split, int]:
             raise UserError(
                 f"there is no {unknown} in the split '{name}' of {options.dataset}: these are predictions for other "
                 "photos or classes",
-                file=options.predictions,
+                file=path,
                 place=f"[{index}]",
                 remedy="Name the dataset folder and the --split that were evaluated",
             )
@@ -228,11 +228,11 @@ def _split_of_predictions(path: Path, chosen: str | None, card: Card) -> str:
             file=path,
             remedy=f"Pass --split {named}, or move the file",
         )
-    if not (chosen or named):
-        raise UserError(
-            "it cannot be told which split these are predictions for", file=path, remedy="Pass --split test, say"
-        )
-    return chosen or named
+    split = chosen or named
+    if split is None:
+        reason = "nothing says which split these are predictions for"
+        raise UserError(reason, file=path, remedy="Pass --split, for example --split test")
+    return split
 
 
 def _pages(split: _Split) -> list[_Page]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Sequence
 from functools import cache
-from pathlib import Path
+from importlib.metadata import distribution
 
 from PIL import ImageFont
 
 # Pillow's own font has Latin letters only. Matplotlib brings one with Greek, Cyrillic, Arabic and more, which is found
 # without importing matplotlib; the others are those that systems have for Chinese, Japanese, Korean, Thai and Hindi.
 _FONTS = (
-    str(Path(importlib.util.find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"),
+    str(distribution("matplotlib").locate_file("matplotlib/mpl-data/fonts/ttf/DejaVuSans.ttf")),
     "NotoSansCJK-Regular.ttc",
     "wqy-microhei.ttc",
     "DroidSansFallbackFull.ttf",

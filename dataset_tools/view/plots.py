@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,18 +66,18 @@ def _plot(counted: DatasetCounts, folder: Path) -> None:
     stats = counted.stats
     classes = _most_frequent(stats)
     captions = fonts.captions(list(classes))
-    plots = [
-        ((8, 1.5 + 0.35 * sum(classes.values())), _classes, stats, classes, captions),
-        ((8, 4), _instances_per_photo, counted.instances_per_photo),
-        ((6, 5), _photo_sizes, stats),
+    plots: list[tuple[tuple[float, float], Callable[[Axes], None]]] = [
+        ((8, 1.5 + 0.35 * sum(classes.values())), lambda axes: _classes(axes, stats, classes, captions)),
+        ((8, 4), lambda axes: _instances_per_photo(axes, counted.instances_per_photo)),
+        ((6, 5), lambda axes: _photo_sizes(axes, stats)),
     ]
     if len(counted.sides):
-        plots.append(((8, 4), _instance_sizes, counted.sides))
-        plots.append(((6, 5), _centres, counted.centres))
+        plots.append(((8, 4), lambda axes: _instance_sizes(axes, counted.sides)))
+        plots.append(((6, 5), lambda axes: _centres(axes, counted.centres)))
     with matplotlib.rc_context({"font.family": _families(list(captions.values()))}):
-        for name, (size, draw, *what) in zip(_PLOTS, plots):
+        for name, (size, draw) in zip(_PLOTS, plots):
             figure, axes = pyplot.subplots(figsize=size, layout="constrained")
-            draw(axes, *what)
+            draw(axes)
             figure.savefig(folder / f"{name}.png", dpi=100)
             pyplot.close(figure)
 
@@ -118,7 +119,7 @@ def _classes(axes: Axes, stats: Stats, classes: dict[str, bool], captions: dict[
 
 def _instances_per_photo(axes: Axes, instances: np.ndarray) -> None:
     most = int(instances.max(initial=0))
-    axes.hist(instances, bins=np.linspace(-0.5, most + 0.5, min(most + 2, 41)), edgecolor="white")
+    axes.hist(instances, bins=np.linspace(-0.5, most + 0.5, min(most + 2, 41)).tolist(), edgecolor="white")
     axes.set(xlabel="instances in a photo", ylabel="photos", title="Instances in a photo")
 
 
@@ -126,7 +127,7 @@ def _instance_sizes(axes: Axes, sides: np.ndarray) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     least, most = sides.min() * 0.95, sides.max() * 1.05
-    axes.hist(sides, bins=np.geomspace(least, most, 40))
+    axes.hist(sides, bins=np.geomspace(least, most, 40).tolist())
     for side in (SMALL, LARGE):
         axes.axvline(side, color="black", linestyle=":")
     axes.set_xscale("log")
@@ -138,14 +139,16 @@ def _instance_sizes(axes: Axes, sides: np.ndarray) -> None:
 
 
 def _centres(axes: Axes, centres: np.ndarray) -> None:
-    heat = axes.hist2d(*centres.T, bins=24, range=[(0, 1), (0, 1)], cmap="viridis")
+    x, y = centres.T
+    heat = axes.hist2d(x, y, bins=24, range=[(0, 1), (0, 1)], cmap="viridis")
     axes.figure.colorbar(heat[3], label="instances")
     axes.invert_yaxis()
     axes.set(xlabel="share of the width", ylabel="share of the height", title="Centres of the instances")
 
 
 def _photo_sizes(axes: Axes, stats: Stats) -> None:
-    sides = np.array([size for size, _ in stats.photo_sizes])
-    axes.scatter(*sides.T, s=[20 + 200 * many / stats.photo_sizes[0][1] for _, many in stats.photo_sizes], alpha=0.6)
+    widths, heights = np.array([size for size, _ in stats.photo_sizes]).T
+    dots = [20 + 200 * many / stats.photo_sizes[0][1] for _, many in stats.photo_sizes]
+    axes.scatter(widths, heights, s=dots, alpha=0.6)
     axes.set(xlabel="width in pixels", ylabel="height in pixels", title="Size of the photos; larger dots, more photos")
-    axes.set(xlim=(0, sides[:, 0].max() * 1.1), ylim=(0, sides[:, 1].max() * 1.1))
+    axes.set(xlim=(0, widths.max() * 1.1), ylim=(0, heights.max() * 1.1))
