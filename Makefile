@@ -1,6 +1,6 @@
 # make demo    set up, then convert, train, evaluate and draw the embedded sample
-# make test    set up, then check format and lint, then run the tests
-# make pictures  draw the pictures of README.md and docs/ anew, from the last demo
+# make test    set up, then check format, lint and types, then run the tests
+# make pictures  draw the pictures of README.md and docs/ again, from the last demo
 # make setup   only create .venv; done once, and again after a change of the requirements
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -48,6 +48,7 @@ demo: setup
 test: setup
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
+	$(RUN) -m mypy
 	$(RUN) -m pytest
 
 # The pictures of README.md and docs/, from the last demo; needs Chromium.
