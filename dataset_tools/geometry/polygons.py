@@ -81,19 +81,22 @@ def simple_outlines(points: Polygon, counts: NDArray[np.intp], size: tuple[int, 
     """
     if not len(counts):
         return []
-    with np.errstate(over="ignore"):  # infinite coordinates are not inside
+    with np.errstate(over="ignore"):  # a coordinate near the largest number becomes infinite
         points = np.round(points, DECIMALS) + 0.0
     ends = np.cumsum(counts)
     starts = ends - counts
     previous = np.arange(len(points)) - 1
     previous[starts] = ends - 1
-    repeats = np.logical_or.reduceat((points == points[previous]).all(axis=1), starts)
-    outlines = shapely.polygons(shapely.linearrings(points, indices=np.repeat(np.arange(len(counts)), counts)))
-    bounds = shapely.bounds(outlines)
-    inside = (bounds >= 0).all(axis=1) & (bounds[:, 2:] <= size).all(axis=1)
+    is_inside = ((points >= 0) & (points <= size)).all(axis=1)
+    is_new = (points != points[previous]).any(axis=1)
+    # GEOS raises an error for a vertex that is not a number, and an outline with one is not simple anyway.
+    drawable = np.where(is_inside[:, None], points, 0.0)
+    rings = np.append(starts, len(points))
+    outlines = shapely.from_ragged_array(shapely.GeometryType.POLYGON, drawable, (rings, np.arange(len(rings))))
+    left, top, right, bottom = shapely.bounds(outlines).T
     # Half the length of a hull is at most the two sides of its box: see ``has_area``.
-    is_wide = shapely.area(outlines) > _THINNEST * (bounds[:, 2:] - bounds[:, :2]).sum(axis=1)
-    simple = inside & ~repeats & is_wide & shapely.is_valid(outlines)
+    is_wide = shapely.area(outlines) > _THINNEST * (right - left + bottom - top)
+    simple = np.logical_and.reduceat(is_inside & is_new, starts) & is_wide & shapely.is_valid(outlines)
     return [points[start:end] if ok else None for start, end, ok in zip(starts, ends, simple)]
 
 

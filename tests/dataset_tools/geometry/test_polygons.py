@@ -280,12 +280,14 @@ def test_simple_outlines(polygons):
             assert outline is None
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300])
-def test_an_outline_with_insane_coordinates_leaves_its_neighbours_alone(value):
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300, 1.7e308])
+@pytest.mark.parametrize("vertex", [0, 2, 3])
+@pytest.mark.filterwarnings("error")
+def test_an_outline_with_insane_coordinates_leaves_its_neighbours_alone(value, vertex):
     square = np.array([(1.0, 1), (9, 1), (9, 9), (1, 9)])
-    spoiled = square.copy()
-    spoiled[2, 0] = value
-    first, second, third = simple(square, spoiled, square)
+    insane = square.copy()
+    insane[vertex, 0] = value
+    first, second, third = simple(square, insane, square)
     assert first is not None and second is None and third is not None
 
 
