@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,14 +14,11 @@ from dataset_tools.dataset.splits import DEFAULT_FRACTIONS, assign_splits, check
 from dataset_tools.dataset.write import IMAGE_MODES, Dataset, foreign_files, relative_path, write_dataset
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Finding, Rule, refusal
-from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, is_dataset_folder
+from dataset_tools.formats.card import CARD_NAME, NAME_RULE, SPLITS, Card, is_dataset_folder, is_usable_name
 from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.source import Source
 from dataset_tools.text import is_text
-
-# A name becomes a part of dataset names in YAML files and on command lines, and of file names in a run's folder.
-_USABLE_NAME = re.compile(r"\w[\w.-]*")
 
 # The longer side of a photo that is made smaller: what the photos of this project's first dataset had.
 MAX_SIZE = 1024
@@ -137,9 +133,8 @@ def check_options(options: DatasetOptions, sources: Sequence[Path]) -> None:
 
 def _name(options: DatasetOptions) -> str:
     name = options.name if options.name is not None else options.output.resolve().name
-    if not _USABLE_NAME.fullmatch(name):
-        remedy = "Pass --name with letters, digits, '_', '-' and '.' only"
-        raise UserError(f"{name!r} cannot name a dataset", remedy=remedy)
+    if not is_usable_name(name):
+        raise UserError(f"{name!r} cannot name a dataset", remedy=f"Pass --name with {NAME_RULE}")
     return name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,10 @@ CARD_NAME = "dataset.json"
 CARD_VERSION = 1
 SPLITS = ("train", "val", "test")
 MASK_FORMATS = ("polygon", "bitmask")
+
+# A name becomes a part of dataset names in YAML files and on command lines, and of file names in a run's folder.
+_USABLE_NAME = re.compile(r"\w[\w.-]*")
+NAME_RULE = "letters, digits and '_', and after the first one also '-' and '.'"
 
 # Keys of which two tell a card from other files of its name: LabelMe's for a photo dataset.jpg, a COCO file, anybody's.
 _OWN_KEYS = frozenset(("image_root", "mask_format", "splits", "card_version"))
@@ -30,7 +35,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A dataset folder's card.
 
     Attributes:
-        name: prefix of the names in DatasetCatalog: ``<name>_train``, ``<name>_val``, ``<name>_test``.
+        name: prefix of the names in DatasetCatalog: ``<name>_train``, ``<name>_val``, ``<name>_test``; see
+            ``is_usable_name``.
         classes: class names; category id ``i + 1`` in the COCO files is ``classes[i]``.
         image_root: the folder that every ``file_name`` is relative to; itself relative to the card.
         mask_format: ``polygon``, or ``bitmask`` where some instance is RLE and Detectron2 must be told.
@@ -46,6 +52,11 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     splits: dict[str, SplitSummary]
     made_by: dict[str, object] = {}
     card_version: int = CARD_VERSION
+
+
+def is_usable_name(name: str) -> bool:
+    """Whether a dataset may have this name, by ``NAME_RULE``: it leads out of no folder."""
+    return _USABLE_NAME.fullmatch(name) is not None
 
 
 def is_dataset_folder(folder: Path) -> bool:
@@ -87,14 +98,13 @@ def read_card(folder: Path) -> Card:
 
 
 def _check(card: Card, path: Path) -> None:
-    def fail(place: str, reason: str) -> None:
-        remedy = "Correct the card, or convert the photos again"
+    def fail(place: str, reason: str, remedy: str = "Correct the card, or convert the photos again") -> None:
         raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA)
 
     if card.card_version != CARD_VERSION:
         fail("card_version", f"version {card.card_version} is not the version {CARD_VERSION} that this polymask reads")
-    if not card.name:
-        fail("name", "the name is empty")
+    if not is_usable_name(card.name):
+        fail("name", f"{card.name!r} cannot name a dataset", f"Write {NAME_RULE}")
     if not card.classes:
         fail("classes", "there are no classes")
     if len(set(card.classes)) != len(card.classes):
