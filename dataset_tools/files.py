@@ -5,11 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
-import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 # Windows reads text unless it is told otherwise; and whoever opens a named pipe waits for its writer.
@@ -75,32 +72,6 @@ def to_the_disk(path: Path) -> None:
 def leftovers(path_pattern: Path) -> Iterator[Path]:
     """What ``write_atomically`` has left where it was killed, of files with names of a pattern, such as ``*.pth``."""
     return path_pattern.parent.glob(f".{path_pattern.name}.*")
-
-
-@contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
-    """A new empty folder to fill, which takes the place of ``folder`` when the block ends well.
-
-    It is built beside its place, on the same disk, so that moving it there is one step. If the block raises, or is
-    interrupted, the new folder is removed and an old one stays as it was.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(4)
-    part = folder.parent / f".{folder.name}.{token}.part"
-    old = folder.parent / f".{folder.name}.{token}.old"
-    part.mkdir()
-    try:
-        yield part
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(part, folder)
-    except BaseException:
-        if old.exists() and not folder.exists():
-            os.rename(old, folder)
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

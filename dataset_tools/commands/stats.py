@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from dataset_tools.commands.reporting import run_and_report
@@ -29,15 +30,18 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> int:
     import msgspec
 
+    from dataset_tools.output_folder import replaced_folder
     from dataset_tools.text import visible
     from dataset_tools.view import plots, stats
+    from dataset_tools.view.output import check_place
 
     source, reading = open_from_options(options)
     if options.output is not None:
-        plots.check_output(options.output, source)
-    counted, code = run_and_report(lambda: stats.count(source, reading, options.split))
-    if options.output is not None:
-        plots.write(counted, options.output)
+        check_place(options.output, source)
+    with nullcontext() if options.output is None else replaced_folder(options.output, "statistics") as folder:
+        counted, code = run_and_report(lambda: stats.count(source, reading, options.split))
+        if folder is not None:
+            plots.write(counted, folder)
     if options.format == "json":
         print(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2).decode())
     else:

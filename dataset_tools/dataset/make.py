@@ -11,12 +11,13 @@ from dataset_tools import parallel
 from dataset_tools.dataset.checks import check_classes, check_shared_photos, check_splits
 from dataset_tools.dataset.scan import Entry, ReadOptions, count_labels, entries_by_split, scanned
 from dataset_tools.dataset.splits import DEFAULT_FRACTIONS, assign_splits, check_fractions, group_names
-from dataset_tools.dataset.write import IMAGE_MODES, Dataset, foreign_files, relative_path, write_dataset
+from dataset_tools.dataset.write import IMAGE_MODES, Dataset, relative_path, write_dataset
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Finding, Rule, refusal
-from dataset_tools.formats.card import CARD_NAME, NAME_RULE, SPLITS, Card, is_dataset_folder, is_usable_name
+from dataset_tools.formats.card import NAME_RULE, SPLITS, Card, is_usable_name
 from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
+from dataset_tools.output_folder import replaced_folder
 from dataset_tools.sources.source import Source
 from dataset_tools.text import is_text
 
@@ -41,7 +42,7 @@ class DatasetOptions:
         fractions: shares of train, val, test; None takes the split of the source, else the default.
         group: a regular expression; photos that have the same match in their paths never part.
         seed: of the random split.
-        overwrite: replace an existing dataset folder.
+        overwrite: replace a dataset folder that convert or adopt has written, and nothing else.
         skip_bad: leave files with errors out instead of giving up.
         jobs: how many processes work; None for one a core.
     """
@@ -91,10 +92,11 @@ def make_dataset(source: Source, options: DatasetOptions) -> ConversionResult:
     """Turn what a source says into a dataset folder; ``check_options`` has been called.
 
     Raises:
-        UserError: the options do not fit what the source says.
+        UserError: the options do not fit what the source says, or there is something in the place of the folder.
         BadData: files have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
     """
-    with scanned(source, options.reading) as scan:
+    output = replaced_folder(options.output, "dataset files", options.overwrite)
+    with output as part, scanned(source, options.reading) as scan:
         _check_photos_are_kept(scan.entries, source.photo_root, options.output)
         findings = [*scan.findings, *check_shared_photos(source.photo_root, scan.entries)]
         usable, skipped = _without_errors(scan.entries, findings, options, source.root)
@@ -110,7 +112,7 @@ def make_dataset(source: Source, options: DatasetOptions) -> ConversionResult:
         dataset = Dataset(
             _name(options), classes, splits, options.images, options.skip_bad, _made_by(options), findings
         )
-        card, failures = write_dataset(scan, dataset, options.output, options.reading.jobs)
+        card, failures = write_dataset(scan, dataset, part, options.output, options.reading.jobs)
         return ConversionResult(card, [*findings, *failures], skipped + len(failures))
 
 
@@ -118,9 +120,9 @@ def check_options(options: DatasetOptions, sources: Sequence[Path]) -> None:
     """Refuse what cannot be done, before anything is read from the sources: annotations, and folders of photos.
 
     Raises:
-        UserError: the folder to make exists or holds what is read, a name cannot be used, or an option is out of range.
+        UserError: the folder to make holds what is read, a name cannot be used, or an option is out of range.
     """
-    _check_output(sources, options.output, options.overwrite)
+    _check_output(sources, options.output)
     _name(options)
     options.reading.check()
     if options.fractions is not None:
@@ -138,22 +140,13 @@ def _name(options: DatasetOptions) -> str:
     return name
 
 
-def _check_output(sources: Sequence[Path], output: Path, overwrite: bool) -> None:
+def _check_output(sources: Sequence[Path], output: Path) -> None:
     other = "Choose another --output"
     if not is_text(str(output.resolve())):
         raise UserError("the name of this folder is no Unicode text", file=ascii(str(output)), remedy=other)
     for source in sources:
         if source.resolve().is_relative_to(output.resolve()):
             raise UserError("what is to be converted is inside the folder to make", file=source, remedy=other)
-    if not (output.exists() or output.is_symlink()):
-        return
-    if not overwrite:
-        raise UserError("this exists already", file=output, remedy=f"{other}, or pass --overwrite to replace a dataset")
-    if output.is_symlink() or not is_dataset_folder(output):
-        raise UserError(f"this is no dataset folder with its {CARD_NAME}, so it is kept", file=output, remedy=other)
-    if foreign := foreign_files(output):
-        remedy = f"Move it elsewhere, or choose another --output ({len(foreign)} such files)"
-        raise UserError("this is no part of the dataset that would be replaced", file=foreign[0], remedy=remedy)
 
 
 def _check_photos_are_kept(entries: Sequence[Entry], root: Path, output: Path) -> None:

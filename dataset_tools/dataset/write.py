@@ -11,13 +11,10 @@ from pathlib import Path
 
 from dataset_tools import parallel
 from dataset_tools.dataset.scan import Entry, Scan, Splits, count_labels
-from dataset_tools.errors import UserError
-from dataset_tools.files import replaced_folder
 from dataset_tools.findings import Finding, refusal
-from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card, read_card
+from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card
 from dataset_tools.formats.coco import Annotation, Image, categories_of, write_coco
 from dataset_tools.images.header import ImageError
-from dataset_tools.images.names import is_photo_name
 from dataset_tools.images.pixels import encode_upright
 from dataset_tools.sources.source import Source
 
@@ -51,14 +48,21 @@ class Dataset:
     findings: Sequence[Finding]
 
 
-def write_dataset(scan: Scan, dataset: Dataset, output: Path, jobs: int) -> tuple[Card, list[Finding]]:
-    """Build the dataset folder beside its place, and move it there in one step.
+def write_dataset(scan: Scan, dataset: Dataset, folder: Path, output: Path, jobs: int) -> tuple[Card, list[Finding]]:
+    """Write what is in a dataset folder.
+
+    Args:
+        scan: what was read.
+        dataset: what to write of it.
+        folder: where to write; it is empty.
+        output: where the folder will be in the end.
+        jobs: how many processes write photos.
 
     Returns:
         The card, and a finding for each photo that was left out because it is broken.
 
     Raises:
-        BadData: photos are broken and not to be left out, or none is left. Nothing is made or changed then.
+        BadData: photos are broken and not to be left out, or none is left.
     """
     entries = [entry for split in SPLITS for entry in dataset.splits[split]]
     placed = _placed(entries, dataset.image_mode)
@@ -66,51 +70,31 @@ def write_dataset(scan: Scan, dataset: Dataset, output: Path, jobs: int) -> tupl
     in_place = len(placed) < len(entries)  # a photo stays where it is, and so the image root is there
     inside = f"{relative_path(output, root)}/" if in_place else ""
     names = {entry.file: inside + placed[entry.file] if entry.file in placed else entry.photo.path for entry in entries}
-    with replaced_folder(output) as part:
-        copies = [_Copy(entry, part / placed[entry.file]) for entry in entries if entry.file in placed]
-        failures = _write_photos(copies, scan.source, dataset.image_mode, jobs)
-        if failures and (not dataset.skip_bad or len(failures) == len(entries)):
-            raise refusal([*dataset.findings, *failures], scan.source.root)
-        bad = {finding.file for finding in failures}
-        summaries = {}
-        for split in SPLITS:
-            kept = [entry for entry in dataset.splits[split] if entry.file not in bad]
-            summaries[split] = _write_split(part / f"{split}.json", scan, dataset.classes, kept, names)
-        needs_rle = any(entry.needs_rle for entry in entries if entry.file not in bad)
-        card = Card(
-            name=dataset.name,
-            classes=list(dataset.classes),
-            image_root=relative_path(root, output) if in_place else ".",
-            mask_format="bitmask" if needs_rle else "polygon",
-            splits=summaries,
-            made_by=dict(dataset.made_by),
-        )
-        (part / CARD_NAME).write_bytes(encode_card(card))
+    copies = [_Copy(entry, folder / placed[entry.file]) for entry in entries if entry.file in placed]
+    failures = _write_photos(copies, scan.source, dataset.image_mode, jobs)
+    if failures and (not dataset.skip_bad or len(failures) == len(entries)):
+        raise refusal([*dataset.findings, *failures], scan.source.root)
+    bad = {finding.file for finding in failures}
+    summaries = {}
+    for split in SPLITS:
+        kept = [entry for entry in dataset.splits[split] if entry.file not in bad]
+        summaries[split] = _write_split(folder / f"{split}.json", scan, dataset.classes, kept, names)
+    needs_rle = any(entry.needs_rle for entry in entries if entry.file not in bad)
+    card = Card(
+        name=dataset.name,
+        classes=list(dataset.classes),
+        image_root=relative_path(root, output) if in_place else ".",
+        mask_format="bitmask" if needs_rle else "polygon",
+        splits=summaries,
+        made_by=dict(dataset.made_by),
+    )
+    (folder / CARD_NAME).write_bytes(encode_card(card))
     return card, failures
 
 
 def relative_path(target: Path, folder: Path) -> str:
     """The way from a folder to a target as the system walks it, links resolved, with POSIX slashes."""
     return Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix()
-
-
-def foreign_files(folder: Path) -> list[Path]:
-    """The files in a dataset folder that are no part of it: all but the card, its COCO files and the photos."""
-    try:
-        card = read_card(folder)
-    except UserError:  # a damaged one
-        files = {f"{split}.json" for split in SPLITS}
-    else:
-        files = {summary.annotations for summary in card.splits.values()}
-    own = {folder / name for name in (CARD_NAME, *files)}
-    photos = folder / _IMAGES
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        # Systems keep hidden files of their own in folders.
-        if not (path.is_dir() or path.name.startswith(".") or path in own)
-        and not (photos in path.parents and is_photo_name(path.name))
-    )
 
 
 def _placed(entries: Sequence[Entry], image_mode: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Annotation files to write: their names, their bytes, and the folder that they go into."""
+"""Annotation files to write: their names and their bytes."""
 
 from __future__ import annotations
 
@@ -7,28 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from dataset_tools.errors import UserError
 from dataset_tools.formats import labelme
 from dataset_tools.to_labelme.shapes import InstanceShapes, annotation_file
 
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
 CLASSES_NAME = "classes.txt"
-
-
-def check_is_free(output: Path) -> None:
-    """Refuse a folder for LabelMe files that holds something.
-
-    Raises:
-        UserError: it holds something, or is a link or a file.
-    """
-    if not output.exists() and not output.is_symlink():
-        return
-    if output.is_symlink() or not output.is_dir() or any(output.iterdir()):
-        raise UserError(
-            "this exists already, and LabelMe files in it may have been corrected by hand, so it is kept",
-            file=output,
-            remedy="Choose another --output",
-        )
 
 
 def annotation_names(photos: Sequence[PurePosixPath]) -> list[PurePosixPath]:

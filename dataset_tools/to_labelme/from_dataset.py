@@ -11,14 +11,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.files import replaced_folder
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, read_card
 from dataset_tools.formats.coco import Image, read_split
 from dataset_tools.formats.predictions import read_predictions
 from dataset_tools.images.header import ImageError, read_header
 from dataset_tools.instances.labels import class_list
-from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, check_is_free, encode_annotations
+from dataset_tools.output_folder import replaced_folder
+from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, encode_annotations
 from dataset_tools.to_labelme.shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,
@@ -143,14 +143,14 @@ def to_labelme(options: ToLabelmeOptions) -> WriteReport:
             written then.
     """
     _check(options)
-    card = read_card(options.dataset)
-    classes = class_list(card.classes)
-    if options.predictions:
-        split, below_score = _predicted(options.predictions, options, card)
-        splits, written = [split], WriteReport(below_score=below_score)
-    else:
-        splits, written = _annotated(options, card), WriteReport()
-    with replaced_folder(options.output) as part:
+    with replaced_folder(options.output, kind=None) as part:
+        card = read_card(options.dataset)
+        classes = class_list(card.classes)
+        if options.predictions:
+            split, below_score = _predicted(options.predictions, options, card)
+            splits, written = [split], WriteReport(below_score=below_score)
+        else:
+            splits, written = _annotated(options, card), WriteReport()
         for split in splits:
             folder, final = part / split.folder, options.output / split.folder
             folder.mkdir(exist_ok=True)
@@ -171,7 +171,6 @@ def _check(options: ToLabelmeOptions) -> None:
         raise UserError("--min-score is for predictions", remedy="Pass --predictions, or leave --min-score out")
     if options.min_score is not None and not 0 <= options.min_score <= 1:
         raise UserError(f"--min-score is {options.min_score}", remedy="Pass a number from 0 to 1")
-    check_is_free(options.output)
 
 
 def _annotated(options: ToLabelmeOptions, card: Card) -> list[_Split]:

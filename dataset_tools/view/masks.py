@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import msgspec
 import numpy as np
 from PIL import Image
 
 from dataset_tools import parallel
 from dataset_tools.dataset.scan import Entry, ReadOptions, Scan, scanned
-from dataset_tools.files import replaced_folder
 from dataset_tools.findings import BadData, Finding
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.rle import rle_of_segmentation
+from dataset_tools.output_folder import replaced_folder
 from dataset_tools.records import Instance
 from dataset_tools.sources.source import Source
-from dataset_tools.view.output import check_output_folder
+from dataset_tools.view.output import check_place
 from dataset_tools.view.photos import BadPhoto, load_entry_photo
 from dataset_tools.view.selection import select_photos
 
@@ -57,42 +56,25 @@ def masks(
         UserError: output holds other things, or there is no such split.
         BadData: no photo can be used. Nothing is made or changed then.
     """
-    check_output_folder(output, source, _made_in, "masks")
-    with scanned(source, reading) as scan:
+    check_place(output, source)
+    with replaced_folder(output, "masks") as part, scanned(source, reading) as scan:
         entries, findings = select_photos(scan, split)
         names = _names(entries)
-        with replaced_folder(output) as part:
-            for folder in {(part / each / names[entry.file]).parent for entry in entries for each in _folders(kind)}:
-                folder.mkdir(parents=True, exist_ok=True)
-            task = _Task(scan, kind, names, part)
-            results = list(parallel.in_order(_write_one, task, entries, reading.jobs, "Writing masks", "photo"))
-            table = {
-                names[entry.file]: {"photo": entry.photo.path, "instances": result}
-                for entry, result in zip(entries, results)
-                if not isinstance(result, Finding)
-            }
-            findings += [result for result in results if isinstance(result, Finding)]
-            if not table:
-                remedy = "Correct what is listed above"
-                raise BadData("no photo can be read", findings, file=source.root, remedy=remedy)
-            (part / TABLE_NAME).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for folder in {(part / each / names[entry.file]).parent for entry in entries for each in _folders(kind)}:
+            folder.mkdir(parents=True, exist_ok=True)
+        task = _Task(scan, kind, names, part)
+        results = list(parallel.in_order(_write_one, task, entries, reading.jobs, "Writing masks", "photo"))
+        table = {
+            names[entry.file]: {"photo": entry.photo.path, "instances": result}
+            for entry, result in zip(entries, results)
+            if not isinstance(result, Finding)
+        }
+        findings += [result for result in results if isinstance(result, Finding)]
+        if not table:
+            remedy = "Correct what is listed above"
+            raise BadData("no photo can be read", findings, file=source.root, remedy=remedy)
+        (part / TABLE_NAME).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return MasksReport(len(table), findings)
-
-
-class _Row(msgspec.Struct, frozen=True):
-    """What the table says of a picture, as far as it takes to tell the table from others of its name."""
-
-    photo: str
-    instances: list[object]
-
-
-def _made_in(folder: Path) -> set[str]:
-    """The files that earlier masks in a folder consist of, by their table; none without such a table."""
-    try:
-        table = msgspec.json.decode((folder / TABLE_NAME).read_bytes(), type=dict[str, _Row])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return set()
-    return {TABLE_NAME, *(f"{kind}/{name}" for name in table for kind in _folders("both"))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from dataset_tools.files import replaced_folder
-from dataset_tools.sources.source import Source
 from dataset_tools.view import fonts
-from dataset_tools.view.output import check_output_folder
 from dataset_tools.view.stats import LARGE, SMALL, DatasetCounts, Stats
 
 if TYPE_CHECKING:
@@ -32,29 +29,10 @@ _MOST_BARS = 50
 _FEW_DECADES = 1000
 
 
-def check_output(output: Path, source: Source) -> None:
-    """Refuse a folder that holds other things than statistics.
-
-    Raises:
-        UserError: it holds other things, or is in the LabelMe folder.
-    """
-    check_output_folder(output, source, _made_in, "statistics")
-
-
-def write(counted: DatasetCounts, output: Path) -> None:
-    """Write the numbers as JSON, and plots of them as PNG files, into a folder; ``check_output`` has been called."""
-    with replaced_folder(output) as part:
-        (part / TABLE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2) + b"\n")
-        _plot(counted, part)
-
-
-def _made_in(folder: Path) -> set[str]:
-    """The files that earlier statistics in a folder consist of; none without their table."""
-    try:
-        msgspec.json.decode((folder / TABLE_NAME).read_bytes(), type=Stats)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return set()
-    return {TABLE_NAME, *(f"{name}.png" for name in _PLOTS)}
+def write(counted: DatasetCounts, folder: Path) -> None:
+    """Write the numbers as JSON, and plots of them as PNG files, into a folder."""
+    (folder / TABLE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(counted.stats), indent=2) + b"\n")
+    _plot(counted, folder)
 
 
 def _plot(counted: DatasetCounts, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence, Set
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -13,12 +14,13 @@ from PIL import Image, PngImagePlugin
 from dataset_tools import parallel
 from dataset_tools.dataset.scan import Entry, ReadOptions, Scan, scanned
 from dataset_tools.errors import UserError
-from dataset_tools.files import replaced_folder, write_atomically
+from dataset_tools.files import write_atomically
 from dataset_tools.findings import BadData, Finding
+from dataset_tools.output_folder import replaced_folder
 from dataset_tools.sources.source import Source
 from dataset_tools.view import drawing
 from dataset_tools.view.drawing import Style
-from dataset_tools.view.output import check_output_folder, check_place
+from dataset_tools.view.output import check_place
 from dataset_tools.view.photos import BadPhoto, load_entry_photo
 from dataset_tools.view.selection import class_names, is_split, select_photos
 
@@ -85,37 +87,29 @@ def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> Pr
     """
     if options.most is not None and options.most < 1:
         raise UserError(f"--max is {options.most}", remedy="Pass a number from 1 up, or leave it out")
-    _check_output(source, options)
-    with scanned(source, reading) as scan:
+    check_place(options.output, source)
+    if options.is_sheet:
+        _check_sheet(options.output)
+    output = nullcontext() if options.is_sheet else replaced_folder(options.output, "previews")
+    with output as folder, scanned(source, reading) as scan:
         split = options.split or (_DEFAULT_SPLIT if is_split(scan.entries) else None)
         entries, findings = select_photos(scan, split)
         chosen = _evenly(entries, options.most)
-        task = _Task(scan, Style.of(class_names(scan, reading.shapes.labels)), _names(entries), set(), None)
-        if options.is_sheet:
+        if folder is None:
             chosen = _evenly(chosen, _MOST_ON_SHEET)
-            drawn = _draw(task, chosen, findings, reading.jobs)
+        task = _Task(scan, Style.of(class_names(scan, reading.shapes.labels)), _names(entries), set(), folder)
+        drawn = _draw(task, chosen, findings, reading.jobs)
+        if folder is not None:
+            (folder / SHEET_NAME).write_bytes(drawn.sheet)
+        else:
             options.output.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(options.output, drawn.sheet)
-        else:
-            with replaced_folder(options.output) as part:
-                drawn = _draw(replace(task, folder=part), chosen, findings, reading.jobs)
-                (part / SHEET_NAME).write_bytes(drawn.sheet)
     return PreviewReport(len(drawn.entries), split, _numbered(task.style, drawn.entries), drawn.findings)
 
 
-def _check_output(source: Source, options: PreviewOptions) -> None:
-    if not options.is_sheet:
-        check_output_folder(options.output, source, _made_in, "previews")
-        return
-    check_place(options.output, source)
-    if options.output.exists() and not _is_preview(options.output):
-        remedy = "Choose another --output"
-        raise UserError("this exists and is no sheet of previews", file=options.output, remedy=remedy)
-
-
-def _made_in(folder: Path) -> set[str]:
-    """The files in a folder that are earlier previews."""
-    return {path.name for path in folder.glob("*.png") if _is_preview(path)}
+def _check_sheet(output: Path) -> None:
+    if output.exists() and not _is_preview(output):
+        raise UserError("this exists and is no sheet of previews", file=output, remedy="Choose another --output")
 
 
 def _is_preview(path: Path) -> bool:

@@ -12,14 +12,14 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
-from dataset_tools.files import replaced_folder
 from dataset_tools.images.folders import annotated_in
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import grey_thumbnail
 from dataset_tools.images.similarity import perceptual_hash
 from dataset_tools.instances.labels import class_list
+from dataset_tools.output_folder import replaced_folder
 from dataset_tools.text import is_text, one_line
-from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, check_is_free
+from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names
 from polymask.inference.detections import Detections
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
 from polymask.review.pool import photos_of_run, photos_without_annotations
@@ -67,25 +67,24 @@ def suggest(
         raise UserError(f"--top is {top}", remedy="Pass the number of photos to suggest, from 1 up")
     if not 0 <= min_score <= 1:
         raise UserError(f"--min-score is {min_score}", remedy="Pass a number from 0 to 1")
-    check_is_free(output)
-    final = config_file.parent / "model_final.pth"
-    weights = ["MODEL.WEIGHTS", str(final)] if final.is_file() else []  # before the user's, which replace them
-    cfg = predictor_config(config_file, [*weights, *opts], min(LOWEST_SCORE, min_score))
-    known = photos_of_run(cfg).union(*map(annotated_in, (unlabelled, *annotated)))
-    hashes = {photo: _hash(unlabelled / photo) for photo in photos_without_annotations(unlabelled, known)}
-    annotated_hashes = {_hash(Path(photo)) for photo in known} - {None}
-    photos = [photo for photo, value in hashes.items() if value not in annotated_hashes]
-    found = _detect(Predictor(cfg), unlabelled, photos)
-    if not found:
-        code = EXIT_DATA if photos else EXIT_USAGE
-        raise UserError("no photo is left to rank", file=unlabelled, remedy="Add other photos", exit_code=code)
-    ranked = sorted(found, key=lambda photo: -uncertainty(found[photo].scoring(LOWEST_SCORE)))
-    last = {ranked[index] for index in near_copies([hashes[photo] for photo in ranked], [*annotated_hashes])}
-    chosen = sorted(ranked, key=lambda photo: photo in last)[:top]
-    files = annotation_names([PurePosixPath(photo) for photo in chosen])
-    ranks = enumerate(zip(chosen, files, strict=True), start=1)
-    rows = [_suggestion(rank, photo, str(file), found[photo], min_score) for rank, (photo, file) in ranks]
-    with replaced_folder(output) as part:
+    with replaced_folder(output, kind=None) as part:
+        final = config_file.parent / "model_final.pth"
+        weights = ["MODEL.WEIGHTS", str(final)] if final.is_file() else []  # before the user's, which replace them
+        cfg = predictor_config(config_file, [*weights, *opts], min(LOWEST_SCORE, min_score))
+        known = photos_of_run(cfg).union(*map(annotated_in, (unlabelled, *annotated)))
+        hashes = {photo: _hash(unlabelled / photo) for photo in photos_without_annotations(unlabelled, known)}
+        annotated_hashes = {_hash(Path(photo)) for photo in known} - {None}
+        photos = [photo for photo, value in hashes.items() if value not in annotated_hashes]
+        found = _detect(Predictor(cfg), unlabelled, photos)
+        if not found:
+            code = EXIT_DATA if photos else EXIT_USAGE
+            raise UserError("no photo is left to rank", file=unlabelled, remedy="Add other photos", exit_code=code)
+        ranked = sorted(found, key=lambda photo: -uncertainty(found[photo].scoring(LOWEST_SCORE)))
+        last = {ranked[index] for index in near_copies([hashes[photo] for photo in ranked], [*annotated_hashes])}
+        chosen = sorted(ranked, key=lambda photo: photo in last)[:top]
+        files = annotation_names([PurePosixPath(photo) for photo in chosen])
+        ranks = enumerate(zip(chosen, files, strict=True), start=1)
+        rows = [_suggestion(rank, photo, str(file), found[photo], min_score) for rank, (photo, file) in ranks]
         for row in rows:
             (part / row.file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(unlabelled / row.photo, part / row.photo)

@@ -275,6 +275,7 @@ def test_same_bytes_for_the_same_input(many, square, mask_shape):
     first, second = contents(many.dataset), contents(again.with_name("dataset2"))
     text = second["train.json"] + second["val.json"] + second["test.json"]
     assert b"../again/images" in text  # a photo written out lies in another folder: the one difference
+    del first[".manifest"], second[".manifest"]  # a file that names the folder has another hash
     assert {name: content.replace(b"../again/", b"../dataset/") for name, content in second.items()} == first
     assert str(many.root.parent).encode() not in b"".join(first.values())
 
@@ -466,28 +467,44 @@ def test_existing_output_is_kept_without_overwrite(many):
 def test_overwrite_replaces_dataset_folders_only(many):
     many.dataset.mkdir()
     (many.dataset / "thesis.tex").write_text("precious")
-    with pytest.raises(UserError, match="no dataset folder"):
+    with pytest.raises(UserError, match="manifest"):
         many.convert(overwrite=True)
     assert contents(many.dataset) == {"thesis.tex": b"precious"}
 
 
-def test_overwrite_keeps_a_labelme_folder_with_a_photo_named_dataset(many, square):
-    many.json("../dataset/dataset.json", [square()], "dataset.jpg")
+@pytest.mark.parametrize("annotations", ["train.json", "thesis.docx"])
+def test_overwrite_keeps_a_dataset_folder_written_by_hand(many, annotations):
+    """A card alone does not say whose the photos are, nor what it calls an annotation file."""
+    many.convert(images="copy")
+    (many.dataset / ".manifest").unlink()
+    card = many.dataset / "dataset.json"
+    card.write_text(card.read_text().replace("train.json", annotations))
+    (many.dataset / "train.json").rename(many.dataset / annotations)
     before = contents(many.dataset)
-    with pytest.raises(UserError, match="no dataset folder"):
+    with pytest.raises(UserError, match="manifest.*delete"):
         many.convert(overwrite=True)
     assert contents(many.dataset) == before
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "corrected/0.json", "images/0.json"])
+@pytest.mark.parametrize("name", ["notes.txt", ".notes.txt", "corrected/0.json", "images/extra/holiday.png"])
 def test_overwrite_keeps_what_is_no_part_of_a_dataset(many, name):
     many.convert(images="copy")
-    (many.dataset / ".DS_Store").touch()
     many.convert(images="copy", overwrite=True)
     (many.dataset / name).parent.mkdir(exist_ok=True)
     (many.dataset / name).write_text("precious")
     before = contents(many.dataset)
-    with pytest.raises(UserError, match="no part of the dataset"):
+    with pytest.raises(UserError) as caught:
+        many.convert(images="copy", overwrite=True)
+    assert (many.dataset / name).is_relative_to(caught.value.file)
+    assert contents(many.dataset) == before
+
+
+def test_overwrite_keeps_a_photo_that_was_corrected(many):
+    many.convert(images="copy")
+    photo = next((many.dataset / "images").iterdir())
+    Image.open(photo).rotate(180).save(photo)
+    before = contents(many.dataset)
+    with pytest.raises(UserError, match=photo.name):
         many.convert(images="copy", overwrite=True)
     assert contents(many.dataset) == before
 

@@ -431,4 +431,4 @@ def test_the_number_of_processes_changes_nothing(folder, square, mask_shape, tmp
         {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
         for root in (tmp_path / "one", tmp_path / "two")
     ]
-    assert files[0] == files[1] and len(files[0]) == 74
+    assert files[0] == files[1] and len(files[0]) == 75

@@ -73,36 +73,13 @@ def test_photos_that_differ_in_their_suffix_do_not_meet(folder, square, tmp_path
 def test_other_peoples_folders_are_left_alone(many, tmp_path):
     write(many.root, tmp_path / "out")
     write(many.root, tmp_path / "out", kind="index")  # replaces its own
-    (tmp_path / "out" / "notes.txt").write_text("precious")
-    with pytest.raises(UserError, match="masks only"):
+    (tmp_path / "out" / "black").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "out" / "black" / "beach.png")
+    with pytest.raises(UserError, match="out/black"):
         write(many.root, tmp_path / "out")
+    assert (tmp_path / "out" / "black" / "beach.png").is_file()
     with pytest.raises(UserError, match="inside the LabelMe folder"):
         write(many.root, many.root / "out")
-
-
-@pytest.mark.parametrize("name", ["beach.png", "black/beach.png"])
-@pytest.mark.parametrize("table", [None, "{}", '{"beach.png": 1}'])
-def test_other_peoples_pictures_are_left_alone(many, tmp_path, name, table):
-    """Also beside a table of the name of ours, or among masks (no table is given)."""
-    output = tmp_path / "out"
-    if table is None:
-        write(many.root, output)
-    (output / name).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (9, 9)).save(output / name)
-    if table is not None:
-        (output / "masks.json").write_text(table)
-    with pytest.raises(UserError, match="masks only"):
-        write(many.root, output)
-    assert (output / name).is_file()
-
-
-def test_a_link_among_masks_is_somebody_elses(many, tmp_path):
-    write(many.root, tmp_path / "out")
-    path = tmp_path / "out" / "index" / "a.png"
-    path.rename(tmp_path / "a.png")
-    path.symlink_to(tmp_path / "a.png")
-    with pytest.raises(UserError, match="masks only"):
-        write(many.root, tmp_path / "out")
 
 
 def test_earlier_masks_stay_where_no_photo_can_be_read(folder, square, tmp_path):

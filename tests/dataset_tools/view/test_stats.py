@@ -92,34 +92,18 @@ def test_command(many, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "out" / "stats.json").read_text())
 
 
-def test_other_peoples_folders_are_left_alone(many, tmp_path):
-    (tmp_path / "notes.txt").write_text("precious")
-    with pytest.raises(UserError, match="statistics only"):
-        plots.check_output(tmp_path, open_source(many.root))
-
-
-def test_statistics_are_replaced(many, tmp_path):
-    for _ in range(2):
-        assert main(["stats", str(many.root), "--output", str(tmp_path / "out")]) == 0
-
-
-@pytest.mark.parametrize("table", [None, "{}"])
-def test_other_peoples_pictures_are_left_alone(many, tmp_path, table):
-    """Also beside a table of the name of ours, or among statistics (no table is given)."""
-    output = tmp_path / "out"
-    plots.write(count(many.root), output)
-    if table is None:
-        Image.new("RGB", (9, 9)).save(output / "beach.png")
-    else:
-        (output / "stats.json").write_text(table)
-    with pytest.raises(UserError, match="statistics only"):
-        plots.check_output(output, open_source(many.root))
+def test_statistics_are_replaced_and_nothing_else(many, tmp_path, capsys):
+    command = ["stats", str(many.root), "--output", str(tmp_path / "out")]
+    assert main(command) == main(command) == 0
+    Image.new("RGB", (9, 9)).save(tmp_path / "out" / "beach.png")
+    assert main(command) == 2
+    assert "beach.png" in capsys.readouterr().err and (tmp_path / "out" / "beach.png").is_file()
 
 
 def test_labels_in_plots_are_text_that_some_font_has(folder, square, tmp_path, recwarn):
     folder.pair("a", [square(r"$\frac{$"), square("车", left=30), square("кот", top=30)])
-    plots.write(count(folder.root), tmp_path / "out")
-    assert (tmp_path / "out" / "classes.png").is_file()
+    plots.write(count(folder.root), tmp_path)
+    assert (tmp_path / "classes.png").is_file()
     assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
 
 

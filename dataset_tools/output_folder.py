@@ -1,0 +1,150 @@
+"""The folder that a command makes: it appears as a whole, and replaces only what the same command has written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+from tqdm import tqdm
+
+from dataset_tools.errors import UserError
+
+# Lists what a command has written into a folder. It is hidden, so that nobody takes it for a part of a dataset.
+MANIFEST_NAME = ".manifest"
+
+_OTHER = "Choose another --output"
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    """What a command has written into a folder.
+
+    Attributes:
+        kind: in words, such as ``previews``: what was made by one command is not replaced by another.
+        paths: the ``_fingerprint`` of all files and folders in it, by their paths relative to it with POSIX slashes.
+    """
+
+    kind: str
+    paths: dict[str, str]
+
+
+@contextmanager
+def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> Iterator[Path]:
+    """A new empty folder to fill, which takes the place of ``folder`` when the block ends well.
+
+    It is built beside its place, on the same disk, so that moving it there is one step. If the block raises, or is
+    interrupted, the new folder is removed and an old one stays as it was.
+
+    Args:
+        folder: it does not exist, or is empty; or, with ``overwrite``, holds nothing but what an earlier block has
+            written for the same ``kind``, unchanged.
+        kind: what the folder is to hold, in words, such as ``previews``; None for files that people correct, which are
+            never replaced.
+        overwrite: whether an old folder may be replaced that is not empty.
+
+    Raises:
+        UserError: there is something else in the place of the folder, or in it.
+    """
+    _check(folder, kind, overwrite)
+    folder = folder.resolve()
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(4)
+    part = folder.parent / f".{folder.name}.{token}.part"
+    old = folder.parent / f".{folder.name}.{token}.old"
+    part.mkdir()
+    try:
+        yield part
+        if kind is not None:
+            _write_manifest(part, kind)
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(part, folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            os.rename(old, folder)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # it is not empty
+                parent.rmdir()
+
+
+def _check(folder: Path, kind: str | None, overwrite: bool) -> None:
+    """Refuse to replace anything but what ``replaced_folder`` may replace."""
+
+    def refuse(reason: str, file: Path = folder, remedy: str = _OTHER) -> NoReturn:
+        raise UserError(f"{reason}, so it is kept", file=file, remedy=remedy)
+
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        refuse("this exists already and is not a folder")
+    if not any(folder.iterdir()):
+        return
+    if kind is None:
+        refuse("this exists already, and files in it may have been corrected by hand")
+    if not overwrite:
+        refuse("this exists already", remedy=f"{_OTHER}, or pass --overwrite to replace what this command has written")
+    manifest = _read_manifest(folder)
+    if manifest is None or manifest.kind != kind:
+        reason = f"this exists already, and it has no {MANIFEST_NAME} that lists {kind}"
+        refuse(reason, remedy=f"{_OTHER}, or delete this folder if nobody needs it")
+    foreign = sorted(path for path in _inside(folder) if not _is_listed(path, folder, manifest))
+    if foreign:
+        reason = f"this is not in the {MANIFEST_NAME} of what would be replaced, or has changed since"
+        refuse(reason, foreign[0], f"Move it elsewhere, or choose another --output ({len(foreign)} such files)")
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """All files, folders and links in a folder; links are not followed."""
+    for root, folders, files in os.walk(folder, onerror=_raise):
+        yield from (Path(root, name) for name in (*folders, *files))
+
+
+def _raise(error: OSError) -> NoReturn:
+    """A folder that cannot be listed is not empty."""
+    raise error
+
+
+def _is_listed(path: Path, folder: Path, manifest: _Manifest) -> bool:
+    """Whether something in a folder is the manifest, or is as the manifest says."""
+    name = path.relative_to(folder).as_posix()
+    return name == MANIFEST_NAME or name in manifest.paths and manifest.paths[name] == _fingerprint(path)
+
+
+def _fingerprint(path: Path) -> str:
+    """The SHA-256 of a file; of anything else, what it is."""
+    if path.is_symlink():
+        return "link"
+    if path.is_dir():
+        return "folder"
+    if not path.is_file():  # such as a pipe, of which reading would not end
+        return "other"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_manifest(folder: Path, kind: str) -> None:
+    paths = tqdm(sorted(_inside(folder)), desc="Listing what was written", unit="file", delay=1, disable=None)
+    manifest = _Manifest(kind, {path.relative_to(folder).as_posix(): _fingerprint(path) for path in paths})
+    (folder / MANIFEST_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def _read_manifest(folder: Path) -> _Manifest | None:
+    """The manifest of a folder; None if there is none, or it cannot be read."""
+    path = folder / MANIFEST_NAME
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,197 @@
+"""A folder appears whole or not at all, and replaces nothing but what a block like it has written."""
+
+import json
+import os
+
+import pytest
+
+from dataset_tools.errors import UserError
+from dataset_tools.output_folder import MANIFEST_NAME, replaced_folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def contents(folder):
+    """All that is in a folder: the bytes of files, the targets of links, and None for folders."""
+    paths = sorted(folder.rglob("*"))
+    return {
+        path.relative_to(folder).as_posix(): os.readlink(path)
+        if path.is_symlink()
+        else path.read_bytes()
+        if path.is_file()
+        else None
+        for path in paths
+    }
+
+
+def write(folder, text="1", kind="notes", **options):
+    with replaced_folder(folder, kind, **options) as part:
+        (part / "sub").mkdir()
+        (part / "sub" / "file").write_text(text)
+
+
+def refusal(folder, **options):
+    """Why the folder is not replaced; nothing has changed then."""
+    before = contents(folder.parent)
+    with pytest.raises(UserError) as caught:
+        write(folder, text="2", **options)
+    assert contents(folder.parent) == before
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder that a block has written."""
+    write(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def test_new_folder(tmp_path):
+    with replaced_folder(tmp_path / "a" / "new", "notes") as part:
+        (part / "file").write_text("1")
+        assert not (tmp_path / "a" / "new").exists()
+    assert names(tmp_path / "a") == ["new"]
+    assert (tmp_path / "a" / "new" / "file").read_text() == "1"
+
+
+def test_old_content_goes_as_a_whole(data):
+    with replaced_folder(data, "notes") as part:
+        (part / "after").write_text("2")
+    assert names(data.parent) == ["data"]
+    assert names(data) == [MANIFEST_NAME, "after"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("existing", [False, True])
+def test_whatever_ends_the_block_leaves_everything_as_it_was(tmp_path, error, existing):
+    folder = tmp_path / "parent" / "data"
+    if existing:
+        write(folder)
+    before = contents(tmp_path)
+    with pytest.raises(error), replaced_folder(folder, "notes") as part:
+        (part / "half").write_text("1")
+        raise error
+    assert contents(tmp_path) == before
+
+
+def test_a_new_folder_that_is_gone_at_the_end_keeps_the_old_one(data):
+    before = contents(data)
+    with pytest.raises(FileNotFoundError), replaced_folder(data, "notes") as part:
+        part.rmdir()
+    assert names(data.parent) == ["data"] and contents(data) == before
+
+
+def test_it_has_the_permissions_of_any_new_folder(tmp_path):
+    (tmp_path / "ordinary").mkdir()
+    with replaced_folder(tmp_path / "new", "notes"):
+        pass
+    assert os.stat(tmp_path / "new").st_mode == os.stat(tmp_path / "ordinary").st_mode
+
+
+# What is never replaced
+
+
+def change(path):
+    path.write_text("corrected")
+
+
+def same_size(path):
+    path.write_text("7")
+
+
+def link(path):
+    path.rename(path.parent.parent.parent / "elsewhere")
+    path.symlink_to(path.parent.parent.parent / "elsewhere")
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("spoil", [change, same_size, link, pipe])
+def test_what_has_changed_is_kept(data, spoil):
+    spoil(data / "sub" / "file")
+    assert refusal(data).file == data / "sub" / "file"
+
+
+@pytest.mark.parametrize("name", ["thesis.docx", ".notes.txt", ".DS_Store", "sub/file2", "sub/.hidden"])
+def test_what_is_not_listed_is_kept(data, name):
+    (data / name).write_text("precious")
+    assert refusal(data).file == data / name
+
+
+def test_a_folder_and_a_link_that_are_not_listed_are_kept(data):
+    (data / "link").symlink_to(data)
+    assert refusal(data).file == data / "link"
+    (data / "link").unlink()
+    (data / "empty").mkdir()
+    assert refusal(data).file == data / "empty"
+
+
+def test_what_somebody_has_removed_is_not_missed(data):
+    (data / "sub" / "file").unlink()
+    write(data, text="2")
+    assert (data / "sub" / "file").read_text() == "2"
+
+
+@pytest.mark.parametrize("manifest", [None, b"", b"{}", b"\xff", b"[" * 100_000, "link"])
+def test_a_folder_without_a_manifest_is_kept(data, manifest):
+    path = data / MANIFEST_NAME
+    content = path.read_bytes()
+    path.unlink()
+    if manifest == "link":
+        (data.parent / "other").write_bytes(content)
+        path.symlink_to(data.parent / "other")
+    elif manifest is not None:
+        path.write_bytes(manifest)
+    error = refusal(data)
+    assert error.file == data and MANIFEST_NAME in error.reason and "delete" in error.remedy
+
+
+def test_a_manifest_leads_out_of_no_folder(data):
+    """It says what may go of what is in the folder; nothing is looked for by its paths."""
+    (data.parent / "outside").write_text("1")
+    path = data / MANIFEST_NAME
+    manifest = json.loads(path.read_bytes())
+    manifest["paths"]["../outside"] = manifest["paths"]["sub/file"]
+    path.write_text(json.dumps(manifest))
+    write(data, text="2")
+    assert (data.parent / "outside").read_text() == "1"
+
+
+def test_what_another_command_has_written_is_kept(data):
+    assert "pictures" in refusal(data, kind="pictures").reason
+
+
+def test_what_may_not_be_overwritten_is_kept(data):
+    assert "--overwrite" in refusal(data, overwrite=False).remedy
+
+
+def test_what_people_correct_is_kept(tmp_path):
+    """Also if nobody has corrected it yet; and it needs no manifest."""
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    write(folder, kind=None)
+    assert names(folder) == ["sub"]
+    assert "corrected" in refusal(folder, kind=None).reason
+
+
+@pytest.mark.parametrize("kind", ["notes", None])
+def test_links_and_files_are_kept(tmp_path, kind):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link", "broken"):
+        assert refusal(tmp_path / name, kind=kind).file == tmp_path / name
+
+
+def test_an_empty_folder_is_filled(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    write(tmp_path / "empty", overwrite=False)
+    assert (tmp_path / "empty" / "sub" / "file").is_file()
