@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,7 +40,8 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
     """A new empty folder to fill, which takes the place of ``folder`` when the block ends well.
 
     It is built beside its place, on the same disk, so that moving it there is one step. If the block raises, or is
-    interrupted, the new folder is removed and an old one stays as it was.
+    interrupted, the new folder is removed and an old one stays as it was. So does one that somebody has changed during
+    the block, which is why a command does all its work in it.
 
     Args:
         folder: it does not exist, or is empty; or, with ``overwrite``, holds nothing but what an earlier block has
@@ -49,9 +51,9 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
         overwrite: whether an old folder may be replaced that is not empty.
 
     Raises:
-        UserError: there is something else in the place of the folder, or in it.
+        UserError: there is something else in the place of the folder, or in it, at the start or at the end.
     """
-    _check(folder, kind, overwrite)
+    before = _checked_state(folder, kind, overwrite)
     folder = folder.resolve()
     missing = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +65,8 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
         yield part
         if kind is not None:
             _write_manifest(part, kind)
+        if _state(folder) != before:
+            raise UserError("somebody has changed this meanwhile, so it is kept", file=folder, remedy=_OTHER)
         if folder.exists():
             os.rename(folder, old)
         os.rename(part, folder)
@@ -78,18 +82,18 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
                 parent.rmdir()
 
 
-def _check(folder: Path, kind: str | None, overwrite: bool) -> None:
-    """Refuse to replace anything but what ``replaced_folder`` may replace."""
+def _checked_state(folder: Path, kind: str | None, overwrite: bool) -> dict[str, tuple[int, ...]]:
+    """The ``_state`` of a folder that ``replaced_folder`` may replace; any other is refused."""
 
     def refuse(reason: str, file: Path = folder, remedy: str = _OTHER) -> NoReturn:
         raise UserError(f"{reason}, so it is kept", file=file, remedy=remedy)
 
     if not os.path.lexists(folder):
-        return
+        return {}
     if folder.is_symlink() or not folder.is_dir():
         refuse("this exists already and is not a folder")
     if not any(folder.iterdir()):
-        return
+        return _state(folder)
     if kind is None:
         refuse("this exists already, and files in it may have been corrected by hand")
     if not overwrite:
@@ -98,10 +102,24 @@ def _check(folder: Path, kind: str | None, overwrite: bool) -> None:
     if manifest is None or manifest.kind != kind:
         reason = f"this exists already, and it has no {MANIFEST_NAME} that lists {kind}"
         refuse(reason, remedy=f"{_OTHER}, or delete this folder if nobody needs it")
+    state = _state(folder)  # before the files are read: a change during that shows in the end
     foreign = sorted(path for path in _inside(folder) if not _is_listed(path, folder, manifest))
     if foreign:
         reason = f"this is not in the {MANIFEST_NAME} of what would be replaced, or has changed since"
         refuse(reason, foreign[0], f"Move it elsewhere, or choose another --output ({len(foreign)} such files)")
+    return state
+
+
+def _state(folder: Path) -> dict[str, tuple[int, ...]]:
+    """What shows whether anything in a folder has changed, without reading it; nothing if there is no folder."""
+    if not os.path.lexists(folder):
+        return {}
+    state = {}
+    for path in (folder, *(_inside(folder) if folder.is_dir() else ())):
+        facts = path.lstat()
+        content = () if stat.S_ISDIR(facts.st_mode) else (facts.st_size, facts.st_mtime_ns)
+        state[path.relative_to(folder).as_posix()] = (facts.st_ino, *content)
+    return state
 
 
 def _inside(folder: Path) -> Iterator[Path]:

@@ -66,7 +66,9 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="DST", type=Path, required=True, help="the dataset folder to make")
     output.add_argument("--name", help="name of the dataset in Detectron2's catalog (default: the name of DST)")
-    output.add_argument("--overwrite", action="store_true", help="replace DST if all that is in it was written by convert or adopt")
+    output.add_argument(
+        "--overwrite", action="store_true", help="replace DST if all that is in it was written by convert or adopt"
+    )
     output.add_argument("--skip-bad", action="store_true", help="leave files with errors out, and convert the rest")
     output.add_argument(
         "--images",

@@ -102,6 +102,7 @@ def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> Pr
         if folder is not None:
             (folder / SHEET_NAME).write_bytes(drawn.sheet)
         else:
+            _check_sheet(options.output)  # again: minutes may have passed
             options.output.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(options.output, drawn.sheet)
     return PreviewReport(len(drawn.entries), split, _numbered(task.style, drawn.entries), drawn.findings)

@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
+import dataset_tools.dataset.scan
+import dataset_tools.to_labelme.from_dataset
 from dataset_tools.__main__ import main
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -82,6 +85,30 @@ def test_interruption(folder, square, monkeypatch, capsys):
     assert main(["convert", str(folder.root), "--output", str(folder.dataset)]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert [path.name for path in folder.root.parent.iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize("command", ["convert", "adopt", "masks", "preview", "stats", "to-labelme", "preview sheet"])
+def test_what_somebody_saves_during_a_command_is_kept(folder, square, command, tmp_path, monkeypatch, capsys):
+    """Between the look at the output and its swap, which may be minutes apart."""
+    folder.pair("a", [square()])
+    folder.convert()
+    output = tmp_path / ("out.png" if command == "preview sheet" else "out")
+    saved = output if command == "preview sheet" else output / "saved"
+
+    def save_and_read(*arguments):
+        saved.parent.mkdir(exist_ok=True)
+        saved.write_text("work of minutes")
+        return read(*arguments)
+
+    place = "to_labelme.from_dataset.read_split" if command == "to-labelme" else "dataset.scan._read_keys"
+    read = attrgetter(place)(dataset_tools)
+    monkeypatch.setattr(f"dataset_tools.{place}", save_and_read)
+    source = folder.root if command == "convert" else folder.dataset
+    overwrite = ["--overwrite"] if command in ("convert", "adopt") else []
+    assert main([command.split()[0], str(source), "--output", str(output), *overwrite]) == 2
+    assert str(output) in capsys.readouterr().err
+    assert saved.read_text() == "work of minutes"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", output.name, "photos"]
 
 
 def test_output_that_cannot_be_made(folder, square, capsys):

@@ -195,3 +195,58 @@ def test_an_empty_folder_is_filled(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "empty")
     write(tmp_path / "empty", overwrite=False)
     assert (tmp_path / "empty" / "sub" / "file").is_file()
+
+
+# What somebody saves while a command works
+
+
+def save(folder):
+    folder.mkdir(exist_ok=True)
+    (folder / "saved").write_text("work of minutes")
+
+
+def save_over(folder):
+    (folder / "sub" / "file").write_text("7")  # as long as it was
+
+
+def replace_by_a_link(folder):
+    folder.rename(folder.with_name("moved"))
+    folder.symlink_to(folder.with_name("moved"))
+
+
+def replace_by_a_file(folder):
+    folder.rename(folder.with_name("moved"))
+    folder.write_text("mine")
+
+
+def remove(folder):
+    (folder / "sub" / "file").unlink()
+
+
+@pytest.mark.parametrize("act", [save, save_over, replace_by_a_link, replace_by_a_file, remove])
+def test_what_has_changed_meanwhile_is_kept(data, act):
+    with pytest.raises(UserError, match="meanwhile") as caught, replaced_folder(data, "notes"):
+        act(data)
+        before = contents(data.parent)
+        assert [name for name in before if name.startswith(".")]  # the new folder
+    assert caught.value.file == data and caught.value.exit_code == 2
+    assert contents(data.parent) == {name: value for name, value in before.items() if not name.startswith(".")}
+
+
+@pytest.mark.parametrize("kind", ["notes", None])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_what_comes_to_a_new_or_empty_folder_is_kept(tmp_path, kind, is_there):
+    if is_there:
+        (tmp_path / "data").mkdir()
+    with pytest.raises(UserError, match="meanwhile"), replaced_folder(tmp_path / "data", kind):
+        save(tmp_path / "data")
+    assert contents(tmp_path) == {"data": None, "data/saved": b"work of minutes"}
+
+
+def test_what_is_only_read_meanwhile_is_replaced(data):
+    with replaced_folder(data, "notes") as part:
+        (data / "sub" / "file").read_text()
+        (data / "temporary").write_text("of an editor")
+        (data / "temporary").unlink()
+        (part / "after").write_text("2")
+    assert names(data) == [MANIFEST_NAME, "after"]
