@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -16,6 +15,11 @@ import msgspec
 from tqdm import tqdm
 
 from dataset_tools.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing keeps two commands from writing one folder
+    fcntl = None  # type: ignore[assignment]
 
 # Lists what a command has written into a folder. It is hidden, so that nobody takes it for a part of a dataset.
 MANIFEST_NAME = ".manifest"
@@ -41,7 +45,8 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
 
     It is built beside its place, on the same disk, so that moving it there is one step. If the block raises, or is
     interrupted, the new folder is removed and an old one stays as it was. So does one that somebody has changed during
-    the block, which is why a command does all its work in it.
+    the block, which is why a command does all its work in it. One process at a time writes a folder. What one leaves
+    that is killed is hidden beside the folder, and the next one removes it.
 
     Args:
         folder: it does not exist, or is empty; or, with ``overwrite``, holds nothing but what an earlier block has
@@ -51,35 +56,81 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
         overwrite: whether an old folder may be replaced that is not empty.
 
     Raises:
-        UserError: there is something else in the place of the folder, or in it, at the start or at the end.
+        UserError: there is something else in the place of the folder, or in it, at the start or at the end;
+            or another process is writing it.
     """
-    before = _checked_state(folder, kind, overwrite)
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UserError("this exists already and is not a folder, so it is kept", file=folder, remedy=_OTHER)
     folder = folder.resolve()
     missing = [parent for parent in folder.parents if not parent.exists()]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(4)
-    part = folder.parent / f".{folder.name}.{token}.part"
-    old = folder.parent / f".{folder.name}.{token}.old"
-    part.mkdir()
+    work = folder.parent / f".{folder.name}.part"
+    new, old = work / "new", work / "old"
     try:
-        yield part
-        if kind is not None:
-            _write_manifest(part, kind)
-        if _state(folder) != before:
-            raise UserError("somebody has changed this meanwhile, so it is kept", file=folder, remedy=_OTHER)
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(part, folder)
-    except BaseException:
-        if old.exists() and not folder.exists():
-            os.rename(old, folder)
-        raise
+        work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(work, folder):
+            _tidy(folder, new, old)  # what a process has left that was killed
+            before = _checked_state(folder, kind, overwrite)
+            new.mkdir()
+            try:
+                yield new
+                if kind is not None:
+                    _write_manifest(new, kind)
+                if _state(folder) != before:
+                    raise UserError("somebody has changed this meanwhile, so it is kept", file=folder, remedy=_OTHER)
+                if before:
+                    os.rename(folder, old)
+                os.rename(new, folder)
+            finally:
+                _tidy(folder, new, old)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-        for parent in missing:
+        for parent in (work, *missing):
             with suppress(OSError):  # it is not empty
                 parent.rmdir()
+
+
+@contextmanager
+def _locked(work: Path, folder: Path) -> Iterator[None]:
+    """Keeps other processes out of the folder where ``folder`` is built, until the block or this process ends.
+
+    Raises:
+        UserError: another process is in it, or it is a link.
+    """
+    if work.is_symlink():
+        raise UserError("this is a link, where a folder is to be built", file=work, remedy="Remove it")
+    if fcntl is None:
+        yield
+        return
+    lock = work / "lock"
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        if not _takes_lock(handle, lock):
+            remedy = "Wait until it has ended, or choose another --output"
+            raise UserError("another process is writing this folder", file=folder, remedy=remedy)
+        try:
+            yield
+        finally:
+            os.unlink(lock)
+    finally:
+        os.close(handle)
+
+
+def _takes_lock(handle: int, lock: Path) -> bool:
+    """Locks an open file; False if another process has, or had and has removed it since it was opened."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(handle), os.stat(lock))
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    except OSError:  # some network file systems have no locks
+        return True
+
+
+def _tidy(folder: Path, new: Path, old: Path) -> None:
+    """Removes what is beside a folder, and puts an old one back that was on its way out."""
+    if old.exists() and not os.path.lexists(folder):
+        os.rename(old, folder)
+    for path in (new, old):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _checked_state(folder: Path, kind: str | None, overwrite: bool) -> dict[str, tuple[int, ...]]:
@@ -88,11 +139,7 @@ def _checked_state(folder: Path, kind: str | None, overwrite: bool) -> dict[str,
     def refuse(reason: str, file: Path = folder, remedy: str = _OTHER) -> NoReturn:
         raise UserError(f"{reason}, so it is kept", file=file, remedy=remedy)
 
-    if not os.path.lexists(folder):
-        return {}
-    if folder.is_symlink() or not folder.is_dir():
-        refuse("this exists already and is not a folder")
-    if not any(folder.iterdir()):
+    if not folder.exists() or not any(folder.iterdir()):
         return _state(folder)
     if kind is None:
         refuse("this exists already, and files in it may have been corrected by hand")

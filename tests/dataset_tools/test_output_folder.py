@@ -2,11 +2,17 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from dataset_tools.errors import UserError
 from dataset_tools.output_folder import MANIFEST_NAME, replaced_folder
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def names(folder):
@@ -250,3 +256,64 @@ def test_what_is_only_read_meanwhile_is_replaced(data):
         (data / "temporary").unlink()
         (part / "after").write_text("2")
     assert names(data) == [MANIFEST_NAME, "after"]
+
+
+# Two processes, and one that is killed
+
+
+def test_one_process_at_a_time_writes_a_folder(data):
+    with replaced_folder(data, "notes") as part:
+        (part / "after").write_text("2")
+        with pytest.raises(UserError, match="another process"):
+            write(data)
+        write(data.with_name("other"))
+    assert names(data.parent) == ["data", "other"] and names(data) == [MANIFEST_NAME, "after"]
+
+
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+MOMENTS = {
+    "while it writes": f"(part / 'half').write_text('2'); {KILL}",
+    "between two renames": f"os.rename = lambda source, target: [rename(source, target), {KILL}]",
+    "before the old one is gone": f"output_folder._tidy = lambda *paths: {KILL}",
+}
+
+
+def kill(folder, moment):
+    """Starts a process that replaces a folder and is killed on the way."""
+    lines = [
+        "import os, pathlib, signal, sys",
+        "from dataset_tools import output_folder",
+        "rename = os.rename",
+        "with output_folder.replaced_folder(pathlib.Path(sys.argv[1]), 'notes') as part:",
+        f"    {MOMENTS[moment]}",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines), folder], cwd=PROJECT)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("is_there", [False, True])
+def test_what_a_killed_process_leaves_is_removed_by_the_next(tmp_path, moment, is_there):
+    if is_there:
+        write(tmp_path / "data")
+    kill(tmp_path / "data", moment)
+    assert ".data.part" in names(tmp_path)
+    write(tmp_path / "data", text="2")
+    assert names(tmp_path) == ["data"] and (tmp_path / "data" / "sub" / "file").read_text() == "2"
+
+
+def test_an_old_folder_that_a_killed_process_has_moved_away_comes_back(data):
+    before = contents(data)
+    data.with_name(".data.part").mkdir()
+    data.rename(data.with_name(".data.part") / "old")
+    with pytest.raises(KeyboardInterrupt), replaced_folder(data, "notes"):
+        raise KeyboardInterrupt
+    assert contents(data) == before and names(data.parent) == ["data"]
+
+
+def test_a_link_is_not_taken_for_what_a_killed_process_has_left(data):
+    stranger = data.with_name("stranger")
+    (stranger / "new").mkdir(parents=True)
+    (stranger / "new" / "thesis.docx").write_text("precious")
+    data.with_name(".data.part").symlink_to(stranger)
+    assert refusal(data).file == data.with_name(".data.part")
