@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ import msgspec
 from tqdm import tqdm
 
 from dataset_tools.errors import UserError
+from dataset_tools.files import to_the_disk
 
 try:
     import fcntl
@@ -23,6 +26,10 @@ except ImportError:  # Windows, where nothing keeps two commands from writing on
 
 # Lists what a command has written into a folder. It is hidden, so that nobody takes it for a part of a dataset.
 MANIFEST_NAME = ".manifest"
+
+# Of Linux: stands for the current folder, and the flag that makes renameat2 swap two paths.
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 _OTHER = "Choose another --output"
 
@@ -78,8 +85,9 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
                 if _state(folder) != before:
                     raise UserError("somebody has changed this meanwhile, so it is kept", file=folder, remedy=_OTHER)
                 if before:
-                    os.rename(folder, old)
-                os.rename(new, folder)
+                    _replace(folder, new, old)
+                else:
+                    os.rename(new, folder)  # fails if something has come there at the last moment
             finally:
                 _tidy(folder, new, old)
     finally:
@@ -123,6 +131,26 @@ def _takes_lock(handle: int, lock: Path) -> bool:
         return False
     except OSError:  # some network file systems have no locks
         return True
+
+
+def _replace(folder: Path, new: Path, old: Path) -> None:
+    """Puts a new folder in the place of an old one, which is in one of the two other places then.
+
+    A loss of power at any moment leaves one of the two whole.
+    """
+    for path in tqdm([new, *_inside(new)], desc="Waiting for the disk", unit="file", delay=1, disable=None):
+        to_the_disk(path)
+    if not _exchange(new, folder):
+        os.rename(folder, old)
+        os.rename(new, folder)
+    to_the_disk(folder.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swaps two folders in one step; False where the system, or the file system, cannot."""
+    if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "renameat2"):
+        return False
+    return libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
 
 
 def _tidy(folder: Path, new: Path, old: Path) -> None:

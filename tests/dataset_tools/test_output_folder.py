@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dataset_tools import output_folder
 from dataset_tools.errors import UserError
 from dataset_tools.output_folder import MANIFEST_NAME, replaced_folder
 
@@ -258,6 +259,49 @@ def test_what_is_only_read_meanwhile_is_replaced(data):
     assert names(data) == [MANIFEST_NAME, "after"]
 
 
+# The swap
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems need two renames")
+def test_whoever_looks_finds_the_old_folder_or_the_new_one(data, monkeypatch):
+    monkeypatch.setattr(os, "rename", None)  # between two renames there would be no folder
+    write(data, text="2")
+    assert (data / "sub" / "file").read_text() == "2"
+
+
+def test_a_system_that_cannot_swap_renames_twice(data, monkeypatch):
+    monkeypatch.setattr(output_folder, "_exchange", lambda one, other: False)
+    write(data, text="2")
+    assert (data / "sub" / "file").read_text() == "2" and names(data.parent) == ["data"]
+
+
+def test_an_old_folder_comes_back_where_the_second_rename_fails(data, monkeypatch):
+    def fail_with_the_new_one(source, target):
+        if source.name == "new":
+            raise OSError("no")
+        rename(source, target)
+
+    rename = os.rename
+    monkeypatch.setattr(output_folder, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(os, "rename", fail_with_the_new_one)
+    before = contents(data.parent)
+    with pytest.raises(OSError):
+        write(data, text="2")
+    assert contents(data.parent) == before
+
+
+def test_the_new_folder_is_on_the_disk_before_the_old_one_goes(data, monkeypatch):
+    def fsync(handle):
+        assert "1" in [path.read_text() for path in data.parent.rglob("file")]
+        on_disk.add(os.fstat(handle).st_ino)
+        to_disk(handle)
+
+    on_disk, to_disk = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", fsync)
+    write(data, text="2")
+    assert on_disk >= {path.stat().st_ino for path in (data.parent, data, *data.rglob("*"))}
+
+
 # Two processes, and one that is killed
 
 
@@ -273,7 +317,8 @@ def test_one_process_at_a_time_writes_a_folder(data):
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 MOMENTS = {
     "while it writes": f"(part / 'half').write_text('2'); {KILL}",
-    "between two renames": f"os.rename = lambda source, target: [rename(source, target), {KILL}]",
+    "between two renames": "output_folder._exchange = lambda *paths: False; "
+    f"os.rename = lambda source, target: [rename(source, target), {KILL}]",
     "before the old one is gone": f"output_folder._tidy = lambda *paths: {KILL}",
 }
 
