@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def write_atomically(path: Path, content: bytes | memoryview, to_disk: bool = Fa
     """Writes a file in one step.
 
     Whoever reads ``path`` finds the old content or the new, also when this is interrupted; with ``to_disk`` also after
-    a loss of power, for which it waits until the disk has the content.
+    a loss of power, for which it waits until the disk has the content. The mode of the old file is kept.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -45,7 +46,7 @@ def write_atomically(path: Path, content: bytes | memoryview, to_disk: bool = Fa
             if to_disk:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are private
+        os.chmod(temporary, _mode(path))  # mkstemp's files are private
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -74,7 +75,11 @@ def leftovers(path_pattern: Path) -> Iterator[Path]:
     return path_pattern.parent.glob(f".{path_pattern.name}.*")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _mode(path: Path) -> int:
+    """The mode of a file, or the one that a new file gets."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:  # there is none
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -50,10 +50,10 @@ class _Manifest(msgspec.Struct, frozen=True):
 def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> Iterator[Path]:
     """A new empty folder to fill, which takes the place of ``folder`` when the block ends well.
 
-    It is built beside its place, on the same disk, so that moving it there is one step. If the block raises, or is
-    interrupted, the new folder is removed and an old one stays as it was. So does one that somebody has changed during
-    the block, which is why a command does all its work in it. One process at a time writes a folder. What one leaves
-    that is killed is hidden beside the folder, and the next one removes it.
+    It is built beside its place, on the same disk, so that moving it there is one step, and takes over the modes of what
+    it replaces. If the block raises, or is interrupted, the new folder is removed and an old one stays as it was. So
+    does one that somebody has changed during the block, which is why a command does all its work in it. One process at
+    a time writes a folder. What one leaves that is killed is hidden beside the folder, and the next one removes it.
 
     Args:
         folder: it does not exist, or is empty; or, with ``overwrite``, holds nothing but what an earlier block has
@@ -82,12 +82,7 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
                 yield new
                 if kind is not None:
                     _write_manifest(new, kind)
-                if _state(folder) != before:
-                    raise UserError("somebody has changed this meanwhile, so it is kept", file=folder, remedy=_OTHER)
-                if before:
-                    _replace(folder, new, old)
-                else:
-                    os.rename(new, folder)  # fails if something has come there at the last moment
+                _swap(folder, before, new, old)
             finally:
                 _tidy(folder, new, old)
     finally:
@@ -133,13 +128,25 @@ def _takes_lock(handle: int, lock: Path) -> bool:
         return True
 
 
-def _replace(folder: Path, new: Path, old: Path) -> None:
-    """Puts a new folder in the place of an old one, which is in one of the two other places then.
+def _swap(folder: Path, before: dict[str, tuple[int, ...]], new: Path, old: Path) -> None:
+    """Puts a new folder into its place, with the modes of what it replaces. An old one is at ``new`` or ``old`` then.
 
-    A loss of power at any moment leaves one of the two whole.
+    A loss of power at any moment leaves the old one or the new one whole.
+
+    Raises:
+        UserError: the ``_state`` of the folder is not what it was before.
     """
-    for path in tqdm([new, *_inside(new)], desc="Waiting for the disk", unit="file", delay=1, disable=None):
-        to_the_disk(path)
+    if before:
+        for path in _shown([new, *_inside(new)], "Waiting for the disk"):
+            to_the_disk(path)
+        for name in before:  # not earlier: a file that nobody may write cannot be waited for
+            if (folder / name).exists() and (new / name).exists():
+                shutil.copymode(folder / name, new / name)
+    if _state(folder) != before:
+        raise UserError("somebody has changed this meanwhile, so it is kept", file=folder, remedy=_OTHER)
+    if not before:
+        os.rename(new, folder)  # fails if something has come there at the last moment
+        return
     if not _exchange(new, folder):
         os.rename(folder, old)
         os.rename(new, folder)
@@ -178,7 +185,8 @@ def _checked_state(folder: Path, kind: str | None, overwrite: bool) -> dict[str,
         reason = f"this exists already, and it has no {MANIFEST_NAME} that lists {kind}"
         refuse(reason, remedy=f"{_OTHER}, or delete this folder if nobody needs it")
     state = _state(folder)  # before the files are read: a change during that shows in the end
-    foreign = sorted(path for path in _inside(folder) if not _is_listed(path, folder, manifest))
+    paths = _shown(_inside(folder), "Comparing what is there")
+    foreign = [path for path in paths if not _is_listed(path, folder, manifest)]
     if foreign:
         reason = f"this is not in the {MANIFEST_NAME} of what would be replaced, or has changed since"
         refuse(reason, foreign[0], f"Move it elsewhere, or choose another --output ({len(foreign)} such files)")
@@ -208,6 +216,11 @@ def _raise(error: OSError) -> NoReturn:
     raise error
 
 
+def _shown(paths: Iterable[Path], description: str) -> Iterator[Path]:
+    """The paths in ascending order, with a progress bar where they take longer than a second."""
+    yield from tqdm(sorted(paths), desc=description, unit="file", delay=1, disable=None)
+
+
 def _is_listed(path: Path, folder: Path, manifest: _Manifest) -> bool:
     """Whether something in a folder is the manifest, or is as the manifest says."""
     name = path.relative_to(folder).as_posix()
@@ -227,7 +240,7 @@ def _fingerprint(path: Path) -> str:
 
 
 def _write_manifest(folder: Path, kind: str) -> None:
-    paths = tqdm(sorted(_inside(folder)), desc="Listing what was written", unit="file", delay=1, disable=None)
+    paths = _shown(_inside(folder), "Listing what was written")
     manifest = _Manifest(kind, {path.relative_to(folder).as_posix(): _fingerprint(path) for path in paths})
     (folder / MANIFEST_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 

@@ -1,6 +1,7 @@
 """A file appears whole or not at all."""
 
 import os
+import stat
 
 import pytest
 
@@ -21,6 +22,15 @@ def test_file_in_one_step(tmp_path, before):
     assert path.read_bytes() == b"new"
     assert names(tmp_path) == ["file", "ordinary"]
     assert os.stat(path).st_mode == os.stat(ordinary).st_mode
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, mode):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new" and stat.S_IMODE(path.stat().st_mode) == mode
 
 
 def test_file_that_cannot_take_its_place(tmp_path):

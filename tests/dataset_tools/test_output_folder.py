@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,19 @@ def test_it_has_the_permissions_of_any_new_folder(tmp_path):
     with replaced_folder(tmp_path / "new", "notes"):
         pass
     assert os.stat(tmp_path / "new").st_mode == os.stat(tmp_path / "ordinary").st_mode
+
+
+def test_what_is_replaced_keeps_its_mode(data):
+    modes = {".": 0o750, "sub": 0o700, "sub/file": 0o600, MANIFEST_NAME: 0o440}
+    for name, mode in modes.items():
+        (data / name).chmod(mode)
+    with replaced_folder(data, "notes") as part:
+        (part / "sub").mkdir()
+        (part / "sub" / "file").write_text("2")
+        (part / "new").touch()
+        ordinary = (part / "new").stat().st_mode
+    assert {name: stat.S_IMODE((data / name).stat().st_mode) for name in modes} == modes
+    assert (data / "new").stat().st_mode == ordinary and (data / "sub" / "file").read_text() == "2"
 
 
 # What is never replaced
