@@ -93,7 +93,6 @@ def suggest(
         with (part / "ranking.csv").open("w", encoding="utf-8", newline="") as ranking:
             cells = [row._replace(photo=_no_formula(row.photo), file=_no_formula(row.file)) for row in rows]
             csv.writer(ranking, lineterminator="\n").writerows([Suggestion._fields, *cells])
-        check_is_free(output)  # once more: minutes have passed, and somebody may have saved something there
     return SuggestResult(rows, len(hashes) - len(photos), len(photos) - len(found))
 
 

@@ -122,7 +122,7 @@ def test_what_somebody_saves_meanwhile_is_kept(suggest, pool, tmp_path, monkeypa
 
     monkeypatch.setattr("polymask.review.suggest._detect", detect_slowly)
     code, said = suggest(pool, tmp_path / "out", "--top", 1)
-    assert code == 2 and "corrected by hand" in said
+    assert code == 2 and "meanwhile" in said
     assert contents(tmp_path) == {"out/1.json": b"work of minutes"}
 
 
