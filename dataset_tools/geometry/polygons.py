@@ -90,7 +90,8 @@ def simple_outlines(points: Polygon, counts: NDArray[np.intp], size: tuple[int, 
     is_inside = ((points >= 0) & (points <= size)).all(axis=1)
     is_new = (points != points[previous]).any(axis=1)
     # GEOS raises an error for a vertex that is not a number, and an outline with one is not simple anyway.
-    drawable = np.where(is_inside[:, None], points, 0.0)
+    drawable = points.copy()
+    drawable[~is_inside] = 0.0
     rings = np.append(starts, len(points))
     outlines = shapely.from_ragged_array(shapely.GeometryType.POLYGON, drawable, (rings, np.arange(len(rings))))
     left, top, right, bottom = shapely.bounds(outlines).T
