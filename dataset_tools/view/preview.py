@@ -35,7 +35,7 @@ _MOST_ON_SHEET = 100
 # The longer side in pixels up to which photos are enlarged, by a whole factor: words would cover them.
 _LEAST_SIDE = 320
 
-# Stands in the files of pictures and sheets: what is without it is somebody else's, and is not replaced.
+# Stands in the file of a sheet: what is without it is somebody else's, and is not replaced.
 _MADE_BY = "polymask preview"
 
 # zlib's level for photos: against its default, a third of the time, and files a tenth larger.
@@ -179,7 +179,7 @@ def _draw_one(task: _Task, entry: Entry) -> Image.Image | Finding | None:
     instances = task.scan.instances(entry)
     if task.folder is not None:
         picture = drawing.draw_instances(photo, instances, task.style, _picture_size(photo.size))
-        picture.save(task.folder / f"{task.names[entry.file]}.png", compress_level=FAST, pnginfo=_mark())
+        picture.save(task.folder / f"{task.names[entry.file]}.png", compress_level=FAST)
     if entry.file not in task.on_sheet:
         return None
     return drawing.draw_instances(photo, instances, task.style, drawing.tile_size(photo.size))
@@ -191,15 +191,10 @@ def _picture_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _as_file(sheet: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    sheet.save(stream, "PNG", pnginfo=_mark())
-    return stream.getvalue()
-
-
-def _mark() -> PngImagePlugin.PngInfo:
-    info = PngImagePlugin.PngInfo()
+    stream, info = io.BytesIO(), PngImagePlugin.PngInfo()
     info.add_text("Software", _MADE_BY)
-    return info
+    sheet.save(stream, "PNG", pnginfo=info)
+    return stream.getvalue()
 
 
 def _numbered(style: Style, entries: Sequence[Entry]) -> dict[str, str]:
