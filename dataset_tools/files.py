@@ -33,6 +33,21 @@ def opened_for_reading(path: Path | str) -> io.FileIO:
         raise
 
 
+def read_file(path: Path | str, most: int) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        OSError: there is no such file, or it is not a regular file; with errno EFBIG: it has more bytes than ``most``.
+    """
+    with io.BufferedReader(opened_for_reading(path)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
+    return content
+
+
 def write_atomically(path: Path, content: bytes | memoryview, to_disk: bool = False) -> None:
     """Writes a file in one step.
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 from detectron2.config import CfgNode, get_cfg
+from fvcore.common.config import BASE_KEY
 
 from dataset_tools.errors import UserError
+from dataset_tools.files import read_file
 from polymask.config.keys import CONSEQUENCES, ITERATIONS_OF, add_polymask_config, flat_items
+
+# Far more than a configuration needs. They bound the work that a stranger's file can ask for.
+MAX_BYTES = 2**18
+MAX_FILES = 16
 
 
 def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
     """Detectron2's defaults, ours, the file's values and the command line's ``KEY VALUE`` pairs, in this order.
 
-    YAML is loaded safely: a file from a stranger cannot run code.
+    All files are regular files of this machine, and nothing in them can name code to run.
 
     Raises:
         UserError: no such file, no YAML, an unknown key, or a value of the wrong type.
@@ -25,14 +33,13 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
         raise UserError("there is no such file", file=config_file, remedy="Name one of configs/ or a run's config.yaml")
     cfg = get_cfg()
     add_polymask_config(cfg)
-    try:
-        values = CfgNode(_LayeredConfig.load_yaml_with_base(str(config_file), allow_unsafe=False))
-        _make_whole_numbers_floats(values, cfg)
-        cfg.merge_from_other_cfg(values)
-    except RecursionError as error:
-        raise UserError("its _BASE_ leads back to it", file=config_file, remedy="Name another file") from error
-    except (KeyError, ValueError, AssertionError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
-        raise _config_error(cfg, error, file=config_file) from error
+    for file, content in reversed(_read_layers(Path(config_file))):
+        try:
+            values = _own_values(content)
+            _make_whole_numbers_floats(values, cfg)
+            cfg.merge_from_other_cfg(values)
+        except (KeyError, ValueError, AssertionError, TypeError, AttributeError) as error:
+            raise _config_error(cfg, error, file=file) from error
     _check_pairs(overrides)
     try:
         cfg.merge_from_list(_with_consequences(_with_floats(overrides, cfg)))
@@ -50,22 +57,49 @@ def _check_pairs(overrides: list[str]) -> None:
         raise UserError(f"{overrides[-1]} has no value", file="command line", remedy="Give each KEY its VALUE")
 
 
-class _LayeredConfig(CfgNode):
-    """Files of which each counts before its ``_BASE_``, also before what that says of the same thing by another key."""
+def _read_layers(config_file: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """A file and all that its ``_BASE_`` leads to, with what they hold; each counts before those that follow it."""
+    layers: list[tuple[Path, dict[str, Any]]] = []
+    files = [config_file]
+    while files:
+        if len(layers) == MAX_FILES:
+            reason = f"its _BASE_ leads back to it, or to more than {MAX_FILES} files"
+            raise UserError(reason, file=config_file, remedy="Name another file")
+        file = files.pop()
+        try:
+            content = yaml.safe_load(read_file(file, MAX_BYTES))
+            if not isinstance(content, dict):
+                raise ValueError("it holds no keys with values")
+            bases = _bases(content.pop(BASE_KEY, []), file.parent)
+        except OSError as error:
+            reason = f"{file} cannot be read: {error.strerror}"
+            raise UserError(reason, file=config_file, remedy="Name another file, or correct its _BASE_") from error
+        except (ValueError, yaml.YAMLError) as error:
+            raise UserError(str(error), file=file, remedy="Correct it as the examples in configs/") from error
+        files += bases
+        layers.append((file, content))
+    return layers
 
-    @classmethod
-    def load_yaml_with_base(cls, filename: str, allow_unsafe: bool = False) -> dict:
-        with cls._open_cfg(filename) as file:
-            content = yaml.safe_load(file)
-        if not isinstance(content, dict):
-            raise ValueError(f"{Path(filename).name} holds no keys with values")
-        merged = super().load_yaml_with_base(filename, allow_unsafe)  # which comes back here for the base
-        own = {key for key, _ in flat_items(CfgNode(content))}
-        for key, (other, sentinel) in CONSEQUENCES.items():
-            if key in own and other not in own:
-                section, name = other.split(".")
-                merged.setdefault(section, {})[name] = sentinel
-        return merged
+
+def _bases(named: object, folder: Path) -> list[Path]:
+    """The files that a ``_BASE_`` names, one or a list of which the last counts most, relative to its own file's folder."""
+    files = []
+    for name in named if isinstance(named, list) else [named]:
+        if not isinstance(name, str) or "://" in name:
+            raise ValueError(f"its _BASE_ is {name}, and not the name of a file on this machine")
+        files.append(folder / os.path.expanduser(name))
+    return files
+
+
+def _own_values(content: dict[str, Any]) -> CfgNode:
+    """The values of a file, with what takes back what its ``_BASE_`` says of the same thing by another key."""
+    values = CfgNode(content)
+    own = {key for key, _ in flat_items(values)}
+    for key, (other, sentinel) in CONSEQUENCES.items():
+        if key in own and other not in own:
+            section, name = other.split(".")
+            values.setdefault(section, CfgNode())[name] = sentinel
+    return values
 
 
 def _make_whole_numbers_floats(values: CfgNode, defaults: CfgNode) -> None:
@@ -104,9 +138,6 @@ def _with_consequences(overrides: list[str]) -> list[str]:
 
 
 def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:
-    if isinstance(error, OSError):
-        text = f"{error.filename} cannot be read: {error.strerror}"
-        return UserError(text, file=file, remedy="Correct its _BASE_")
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)  # KeyError's own has quotes around it
     unknown = re.fullmatch(r"Non-existent (?:config )?key: (.*)", text)  # of a file, or of the command line
     if unknown:

@@ -11,15 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
-from detectron2.utils.file_io import PathManager
+from detectron2.utils import comm
+from fvcore.common.checkpoint import Checkpointer as FvcoreCheckpointer
+from iopath.common.file_io import PathManager
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
 from polymask.config.checks import check_supported
 from polymask.modeling.build import build_model
-from polymask.modeling.weights import BOTTOM_UP, TORCHVISION_PREFIX, from_torchvision, is_torchvision_resnet
+from polymask.modeling.weights import (
+    BOTTOM_UP,
+    TORCHVISION_PREFIX,
+    from_torchvision,
+    is_torchvision_resnet,
+    local_weights,
+)
 from polymask.modeling.zoo import read_zoo_file
 
 log = logging.getLogger(__name__)
@@ -41,10 +48,10 @@ class BrokenCheckpoint(UserError):
     """There is no such file, or it is not a checkpoint."""
 
 
-class Checkpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer that saves in one step, reads nothing that can run, and refuses what doesn't fit.
+class Checkpointer(FvcoreCheckpointer):
+    """fvcore's checkpointer that saves in one step, reads nothing that can run, and refuses what doesn't fit.
 
-    Detectron2 logs a warning for each tensor that it could not load and goes on with random values.
+    fvcore logs a warning for each tensor that it could not load and goes on with random values.
     Here every tensor of the model must be in the file (of a backbone's file: every tensor of the backbone), in its
     shape, and the file's class names, where it has them, must be the model's.
 
@@ -67,10 +74,12 @@ class Checkpointer(DetectionCheckpointer):
         new_heads: bool = False,
         **checkpointables: Any,
     ):
-        super().__init__(model, save_dir, **checkpointables)
+        super().__init__(model, save_dir, save_to_disk=comm.is_main_process(), **checkpointables)
+        self.path_manager = PathManager()  # knows files only; fvcore's also fetches from the web
         self.classes = list(classes)
         self.new_heads = new_heads
         self._wanted: Iterable[str] = ()  # the checkpointables of the file that is being loaded
+        self._address = ""  # of that file, as the user gave it
 
     def save(self, name: str, **extra: Any) -> None:
         """Saves the state to resume from as ``<name>.pth`` and makes it the last one.
@@ -173,17 +182,19 @@ class Checkpointer(DetectionCheckpointer):
         Raises:
             UserError: there is no such file, it is not a checkpoint, or it is one of another model or other classes.
         """
-        if path and not PathManager.isfile(_local_path(path)):
+        if not path:
+            return super().load(path)
+        file = local_weights(path)
+        if not file.is_file():
             raise BrokenCheckpoint("there is no such checkpoint", file=path, remedy="Correct MODEL.WEIGHTS")
+        self._address = path
         self._wanted = self.checkpointables if checkpointables is None else checkpointables
         try:
-            return super().load(path, checkpointables)
+            return super().load(str(file), checkpointables)
         except (RuntimeError, ValueError, TypeError, KeyError) as error:  # of the optimizer, mostly
             raise UserError(
                 f"the checkpoint does not fit: {_first_line(error)}", file=path, remedy=_OTHER_CONFIG
             ) from error
-        finally:
-            self._parsed_url_during_load = None  # fvcore's own reset is skipped by an exception
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         try:
@@ -205,6 +216,8 @@ class Checkpointer(DetectionCheckpointer):
         if filename.endswith(".pkl"):
             return read_zoo_file(filename)
         loaded = super()._load_file(filename)
+        if "model" not in loaded:
+            loaded = {"model": loaded}
         if not isinstance(loaded["model"], dict):
             raise ValueError("it holds no weights by their names")
         if is_torchvision_resnet(loaded["model"]):
@@ -242,7 +255,7 @@ class Checkpointer(DetectionCheckpointer):
         if classes != self.classes:
             raise UserError(
                 f"the checkpoint was trained on the classes {classes}, and here they are {self.classes}",
-                file=self._path(),
+                file=self._address,
                 remedy="Use the dataset that it was trained on, or other weights; to train on from it for other "
                 "classes, add MODEL.NEW_HEADS True",
             )
@@ -256,10 +269,7 @@ class Checkpointer(DetectionCheckpointer):
         remedy = _OTHER_CONFIG
         if not missing and not unexpected and all(CLASS_LAYERS.search(key) for key, _, _ in shapes):
             remedy = "Its classes are others: to train on from it for yours, add MODEL.NEW_HEADS True"
-        raise UserError("the checkpoint does not fit the model: " + "; ".join(found), file=self._path(), remedy=remedy)
-
-    def _path(self) -> str:
-        return Path(self._parsed_url_during_load.geturl()).as_posix() if self._parsed_url_during_load else ""
+        raise UserError("the checkpoint does not fit the model: " + "; ".join(found), file=self._address, remedy=remedy)
 
 
 def states_in(folder: Path) -> list[str]:
@@ -286,23 +296,6 @@ def load_trained_model(cfg: CfgNode) -> torch.nn.Module:
             "these are the weights of a backbone and not of a trained model", file=cfg.MODEL.WEIGHTS, remedy=trained
         )
     return model.eval()
-
-
-def _local_path(path: str) -> str:
-    """Where a file is, after it has been downloaded where its address is not a local one.
-
-    Raises:
-        UserError: it cannot be downloaded.
-    """
-    address = path.partition("?")[0]
-    try:
-        return PathManager.get_local_path(address)
-    except OSError as error:  # no network, no such file there
-        raise UserError(
-            f"these weights could not be downloaded ({error})",
-            file=path,
-            remedy="Download them elsewhere, and name the file with MODEL.WEIGHTS",
-        ) from error
 
 
 def _first_line(error: Exception) -> str:

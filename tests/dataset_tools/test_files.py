@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from dataset_tools.files import write_atomically
+from dataset_tools.files import read_file, write_atomically
 
 
 def names(folder):
@@ -38,3 +38,18 @@ def test_file_that_cannot_take_its_place(tmp_path):
     with pytest.raises(OSError):
         write_atomically(tmp_path / "file", b"new")
     assert names(tmp_path) == ["file"]
+
+
+def test_a_file_within_the_limit_is_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("file")
+    assert read_file(tmp_path / "file", 5) == read_file(tmp_path / "link", 5) == b"12345"
+
+
+@pytest.mark.parametrize("name", ["larger", "gone", "folder", "pipe", "/dev/zero"])
+def test_what_is_larger_or_not_a_file_is_refused(tmp_path, name):
+    (tmp_path / "larger").write_bytes(b"123456")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError):
+        read_file(tmp_path / name, 5)

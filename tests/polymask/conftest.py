@@ -1,6 +1,8 @@
 """What the tests of polymask share: torchvision's weights, a tiny dataset, and trainings of it that fit in a test."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,31 @@ TINY = [
     "MODEL.ROI_HEADS.NAME", "StandardROIHeads", "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "False",
     "INPUT.COPY_PASTE.PROBABILITY", "0.0", "INPUT.COLOR_JITTER", "0.0", "SOLVER.EMA_DECAY", "0.0",
 ]  # fmt: skip
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A web server that answers everything, its address, and what it was asked for; the cache of downloads is empty."""
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path / "cache"))
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"SEED: 3\n")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 def draw_photo(folder: Path, index: int, rng: np.random.Generator) -> None:

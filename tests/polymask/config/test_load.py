@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from dataset_tools.errors import UserError
-from polymask.config.load import load_config
+from dataset_tools.errors import EXIT_USAGE, UserError
+from polymask.config.load import MAX_BYTES, load_config
 from tests.polymask.config.configs import BASE, resolved
 
 
@@ -48,6 +49,9 @@ def test_whole_numbers_below_zero_are_numbers_too():
         ("_BASE_: own.yaml", "its _BASE_ leads back to it"),
         ("SOLVER: 3", "SOLVER is a section of keys"),
         ("_BASE_: gone.yaml", "gone.yaml cannot be read: No such file"),
+        ("_BASE_: [[]]", "its _BASE_ is "),
+        ("_BASE_: " + str([f"other{n}.yaml" for n in range(20)]), "other19.yaml cannot be read"),
+        ("_BASE_: .", "cannot be read"),
         ("SOLVER: {BASE_LR: fast}", "SOLVER.BASE_LR takes a value of the type float, and this is one of the type str"),
     ],
 )
@@ -133,3 +137,49 @@ def test_a_file_that_is_no_configuration_is_an_error(tmp_path, content):
     (tmp_path / "odd.yaml").write_text(content)
     with pytest.raises(UserError, match="odd.yaml"):
         load_config(tmp_path / "odd.yaml", [])
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_nothing_is_fetched_from_the_web(tmp_path, stranger, several):
+    """Such an address can even name the place of the download: ".." leads out of the cache."""
+    address, asked = stranger
+    base = f"{address}{'/..' * 20}{tmp_path}/planted.pth"
+    (tmp_path / "own.yaml").write_text(f"_BASE_: {[base] if several else base}\n")
+    with pytest.raises(UserError, match="own.yaml.*_BASE_") as caught:
+        load_config(tmp_path / "own.yaml", [])
+    assert caught.value.exit_code == EXIT_USAGE and asked == []
+    assert [path.name for path in tmp_path.iterdir()] == ["own.yaml"]
+
+
+def test_a_base_that_is_not_a_regular_file_is_an_error(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zeros.yaml").symlink_to("/dev/zero")
+    for name in ("pipe.yaml", "zeros.yaml"):
+        (tmp_path / "own.yaml").write_text(f"_BASE_: {name}\n")
+        with pytest.raises(UserError, match=f"own.yaml.*{name} cannot be read"):
+            load_config(tmp_path / "own.yaml", [])
+
+
+def test_a_file_of_any_size_is_an_error(tmp_path):
+    (tmp_path / "own.yaml").write_text("SEED: 3\n" + "#" * MAX_BYTES)
+    with pytest.raises(UserError, match="own.yaml.* bytes"):
+        load_config(tmp_path / "own.yaml", [])
+
+
+def test_bases_that_multiply_are_an_error(tmp_path):
+    """Each file names the next one twice: 2 ** 30 files to read, of 30 that there are."""
+    for number in range(30):
+        (tmp_path / f"{number}.yaml").write_text(f"_BASE_: [{number + 1}.yaml, {number + 1}.yaml]\n")
+    (tmp_path / "30.yaml").write_text("SEED: 3\n")
+    with pytest.raises(UserError, match="0.yaml.*_BASE_.*more than"):
+        load_config(tmp_path / "0.yaml", [])
+
+
+def test_of_several_bases_the_last_counts_most(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "root.yaml").write_text("SOLVER: {MOMENTUM: 0.1, GAMMA: 0.1, EPOCHS: 1}\nSEED: 1\n")
+    (tmp_path / "sub/one.yaml").write_text("_BASE_: ../root.yaml\nSOLVER: {MOMENTUM: 0.2, GAMMA: 0.2}\nSEED: 2\n")
+    (tmp_path / "sub/two.yaml").write_text("SOLVER: {GAMMA: 0.3}\nSEED: 3\n")
+    (tmp_path / "own.yaml").write_text("_BASE_: [sub/one.yaml, sub/two.yaml]\nSEED: 4\n")
+    cfg = load_config(tmp_path / "own.yaml", [])
+    assert (cfg.SOLVER.EPOCHS, cfg.SOLVER.MOMENTUM, cfg.SOLVER.GAMMA, cfg.SEED) == (1, 0.2, 0.3, 4)

@@ -326,8 +326,3 @@ def test_new_heads_for_a_detector_of_boxes(saved):
     torch.save(content, path)
     with pytest.raises(UserError, match=f"1 tensors missing there, such as {name}"):
         Checkpointer(other, classes=["a", "b", "c"], new_heads=True).load(str(path))
-
-
-def test_a_download_that_fails_is_said_in_words():
-    with pytest.raises(UserError, match="could not be downloaded.*Download them elsewhere|no such checkpoint"):
-        Checkpointer(new_model(), classes=["a", "b"]).load("http://127.0.0.1:9/model.pkl")

@@ -9,6 +9,7 @@ from torchvision.models import ResNet18_Weights
 from dataset_tools.errors import EXIT_USAGE, UserError
 from polymask.config.load import load_config
 from polymask.modeling.checkpoint import Checkpointer
+from polymask.modeling.weights import local_weights
 
 CACHED_NAME = Path(ResNet18_Weights.IMAGENET1K_V1.url).name
 
@@ -60,11 +61,15 @@ def test_torchvision_scheme_reads_the_cache_of_torch_home(torch_home, torchvisio
         assert torch.equal(tensor, bottom_up_tensors(from_file)[name]), name
 
 
-def test_without_network_both_ways_out_are_named(torch_home, monkeypatch):
+def no_network(monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("no network")
 
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)  # as on a machine without a network
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def test_without_network_both_ways_out_are_named(torch_home, monkeypatch):
+    no_network(monkeypatch)
     with pytest.raises(UserError) as caught:
         load(new_model(), "torchvision://resnet18")
     message = str(caught.value)
@@ -93,3 +98,67 @@ def test_another_depth_is_an_error(tmp_path):
     torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "r34.pth")
     with pytest.raises(UserError, match="does not fit the model"):
         load(new_model(), tmp_path / "r34.pth")
+
+
+def test_the_name_of_a_file_is_that_file(torchvision_file, monkeypatch):
+    monkeypatch.chdir(torchvision_file.parent)
+    assert local_weights(torchvision_file.name).samefile(torchvision_file)
+    assert local_weights(str(torchvision_file)) == torchvision_file
+
+
+def test_the_zoo_is_read_from_the_cache_of_detectron2(tmp_path, monkeypatch):
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
+    file = tmp_path / "detectron2/COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x/1378/model_final_f10217.pkl"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    name = file.relative_to(tmp_path / "detectron2")
+    assert local_weights(f"detectron2://{name}").samefile(file)
+
+
+def test_a_zoo_that_cannot_be_reached_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
+    no_network(monkeypatch)
+    with pytest.raises(UserError, match="detectron2://a/b.pkl: .*could not be downloaded.*MODEL.WEIGHTS") as caught:
+        load(new_model(), "detectron2://a/b.pkl")
+    assert caught.value.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    "path", ["/x.pth", "/detectron2/ImageNetPretrained/MSRA/R-50.pkl", "/../../x.pth", "/x?a#b.pkl"]
+)
+def test_weights_are_not_fetched_from_the_web(stranger, tmp_path, path):
+    """Neither as weights, nor as a file of the cache that another address would lead to."""
+    address, asked = stranger
+    with pytest.raises(UserError, match="http.*Download.*MODEL.WEIGHTS") as caught:
+        load(new_model(), address + path)
+    assert caught.value.exit_code == EXIT_USAGE and asked == [] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://127.0.0.1:9/x.pkl",
+        "ftp://127.0.0.1:9/x.pkl",
+        "https://1drv.ms/u/x",
+        "catalog://ImageNetPretrained/FAIR/R-50",
+        "file:///etc/passwd",
+        "HTTP://127.0.0.1:9/x.pkl",
+        "torchvision://../resnet18",
+        "detectron2://",
+        "detectron2:///etc/x.pkl",
+        "detectron2://../x.pkl",
+        "detectron2://a/../../x.pkl",
+        "detectron2://a/..",
+        "detectron2://a//x.pkl",
+        "detectron2://a/%2e%2e/x.pkl",
+        "detectron2://a\\..\\x.pkl",
+        "detectron2://a/x.pkl?y=/../z",
+        "detectron2://a/x.pkl\n",
+        "detectron2://http://127.0.0.1:9/x.pkl",
+    ],
+)
+def test_no_other_address_is_resolved(address, tmp_path, monkeypatch):
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="MODEL.WEIGHTS|model zoo"):
+        local_weights(address)
+    assert list(tmp_path.iterdir()) == []
