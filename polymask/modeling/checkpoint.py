@@ -215,7 +215,7 @@ class Checkpointer(FvcoreCheckpointer):
     def _read(self, filename: str) -> dict[str, Any]:
         if filename.endswith(".pkl"):
             return read_zoo_file(filename)
-        loaded = super()._load_file(filename)
+        loaded = torch.load(filename, map_location="cpu", weights_only=True)  # said, or an environment variable decides
         if "model" not in loaded:
             loaded = {"model": loaded}
         if not isinstance(loaded["model"], dict):

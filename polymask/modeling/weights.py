@@ -86,7 +86,7 @@ def _torchvision_file(address: str) -> Path:
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     if not file.exists():
         try:
-            weights.get_state_dict(progress=True, check_hash=True)
+            weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
         except (OSError, RuntimeError) as error:  # no network; a file with another hash
             raise UserError(
                 f"torchvision's weights could not be downloaded ({error})",

@@ -79,7 +79,7 @@ def seen(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OMP_NUM_THREADS", raising=False)  # a user's own number would hold
         assert launch(as_one_of_two, Namespace(**NOT_GIVEN | {"num_gpus": 2}, folder=folder)) == 0
-    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
 @two_processes

@@ -93,14 +93,19 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
         Checkpointer(new_model(), classes=["a", "b"]).load(str(tmp_path / "other.pth"))
 
 
-def test_a_checkpoint_cannot_run_code(tmp_path):
+@pytest.mark.parametrize("environment", ["", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"])
+@pytest.mark.parametrize("name", ["evil.pth", "evil.pyth", "evil"])
+def test_a_checkpoint_cannot_run_code(tmp_path, monkeypatch, name, environment):
+    if environment:
+        monkeypatch.setenv(environment, "1")
+
     class Evil:
         def __reduce__(self):
             return (open, (str(tmp_path / "victim"), "w"))
 
-    torch.save({"model": {}, "extra": Evil()}, tmp_path / "evil.pth")
+    torch.save({"model": {}, "extra": Evil()}, tmp_path / name)
     with pytest.raises(UserError, match="holds more than weights") as caught:
-        Checkpointer(new_model(), classes=["a", "b"]).load(str(tmp_path / "evil.pth"))
+        Checkpointer(new_model(), classes=["a", "b"]).load(str(tmp_path / name))
     assert "weights_only" not in str(caught.value)
     assert not (tmp_path / "victim").exists()
 
