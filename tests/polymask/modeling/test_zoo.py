@@ -1,10 +1,15 @@
+import codecs
+import os
 import pickle
+import subprocess
+import sys
 from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 from detectron2.modeling import build_model
+from numpy._core import multiarray, numeric
 
 from dataset_tools.errors import UserError
 from polymask.config.load import load_config
@@ -21,6 +26,32 @@ def test_arrays_come_through(tmp_path, protocol):
     loaded = read_zoo_file(tmp_path / "zoo.pkl")
     np.testing.assert_array_equal(loaded["model"]["a"], ARRAYS["a"])
     assert loaded["model"]["b"] == 3
+    assert loaded["model"]["a"].flags.writeable, "or PyTorch warns"
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.asfortranarray(np.ones((2, 3), np.float16)),
+        np.array([True, False]),
+        np.arange(3, dtype=">i8"),
+    ],
+    ids=["by columns", "bool", "big-endian"],
+)
+def test_arrays_of_all_kinds_come_through(tmp_path, array, protocol):
+    (tmp_path / "zoo.pkl").write_bytes(pickle.dumps({"model": {"a": array}, "__author__": "x"}, protocol=protocol))
+    loaded = read_zoo_file(tmp_path / "zoo.pkl")["model"]["a"]
+    np.testing.assert_array_equal(loaded, array)
+    assert loaded.dtype == array.dtype
+
+
+def test_the_attributes_of_a_state_dict_are_no_hindrance(tmp_path):
+    state = torch.nn.Linear(2, 3).state_dict()
+    for name in state:
+        state[name] = state[name].numpy()
+    (tmp_path / "zoo.pkl").write_bytes(pickle.dumps({"model": state, "__author__": "x"}))
+    assert vars(state) and list(read_zoo_file(tmp_path / "zoo.pkl")["model"]) == ["weight", "bias"]
 
 
 def test_files_of_numpy_1_come_through(tmp_path):
@@ -35,15 +66,15 @@ def test_files_of_numpy_1_come_through(tmp_path):
 class Call:
     """Asks the one who unpickles it to call a function."""
 
-    def __init__(self, function, *arguments):
-        self.reduced = (function, arguments)
+    def __init__(self, function, *arguments, state=None):
+        self.reduced = (function, arguments, state)
 
     def __reduce__(self):
         return self.reduced
 
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["plain", "in an array of objects"])
-@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_a_program_is_not_run(tmp_path, protocol, hidden):
     victim = tmp_path / "victim"
     evil = Call(open, str(victim), "w")
@@ -51,7 +82,7 @@ def test_a_program_is_not_run(tmp_path, protocol, hidden):
         evil = np.array([evil], dtype=object)
     content = {"model": {"a": evil}, "__author__": "Detectron2"}
     (tmp_path / "evil.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
-    with pytest.raises(UserError, match="evil.pkl.*open.*nothing of it was run"):
+    with pytest.raises(UserError, match=f"evil.pkl.*{'O8' if hidden else 'open'}.*nothing of it was run"):
         read_zoo_file(tmp_path / "evil.pkl")
     assert not victim.exists()
 
@@ -70,8 +101,102 @@ def test_only_the_harmless_encoding_is_let_in(tmp_path):
     for encoding in ("rot13", "zlib", "idna"):
         content = {"model": {"a": Call(_codecs.encode, "x", encoding)}, "__author__": "x"}
         (tmp_path / "evil.pkl").write_bytes(pickle.dumps(content, protocol=2))
-        with pytest.raises(pickle.UnpicklingError, match=encoding):
+        with pytest.raises(UserError, match=encoding):
             read_zoo_file(tmp_path / "evil.pkl")
+
+
+def zoo_file(value, protocol=2):
+    return pickle.dumps({"model": {"a": value}, "__author__": "x"}, protocol=protocol)
+
+
+def with_state(dtype, *state):
+    """A dtype whose pickle gives it a state that numpy itself would not."""
+    return Call(np.dtype, dtype, False, True, state=(3, *state))
+
+
+def with_key(*steps):
+    """A zoo-like pickle that holds a dict, whose key the last of some steps of pickle leave on the stack."""
+    *before, key = steps
+    content = b"}X\x05\0\0\0model}sX\x0a\0\0\0__author__}"
+    return b"\x80\x02" + b"".join(before) + content + key + b"K\0ss."
+
+
+DOUBLED = b")q\0" + b"h\0h\0\x86q\0" * 60  # a tuple of twice the same tuple, 60 times, as number 0 in memory
+OBJECTS = with_state("O8", "|", None, None, None, 8, 8, 0)  # pointers, with the flag cleared that guards them
+FAR = with_state("V8", "|", None, ("x",), {"x": (np.dtype("f4"), 1 << 30)}, 8, 1, 0)  # a field 1 GiB behind it
+LARGE = with_state("V1", "|", None, None, None, 1 << 30, 1, 0)
+CRAFTED = {
+    **{
+        f"{name} {kind}": zoo_file(value)
+        for name, dtype in (("objects", OBJECTS), ("far", FAR), ("large", LARGE))
+        for kind, value in (
+            ("scalar", Call(multiarray.scalar, dtype, b"\x10" * 8)),
+            ("buffer", Call(numeric._frombuffer, b"\x10" * 8, dtype, (1,), "C")),
+            (
+                "array",
+                Call(multiarray._reconstruct, np.ndarray, (0,), b"b", state=(1, (1,), dtype, False, b"\x10" * 8)),
+            ),
+        )
+    },
+    "shape": zoo_file(Call(numeric._frombuffer, b"\x10" * 8, np.dtype("f4"), (1 << 40,), "C")),
+    "empty shape": zoo_file(Call(numeric._frombuffer, b"", np.dtype("f4"), (0, 1 << 62), "C")),
+    "parts of an element": zoo_file(Call(numeric._frombuffer, b"\x10" * 7, np.dtype("f4"), (2,), "C")),
+    "text that is not bytes": zoo_file(Call(numeric._frombuffer, "\u20ac" * 4, np.dtype("f4"), (1,), "C")),
+    "a size": zoo_file(Call(numeric._frombuffer, 1 << 40, np.dtype("u1"), (1 << 40,), "C")),
+    "the same bytes many times": pickle.dumps(
+        {
+            "model": {
+                str(n): Call(numeric._frombuffer, MANY, U1, (len(MANY),), "C")
+                for MANY, U1 in [(b"0" * 1_000_000, np.dtype("u1"))]
+                for n in range(20_000)
+            },
+            "__author__": "x",
+        }
+    ),
+    "attributes of a function": zoo_file(Call(codecs.encode, "x", "latin1", state=(None, {"__defaults__": ()}))),
+    "a set": zoo_file({1, 2}, protocol=4),
+    "a number as key": zoo_file({1: 2}),
+    "key that takes for ever": with_key(DOUBLED, b"h\0"),
+    "key that overflows": with_key(b")" + b"\x85" * 900_000),
+    "type that takes for ever": with_key(DOUBLED, b"cnumpy\ndtype\nh\0\x85R"),
+    "name that takes for ever": with_key(DOUBLED, b"h\0h\0\x93"),
+    "encoding that takes for ever": with_key(DOUBLED, b"c_codecs\nencode\nh\0h\0\x86R"),
+    "place in memory": with_key(b"K\0r\xff\xff\xff\x7f"),
+    "long bytes": with_key(b"\x8e" + (1 << 40).to_bytes(8, "little")),
+    "long bytearray": with_key(b"\x96" + (1 << 40).to_bytes(8, "little")),
+    "long number": with_key(b"\x8b\xff\xff\xff\x7f"),
+    "many steps": with_key(b"N" * 2_000_000),
+    "nothing": b".",
+    "no mark": b"\x80\x02t.",
+    "half": zoo_file(ARRAYS["a"])[:-9],
+}
+
+READ = """
+import resource, sys
+from pathlib import Path
+from dataset_tools.errors import UserError
+from polymask.modeling.zoo import read_zoo_file
+
+resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+for file in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        value = read_zoo_file(file)["model"]["a"]
+        print(file.stem, "is read:", repr(value), value.sum())
+    except (UserError, ValueError):
+        print(file.stem, "is refused")
+"""
+
+
+def test_crafted_pickles_are_refused(tmp_path):
+    """In a process of its own, which a pointer of the file's choice would end, and with little memory."""
+    for name, content in CRAFTED.items():
+        (tmp_path / f"{name}.pkl").write_bytes(content)
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", READ, tmp_path], capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.splitlines() == sorted(f"{name} is refused" for name in CRAFTED)
 
 
 @pytest.mark.parametrize("content", [{"blobs": {"a": ARRAYS["a"]}}, [1, 2], {"model": {}}])
