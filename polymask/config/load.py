@@ -19,6 +19,13 @@ from polymask.config.keys import CONSEQUENCES, ITERATIONS_OF, add_polymask_confi
 # Far more than a configuration needs. They bound the work that a stranger's file can ask for.
 MAX_BYTES = 2**18
 MAX_FILES = 16
+MAX_VALUES = 100_000
+MAX_CHARACTERS = 10_000  # of one value, of which Python and YAML can make a number
+# What YAML, yacs and Python raise for a text that is not a configuration; the last two where it is nested too deeply.
+REFUSALS = (
+    *(KeyError, ValueError, AssertionError, TypeError, AttributeError, OverflowError, yaml.YAMLError),
+    *(RecursionError, MemoryError),
+)
 
 
 def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
@@ -33,17 +40,17 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
         raise UserError("there is no such file", file=config_file, remedy="Name one of configs/ or a run's config.yaml")
     cfg = get_cfg()
     add_polymask_config(cfg)
-    for file, content in reversed(_read_layers(Path(config_file))):
+    for file, content in reversed(_read_layers(Path(config_file), cfg)):
         try:
             values = _own_values(content)
             _make_whole_numbers_floats(values, cfg)
             cfg.merge_from_other_cfg(values)
-        except (KeyError, ValueError, AssertionError, TypeError, AttributeError) as error:
+        except REFUSALS as error:
             raise _config_error(cfg, error, file=file) from error
     _check_pairs(overrides)
     try:
         cfg.merge_from_list(_with_consequences(_with_floats(overrides, cfg)))
-    except (KeyError, ValueError, AssertionError) as error:
+    except REFUSALS as error:
         raise _config_error(cfg, error, file="command line") from error
     return cfg
 
@@ -57,7 +64,7 @@ def _check_pairs(overrides: list[str]) -> None:
         raise UserError(f"{overrides[-1]} has no value", file="command line", remedy="Give each KEY its VALUE")
 
 
-def _read_layers(config_file: Path) -> list[tuple[Path, dict[str, Any]]]:
+def _read_layers(config_file: Path, cfg: CfgNode) -> list[tuple[Path, dict[str, Any]]]:
     """A file and all that its ``_BASE_`` leads to, with what they hold; each counts before those that follow it."""
     layers: list[tuple[Path, dict[str, Any]]] = []
     files = [config_file]
@@ -67,18 +74,37 @@ def _read_layers(config_file: Path) -> list[tuple[Path, dict[str, Any]]]:
             raise UserError(reason, file=config_file, remedy="Name another file")
         file = files.pop()
         try:
-            content = yaml.safe_load(read_file(file, MAX_BYTES))
+            content = _parsed_yaml(read_file(file, MAX_BYTES))
             if not isinstance(content, dict):
                 raise ValueError("it holds no keys with values")
             bases = _bases(content.pop(BASE_KEY, []), file.parent)
         except OSError as error:
             reason = f"{file} cannot be read: {error.strerror}"
             raise UserError(reason, file=config_file, remedy="Name another file, or correct its _BASE_") from error
-        except (ValueError, yaml.YAMLError) as error:
-            raise UserError(str(error), file=file, remedy="Correct it as the examples in configs/") from error
+        except REFUSALS as error:
+            raise _config_error(cfg, error, file=file) from error
         files += bases
         layers.append((file, content))
     return layers
+
+
+def _parsed_yaml(text: bytes) -> object:
+    """YAML as plain values, which are few also when every alias is written out; small files can hold a billion."""
+    loader = yaml.SafeLoader(text)
+    root = loader.get_single_node()
+    values, pending = 0, [root]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, yaml.ScalarNode) and len(node.value) > MAX_CHARACTERS:
+            raise ValueError(f"it holds a value of more than {MAX_CHARACTERS} characters")
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        if isinstance(node, tuple):  # a key with its value
+            parts = node
+        values += len(parts)
+        if values > MAX_VALUES:
+            raise ValueError(f"it holds more than {MAX_VALUES} values")
+        pending += parts
+    return loader.construct_document(root) if root else None
 
 
 def _bases(named: object, folder: Path) -> list[Path]:
@@ -138,6 +164,8 @@ def _with_consequences(overrides: list[str]) -> list[str]:
 
 
 def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:
+    if isinstance(error, RecursionError | MemoryError):
+        return UserError("a value is nested too deeply", file=file, remedy="Write it with fewer brackets or signs")
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)  # KeyError's own has quotes around it
     unknown = re.fullmatch(r"Non-existent (?:config )?key: (.*)", text)  # of a file, or of the command line
     if unknown:

@@ -175,6 +175,61 @@ def test_bases_that_multiply_are_an_error(tmp_path):
         load_config(tmp_path / "0.yaml", [])
 
 
+def bomb(kind, levels=30):
+    """YAML in which each value is ten times the one before it."""
+    values = [f"a0: &a0 {kind[0]}x: 1{kind[1]}" if kind == "{}" else f"a0: &a0 {kind[0]}1{kind[1]}"]
+    for level in range(levels):
+        alias = f"*a{level}"
+        parts = [f"k{n}: {alias}" for n in range(10)] if kind == "{}" else [alias] * 10
+        values.append(f"a{level + 1}: &a{level + 1} {kind[0]}{', '.join(parts)}{kind[1]}")
+    return "\n".join(values)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (bomb("[]"), "more than .* values"),
+        (bomb("{}"), "more than .* values"),
+        ("SOLVER: &a [*a]", "more than .* values"),
+        ("SOLVER: &a {x: *a}", "more than .* values"),
+        ("SEED: " + "[" * 100_000, "nested too deeply"),
+        ("SEED: " + "{a: " * 50_000, "nested too deeply"),
+        ("- " * 100_000, "nested too deeply"),
+        (f"SEED: '{'-' * 9_000}1'", "nested too deeply"),
+        (f"SEED: '{'(1,' * 150}'", "nested too deeply|type"),
+        (f"DATASETS: {{ROOT: '{'-' * 9_000}1'}}", "nested too deeply"),
+        ("SEED: '{{}}'", "unhashable"),
+        ("SEED: !!bool maybe", "maybe"),
+        ("SEED: !!timestamp never", "own.yaml"),
+        ("SEED: " + "9" * 9_000, "4300 digits"),
+        ("SEED: 1" + ":1" * 4_000 + ".5", "too large"),
+        ("SEED: 1" + ":1" * 100_000, "characters"),
+    ],
+    ids=range(16),
+)
+@pytest.mark.parametrize("base", [False, True])
+def test_a_file_that_asks_for_too_much_is_an_error(tmp_path, content, words, base):
+    (tmp_path / "own.yaml").write_text(content)
+    (tmp_path / "derived.yaml").write_text("_BASE_: own.yaml\n")
+    with pytest.raises(UserError, match=words) as caught:
+        load_config(tmp_path / ("derived.yaml" if base else "own.yaml"), [])
+    assert caught.value.exit_code == EXIT_USAGE and str(caught.value).startswith(str(tmp_path / "own.yaml"))
+
+
+def test_aliases_are_fine_where_they_are_few(tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "INPUT: {MIN_SIZE_TRAIN: &sizes [3, 4], MAX_SIZE_TRAIN: 9}\nSOLVER: {STEPS: *sizes}\n"
+    )
+    cfg = load_config(tmp_path / "own.yaml", [])
+    assert cfg.INPUT.MIN_SIZE_TRAIN == cfg.SOLVER.STEPS == (3, 4)
+
+
+@pytest.mark.parametrize("value", ["-" * 100_000 + "1", "(1," * 150, "{{}}"])
+def test_a_value_of_the_command_line_that_asks_for_too_much_is_an_error(value):
+    with pytest.raises(UserError, match="command line"):
+        load_config(BASE, ["SEED", value])
+
+
 def test_of_several_bases_the_last_counts_most(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "root.yaml").write_text("SOLVER: {MOMENTUM: 0.1, GAMMA: 0.1, EPOCHS: 1}\nSEED: 1\n")
