@@ -18,7 +18,7 @@ from polymask.report import plots
 from polymask.report.advice import advise, outcomes, summary
 from polymask.report.dataset import overview
 from polymask.report.gallery import Gallery
-from polymask.report.run import RunRecord
+from polymask.report.run import RunRecord, command_in_words, path_in_words
 from polymask.report.runs_compared import Comparison, signed
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -139,13 +139,13 @@ def _rendered(environment: Environment, template: str, script_name: str | None, 
 def _facts(run: RunRecord) -> list[tuple[str, str | Markup]]:
     facts = run.facts
     rows: list[tuple[str, Any]] = [
-        ("Folder", run.folder),
-        ("Dataset folder", run.dataset_folder),
+        ("Folder", path_in_words(str(run.folder))),
+        ("Dataset folder", path_in_words(str(run.dataset_folder))),
         ("Seed", run.settings["SEED"]),
     ]
     if facts:
         lines = [*facts.command_lines, *([facts.evaluation_command_line] if facts.evaluation_command_line else [])]
-        rows += [("Command line", Markup("<code>{}</code>").format(line)) for line in lines]
+        rows += [("Command line", Markup("<code>{}</code>").format(command_in_words(line))) for line in lines]
         rows.append(("Device", facts.device + (f", {facts.processes} processes" if facts.processes > 1 else "")))
         rows += [("Precision", facts.precision)] if facts.precision else []
         rows.append(("Versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())))

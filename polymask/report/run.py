@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class RunRecord(msgspec.Struct, frozen=True):
         curves: the columns of history.csv.
         settings: the configuration, flat.
         changes: where it differs from the defaults.
-        config_yaml: all of it.
+        config_yaml: all of it, of absolute paths the names alone.
         facts: versions, times and the like; None where nothing was recorded.
     """
 
@@ -114,7 +115,7 @@ def read_run(folder: Path) -> RunRecord:
         curves=_curves(history) if history.is_file() else {},
         settings=dict(flat_items(cfg)),
         changes=changes_from_defaults(cfg),
-        config_yaml=cfg.dump(),
+        config_yaml=_without_folders(cfg).dump(),
         facts=read_facts(folder),
     )
 
@@ -171,12 +172,41 @@ def changes_from_defaults(cfg: CfgNode) -> tuple[Change, ...]:
     return tuple(
         Change(key, in_words(value), in_words(before[key]))
         for key, value in flat_items(cfg)
-        if _plain(value) != _plain(before[key])
+        if plain(value) != plain(before[key])
     )
 
 
+def path_in_words(path: str) -> str:
+    """A path for people elsewhere, to whom a report may be sent: of an absolute one the name alone."""
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def command_in_words(line: str) -> str:
+    """A command line for people elsewhere, with the names alone of what it gives as absolute paths.
+
+    Args:
+        line: as ``shlex.join`` writes it.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError:  # a quote without its other half, in a run.json that somebody has changed
+        return "(not a command line)"
+    options = (word.rpartition("=") for word in words)
+    return shlex.join(f"{option}{sign}{path_in_words(value)}" for option, sign, value in options)
+
+
+def _without_folders(cfg: CfgNode) -> CfgNode:
+    shown = cfg.clone()
+    for key, value in shown.items():
+        if isinstance(value, CfgNode):
+            shown[key] = _without_folders(value)
+        elif isinstance(value, str):
+            shown[key] = path_in_words(value)
+    return shown
+
+
 def in_words(value: object) -> str:
-    """A value of the configuration for people; an empty one is "(empty)"."""
+    """A value of the configuration for people; an empty one is "(empty)", and of an absolute path the name is left."""
     if isinstance(value, (list, tuple)):
         return (
             ", ".join(
@@ -186,11 +216,12 @@ def in_words(value: object) -> str:
         )
     if isinstance(value, float):
         return f"{value:g}"
-    return "(empty)" if value is None or value == "" else str(value)
+    return "(empty)" if value is None or value == "" else path_in_words(str(value))
 
 
-def _plain(value: object) -> object:
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+def plain(value: object) -> object:
+    """A value of the configuration with lists in the place of tuples, which YAML does not know."""
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _curves(history: Path) -> dict[str, Curve]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -11,7 +12,7 @@ from dataset_tools.formats.coco import read_coco
 from polymask.evaluation.intervals import difference_intervals
 from polymask.evaluation.records import KINDS, Analysis, Interval
 from polymask.report.plots import Line, Plot, plotted, smoothed, thinned
-from polymask.report.run import RunRecord, analyse_at_thresholds, in_words
+from polymask.report.run import RunRecord, analyse_at_thresholds, in_words, plain
 
 MOST_RUNS = 3
 # What a run is called and where it is, which differ always.
@@ -129,9 +130,13 @@ def common_split(runs: Sequence[RunRecord]) -> str:
 
 
 def names_of(runs: Sequence[RunRecord]) -> list[str]:
-    """The names of the runs' folders; their paths where two are called the same."""
+    """The names of the runs' folders; where two are called the same, their paths in the folder that holds all of them."""
     names = [run.name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.folder) for run in runs]
+    if len(set(names)) == len(names):
+        return names
+    folders = [run.folder.resolve() for run in runs]
+    common = os.path.commonpath([folder.parent for folder in folders])
+    return [folder.relative_to(common).as_posix() for folder in folders]
 
 
 def verdict(first: str, other: str, analysis: Analysis, before: Analysis, intervals: dict[str, Interval]) -> str:
@@ -160,8 +165,8 @@ def signed(difference: float) -> str:
 def differing_settings(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
     """The keys of the configuration that are not the same in all runs."""
     keys = dict.fromkeys(key for run in runs for key in run.settings if key not in _NAMES)
-    rows = [(key, [in_words(run.settings.get(key)) for run in runs]) for key in keys]
-    return [(key, values) for key, values in rows if len(set(values)) > 1]
+    rows = [(key, [plain(run.settings.get(key)) for run in runs]) for key in keys]
+    return [(key, [in_words(v) for v in values]) for key, values in rows if any(v != values[0] for v in values)]
 
 
 def _tables(analyses: Sequence[Analysis], intervals: dict[str, list[dict[str, Interval]]]) -> list[Table]:

@@ -2,12 +2,14 @@
 
 import logging
 import re
+import shlex
 from types import SimpleNamespace
 
 import pytest
 
 from dataset_tools.errors import UserError
-from polymask.report.write import report_on, write_report
+from polymask.engine.run_files import RunFacts, write_facts
+from polymask.report.write import report_on, write_comparison, write_report
 
 
 def text_of(page):
@@ -30,6 +32,23 @@ def test_a_run_is_reported_on(folder):
     assert "the one with the best F1 on VAL" in text
     assert "Split: val. Photos: 2." in text_of(write_report(run, "val"))
     assert_readable(page)
+
+
+def test_a_report_names_no_folder_of_this_machine(folder, tmp_path):
+    """It may be sent to others; the dataset of these runs is at an absolute path, and so are the runs."""
+    runs = [folder("one"), folder("two")]
+    for run in runs:
+        place = run.parent / "with space"
+        line = shlex.join(
+            ["python", f"{place}/train_net.py", "MODEL.WEIGHTS", f"{place}/a.pth", f"--config-file={place}/c"]
+        )
+        write_facts(run, RunFacts(command_lines=(line, f"{line} 'half"), evaluation_command_line=line))
+    for page in (write_report(runs[0]), write_comparison(runs)):
+        content = page.read_text()
+        assert str(tmp_path) not in content and tmp_path.name not in content
+    text = text_of(runs[0] / "report.html")
+    assert "train_net.py" in text and "a.pth" in text and "--config-file=c" in text
+    assert "ROOT: dataset" in text and "one/run" in text_of(runs[0] / "comparison.html")
 
 
 def test_val_alone(folder):
