@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import logging
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.logger import setup_logger
 
 from dataset_tools.errors import UserError
+from dataset_tools.text import visible
 from polymask.config.checks import check
 from polymask.config.keys import flat_items
 from polymask.config.load import load_config
@@ -26,6 +28,7 @@ from polymask.config.resolve import resolve
 from polymask.data.seeding import seed_everything
 from polymask.engine.hooks.history import HISTORY_NAME
 from polymask.engine.run_files import CONFIG_NAME
+from polymask.engine.run_folder import check_no_links
 from polymask.modeling.checkpoint import LAST_CHECKPOINT, states_in
 
 log = logging.getLogger(__name__)
@@ -74,8 +77,8 @@ def _messages_kept() -> Iterator[list[logging.LogRecord]]:
         yield kept.buffer
     except BaseException:
         for record in kept.buffer:
-            if record.levelno >= logging.WARNING and logging.lastResort:
-                logging.lastResort.handle(record)
+            if record.levelno >= logging.WARNING:
+                print(visible(record.getMessage()), file=sys.stderr)
         raise
     finally:
         ours.handlers = handlers
@@ -120,9 +123,12 @@ def _as_written(cfg: CfgNode) -> dict[str, object]:
 def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
     output_dir = Path(cfg.OUTPUT_DIR)
     output_dir.mkdir(parents=True, exist_ok=True)
+    check_no_links(output_dir)
     for name in ("fvcore", "detectron2", "polymask", "dataset_tools"):
         logger = setup_logger(str(output_dir), distributed_rank=comm.get_rank(), name=name, abbrev_name=name)
         for handler in logger.handlers:
+            if not isinstance(handler.formatter, _OneEntry):  # of an earlier run of this process
+                handler.setFormatter(_OneEntry(handler.formatter))
             if handler.stream is sys.stdout:
                 handler.setLevel(logging.INFO)  # the network's layers and the like are for log.txt
             else:
@@ -133,6 +139,22 @@ def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
     for key in ("VAL", "TEST"):
         if not cfg.DATASETS[key]:
             log.info("The %s split is empty: nothing is evaluated on it.", key.lower())
+
+
+class _OneEntry(logging.Formatter):
+    """Another formatter, for messages with names and values of others.
+
+    They show control characters instead of obeying them, and their further lines are indented: none looks like an entry.
+    """
+
+    def __init__(self, formatter: Any):
+        super().__init__()
+        self._formatter = formatter
+
+    def format(self, record: logging.LogRecord) -> str:
+        shown = copy.copy(record)
+        shown.msg, shown.args = visible(record.getMessage()).replace("\n", "\n    "), None
+        return self._formatter.format(shown)
 
 
 def _ignore_write_errors(log_file: Any) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from tabulate import tabulate
 
 from dataset_tools.files import write_atomically
+from dataset_tools.text import one_line
 from polymask.evaluation.coco import Metrics
 
 RESULTS_NAME = "results.json"
@@ -29,7 +30,8 @@ def results_table(results: dict[str, Metrics]) -> str:
     rows = []
     for dataset, tasks in results.items():
         for task, metrics in tasks.items():
-            rows.append({"dataset": dataset, "task": task} | {k: _cell(v) for k, v in metrics.items()})
+            cells = {one_line(name): _cell(value) for name, value in metrics.items()}
+            rows.append({"dataset": one_line(dataset), "task": task} | cells)
     return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True, stralign="right")
 
 

@@ -12,6 +12,7 @@ from detectron2.data.detection_utils import convert_image_to_rgb
 from detectron2.structures import BitMasks, BoxMode, Instances
 from detectron2.utils.visualizer import Visualizer
 
+from dataset_tools.files import write_atomically
 from dataset_tools.view.palette import class_colour
 
 # The Visualizer's letters are unreadable on a small photo and lost on a large one: photos are drawn this wide.
@@ -117,6 +118,11 @@ def arrange(pictures: Sequence[np.ndarray], columns: int, cell: tuple[int, int])
         x = column * (width + gap) + (width - fitted.shape[1]) // 2
         sheet[y : y + fitted.shape[0], x : x + fitted.shape[1]] = fitted
     return sheet
+
+
+def write_png(target: Path, picture: np.ndarray) -> None:
+    """Writes a picture, (H, W, 3) uint8, BGR, in one step."""
+    write_atomically(target, cv2.imencode(".png", picture)[1].tobytes())
 
 
 def _fitted(picture: np.ndarray, cell: tuple[int, int]) -> np.ndarray:

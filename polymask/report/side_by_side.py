@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pycocotools.mask
 from detectron2.data import DatasetCatalog
@@ -15,9 +14,18 @@ from tqdm import tqdm
 
 from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
+from polymask.engine.run_folder import check_no_links
 from polymask.evaluation.read import Detections, Truth, codes, read_detections, read_truth
 from polymask.inference.predictor import read_photo
-from polymask.inference.visualizer import DRAWN_WIDTH, GAP, arrange, draw_annotations, draw_predictions, metadata_of
+from polymask.inference.visualizer import (
+    DRAWN_WIDTH,
+    GAP,
+    arrange,
+    draw_annotations,
+    draw_predictions,
+    metadata_of,
+    write_png,
+)
 from polymask.report.run import check_evaluated, read_run
 
 SHEET_NAME = "overview.png"
@@ -38,8 +46,10 @@ def compare(folder: Path, output: Path, split: str, confidence_threshold: float)
         The pictures' paths in the order of the split, and the sheet's.
 
     Raises:
-        UserError: the run, its dataset or its detections are not there, or these are of another dataset.
+        UserError: the run, its dataset or its detections are not there, or these are of another dataset; or a link in
+            the run's folder would lead pictures elsewhere.
     """
+    check_no_links(folder)
     run = read_run(folder)
     check_evaluated(run, split)
     truth = read_truth(run.truth_of(split))
@@ -53,7 +63,7 @@ def compare(folder: Path, output: Path, split: str, confidence_threshold: float)
     for index, photo in enumerate(tqdm(truth.photos, unit="photo", disable=None)):
         target = output / f"{photo.id:04d}_{Path(photo.file_name).stem}.png"
         pair = draw_pair(records[photo.id], predictions_of(truth, found, index, kept), metadata)
-        cv2.imwrite(str(target), _side_by_side(pair))
+        write_png(target, _side_by_side(pair))
         pictures.append(target)
     return pictures, _draw_sheet(pictures, output / SHEET_NAME)
 
@@ -114,5 +124,5 @@ def _draw_sheet(pictures: list[Path], target: Path) -> Path:
     """Some pictures, evenly taken from all, in rows."""
     count = min(len(pictures), SHEET_ROWS * SHEET_COLUMNS)
     chosen = [pictures[index * len(pictures) // count] for index in range(count)]
-    cv2.imwrite(str(target), arrange([read_photo(path) for path in chosen], SHEET_COLUMNS, SHEET_CELL))
+    write_png(target, arrange([read_photo(path) for path in chosen], SHEET_COLUMNS, SHEET_CELL))
     return target

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import HookBase, hooks
@@ -28,7 +27,7 @@ from polymask.engine.dry_run.config_warnings import TrainingContext, training_wa
 from polymask.engine.dry_run.training_plan import TrainingCosts, checkpoint_bytes, dataset_table, plan_table
 from polymask.engine.run_files import peak_memory_gib
 from polymask.engine.trainer import Trainer
-from polymask.inference.visualizer import arrange, draw_training_item, metadata_of
+from polymask.inference.visualizer import arrange, draw_training_item, metadata_of, write_png
 from polymask.modeling.checkpoint import BACKBONE_ONLY_KEY
 from polymask.modeling.precision import NAMES
 
@@ -186,5 +185,5 @@ def _draw(cfg: CfgNode, photos: Sequence[dict]) -> None:
     sheet = Path(cfg.OUTPUT_DIR) / SHEET_NAME
     metadata = metadata_of(cfg.DATASETS.CLASSES)
     pictures = [draw_training_item(photo, cfg.INPUT.FORMAT, metadata, SHEET_CELL) for photo in photos]
-    cv2.imwrite(str(sheet), arrange(pictures, SHEET_COLUMNS, SHEET_CELL))
+    write_png(sheet, arrange(pictures, SHEET_COLUMNS, SHEET_CELL))
     log.info("Look at %s: training photos as the model gets them.", sheet)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 from detectron2.engine import HookBase
 
+from dataset_tools.files import write_atomically
 from polymask.engine.hooks.history import HISTORY_NAME, read_curves
 
 CURVE_NAME = "loss_curve.png"
@@ -49,7 +51,9 @@ def draw_loss_curve(history: Path, target: Path) -> None:
     axes.set(xlabel="iteration", ylabel="loss", ylim=(0, None))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper")  # beside the axes: a cascade has ten losses, which would cover the curves
-    figure.savefig(target, dpi=120)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    write_atomically(target, picture.getbuffer())
 
 
 def smoothed(iterations: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -83,6 +83,26 @@ def test_eval_only_leaves_the_config_of_the_training(overfitted, train):
     assert (overfitted / "config.yaml").read_bytes() == before
 
 
+@pytest.mark.parametrize("flag", ["--eval-only", "--dry-run"])
+def test_a_log_that_leads_elsewhere_is_not_followed(train, tmp_path, flag):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "thesis").write_text("chapter 1")
+    (tmp_path / "run/log.txt").symlink_to(tmp_path / "thesis")
+    with pytest.raises(UserError, match="log.txt"):
+        train(flags=[flag])
+    assert (tmp_path / "thesis").read_text() == "chapter 1"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["log.txt"]
+
+
+def test_names_and_values_forge_no_entry_of_the_log(train, tmp_path, capsys):
+    output = tmp_path / "run\n[11/28 18:30:55] polymask INFO: forged\x1b[2J"
+    with pytest.raises(UserError, match="missing.pth"):
+        train("MODEL.WEIGHTS", "missing.pth", flags=["--resume"], output=output)
+    for said in ((output / "log.txt").read_text(), capsys.readouterr().out):
+        assert "no checkpoint in" in said and "forged" in said and "\x1b[2J" not in said
+        assert not [line for line in said.splitlines() if line.startswith("[11/28 18:30:55] ")]
+
+
 @pytest.mark.parametrize("weights", ["", "backbone"])
 def test_eval_only_refuses_untrained_weights(weights, train, torchvision_file):
     weights = str(torchvision_file) if weights else ""

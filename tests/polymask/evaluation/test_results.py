@@ -26,3 +26,9 @@ def test_table_has_a_row_for_each_task():
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in results_table(RESULTS).splitlines()]
     assert rows[0] == ["dataset", "task", "AP", "AP-a"]
     assert rows[2:] == [["x_test", "bbox", "50.2", "-"], ["x_test", "segm", "40.0", "40.0"]]
+
+
+def test_names_do_not_break_the_table():
+    table = results_table({"x\n_test": {"bbox": {"AP": 50.25, "AP-\x1b[2J\n": 1.0}}})
+    assert [line for line in table.splitlines() if not line.isprintable()] == []
+    assert len(table.splitlines()) == 3 and r"AP-\x1b[2J\n" in table and r"x\n_test" in table

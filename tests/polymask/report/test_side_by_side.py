@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -7,6 +8,22 @@ import pytest
 from dataset_tools.errors import UserError
 from polymask.inference.predictor import read_photo
 from polymask.report.side_by_side import compare
+
+
+def test_compare_follows_no_link_of_the_run(folder, tmp_path):
+    run, thesis = folder(), tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "chapter1.png").write_bytes(b"chapter 1")
+    (run / "pictures").mkdir()
+    for name in ("overview.png", "0001_test0.png"):
+        (run / "pictures" / name).symlink_to(thesis / "chapter1.png")
+    pictures, sheet = compare(run, run / "pictures", "test", 0.5)
+    assert not any(path.is_symlink() for path in (*pictures, sheet))
+    shutil.rmtree(run / "pictures")
+    (run / "pictures").symlink_to(thesis)
+    with pytest.raises(UserError, match="pictures"):
+        compare(run, run / "pictures", "test", 0.5)
+    assert {path.name: path.read_bytes() for path in thesis.iterdir()} == {"chapter1.png": b"chapter 1"}
 
 
 def test_compare_draws_annotations_left_and_predictions_right(train_in, overfitted, tiny_dataset, tmp_path):

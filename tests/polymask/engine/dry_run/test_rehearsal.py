@@ -32,7 +32,10 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dry(train_in, folder):
-    """The files that a dry run leaves, before there is anything else."""
+    """The files that a dry run leaves, before there is anything else but a link to somebody's file."""
+    folder.mkdir()
+    (folder.parent / "thesis").write_text("chapter 1")
+    (folder / "dry_run.png").symlink_to(folder.parent / "thesis")
     train_in(folder, *SCHEDULE, flags=["--dry-run"])
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -64,8 +67,9 @@ def rehearsed(cfg):
     return rehearsal, rehearsal.run()
 
 
-def test_leaves_a_picture_and_the_log(dry):
+def test_leaves_a_picture_and_the_log(dry, folder):
     assert set(dry) == {"dry_run.png", "log.txt"}
+    assert (folder.parent / "thesis").read_text() == "chapter 1", "a link is not followed"
 
 
 def test_says_what_the_training_will_be(dry):

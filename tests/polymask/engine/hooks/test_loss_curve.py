@@ -16,6 +16,14 @@ def test_the_curve_is_a_picture(tmp_path):
     assert Image.open(tmp_path / "curve.png").size == (1200, 600)
 
 
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "history.csv").write_text(HISTORY)
+    (tmp_path / "thesis").write_text("chapter 1")
+    (tmp_path / "curve.png").symlink_to(tmp_path / "thesis")
+    draw_loss_curve(tmp_path / "history.csv", tmp_path / "curve.png")
+    assert (tmp_path / "thesis").read_text() == "chapter 1" and not (tmp_path / "curve.png").is_symlink()
+
+
 @pytest.mark.parametrize("history", ["", "iteration,lr\n0,0.1\n"])
 def test_without_losses_there_is_no_picture(tmp_path, history):
     (tmp_path / "history.csv").write_text(history)
