@@ -28,7 +28,7 @@ from polymask.config.resolve import resolve
 from polymask.data.seeding import seed_everything
 from polymask.engine.hooks.history import HISTORY_NAME
 from polymask.engine.run_files import CONFIG_NAME
-from polymask.engine.run_folder import check_no_links
+from polymask.engine.run_folder import check_no_links, lock_folder
 from polymask.modeling.checkpoint import LAST_CHECKPOINT, states_in
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
         args: ``config_file``, ``opts``, ``eval_only`` and ``resume`` of the command line.
 
     Raises:
-        UserError: configuration, dataset and output folder contradict each other.
+        UserError: configuration, dataset and output folder contradict each other, or another process has the folder.
     """
     training = not args.eval_only
     with _messages_kept() as early:
@@ -55,8 +55,12 @@ def setup(args: argparse.Namespace) -> CfgNode:
         earlier = load_config(earlier_file, []) if args.resume and earlier_file.is_file() else None
         records = resolve(cfg, training, earlier)
         check(cfg, records, training)
-        if training and comm.is_main_process():  # which begins to write there while others may still be here
-            _check_output_folder(cfg, args.resume, earlier)
+        check_no_links(Path(cfg.OUTPUT_DIR))
+        if comm.is_main_process():  # which begins to write there while others may still be here
+            Path(cfg.OUTPUT_DIR).mkdir(parents=True, exist_ok=True)
+            lock_folder(Path(cfg.OUTPUT_DIR))
+            if training:
+                _check_output_folder(cfg, args.resume, earlier)
     cfg.freeze()
     _begin_log(cfg, args)
     for record in early:
@@ -123,7 +127,6 @@ def _as_written(cfg: CfgNode) -> dict[str, object]:
 def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
     output_dir = Path(cfg.OUTPUT_DIR)
     output_dir.mkdir(parents=True, exist_ok=True)
-    check_no_links(output_dir)
     for name in ("fvcore", "detectron2", "polymask", "dataset_tools"):
         logger = setup_logger(str(output_dir), distributed_rank=comm.get_rank(), name=name, abbrev_name=name)
         for handler in logger.handlers:

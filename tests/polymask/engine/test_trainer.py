@@ -94,6 +94,21 @@ def test_a_log_that_leads_elsewhere_is_not_followed(train, tmp_path, flag):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["log.txt"]
 
 
+def test_a_folder_into_which_another_process_writes_is_left_alone(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    lock = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", lock, str(tmp_path / "run/run.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.readline()
+        for flags in ([], ["--resume"], ["--eval-only"], ["--dry-run"]):
+            with pytest.raises(UserError, match="another process writes"):
+                train(flags=flags)
+        other.communicate("\n")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.lock"]
+
+
 def test_names_and_values_forge_no_entry_of_the_log(train, tmp_path, capsys):
     output = tmp_path / "run\n[11/28 18:30:55] polymask INFO: forged\x1b[2J"
     with pytest.raises(UserError, match="missing.pth"):
@@ -177,8 +192,9 @@ def test_checkpoints_of_detectron2_in_the_output_folder_are_kept(train, tmp_path
 
 
 def _files_of(folder):
-    # Not the log, which in this process, unlike in a new one, the first run still has open.
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "log.txt"}
+    # Not the log, which in this process, unlike in a new one, the first run still has open; nor who was there last.
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in ("log.txt", "run.lock")]
+    return {path: path.read_bytes() for path in files}
 
 
 def test_a_failed_start_leaves_the_config_of_the_training(train, overfitted, tmp_path):

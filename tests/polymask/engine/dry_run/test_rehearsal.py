@@ -68,7 +68,7 @@ def rehearsed(cfg):
 
 
 def test_leaves_a_picture_and_the_log(dry, folder):
-    assert set(dry) == {"dry_run.png", "log.txt"}
+    assert set(dry) == {"dry_run.png", "log.txt", "run.lock"}
     assert (folder.parent / "thesis").read_text() == "chapter 1", "a link is not followed"
 
 
