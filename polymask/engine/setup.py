@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import copy
 import logging
+import shlex
 import sys
 from collections.abc import Iterator
 from logging.handlers import BufferingHandler
@@ -27,9 +28,9 @@ from polymask.config.load import load_config
 from polymask.config.resolve import resolve
 from polymask.data.seeding import seed_everything
 from polymask.engine.hooks.history import HISTORY_NAME
-from polymask.engine.run_files import CONFIG_NAME
+from polymask.engine.run_files import CONFIG_NAME, FACTS_NAME
 from polymask.engine.run_folder import check_no_links, lock_folder
-from polymask.modeling.checkpoint import LAST_CHECKPOINT, states_in
+from polymask.modeling.checkpoint import LAST_CHECKPOINT
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     training = not args.eval_only
     with _messages_kept() as early:
         cfg = load_config(args.config_file, args.opts)
+        _settle_output_folder(cfg, args)
         earlier_file = Path(cfg.OUTPUT_DIR) / CONFIG_NAME
         earlier = load_config(earlier_file, []) if args.resume and earlier_file.is_file() else None
         records = resolve(cfg, training, earlier)
@@ -89,6 +91,35 @@ def _messages_kept() -> Iterator[list[logging.LogRecord]]:
         ours.setLevel(level)
 
 
+def _settle_output_folder(cfg: CfgNode, args: argparse.Namespace) -> None:
+    """Lets a run's ``config.yaml`` mean the folder that it lies in, wherever that was moved or copied.
+
+    A file alone, which may be a stranger's, does not decide that an evaluation replaces the results of another run.
+
+    Raises:
+        UserError: it would, and the command line does not name that run.
+    """
+    file, output_dir = Path(args.config_file), Path(cfg.OUTPUT_DIR)
+    if "OUTPUT_DIR" in args.opts[::2]:
+        return
+    if file.name == CONFIG_NAME and _is_run(file.parent):
+        cfg.OUTPUT_DIR = str(file.parent)
+    elif args.eval_only and _is_run(output_dir):
+        raise UserError(
+            f"its OUTPUT_DIR, {output_dir}, holds a run, whose results would be replaced",
+            file=file,
+            remedy=f"If you mean that run, add to the command: OUTPUT_DIR {shlex.quote(str(output_dir))}",
+        )
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / FACTS_NAME).exists() or _has_weights(folder)
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(folder.glob("model_*.pth"))
+
+
 def _check_output_folder(cfg: CfgNode, resume: bool, earlier: CfgNode | None) -> None:
     folder = Path(cfg.OUTPUT_DIR)
     if resume:
@@ -96,7 +127,7 @@ def _check_output_folder(cfg: CfgNode, resume: bool, earlier: CfgNode | None) ->
             _check_changes(cfg, earlier)
         return
     history = folder / HISTORY_NAME  # empty where a run ended before its first iteration, with wrong weights, say
-    if states_in(folder) or (history.exists() and history.stat().st_size):
+    if _has_weights(folder) or (history.exists() and history.stat().st_size):
         raise UserError(
             "this folder holds another run, whose curves and checkpoints would be mixed with the new ones",
             file=folder,

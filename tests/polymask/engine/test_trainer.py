@@ -15,6 +15,7 @@ import train_net
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
 from polymask.engine.hooks.checkpoints import CHECKPOINTS_TO_KEEP
 from polymask.engine.hooks.history import read_history
+from polymask.engine.setup import setup
 from polymask.engine.trainer import Trainer
 from tests.polymask.conftest import TINY
 
@@ -116,6 +117,48 @@ def test_names_and_values_forge_no_entry_of_the_log(train, tmp_path, capsys):
     for said in ((output / "log.txt").read_text(), capsys.readouterr().out):
         assert "no checkpoint in" in said and "forged" in said and "\x1b[2J" not in said
         assert not [line for line in said.splitlines() if line.startswith("[11/28 18:30:55] ")]
+
+
+@pytest.fixture
+def copied(overfitted, tmp_path):
+    """A run that was copied; its config.yaml has the OUTPUT_DIR of the first."""
+    return Path(shutil.copytree(overfitted, tmp_path / "copied"))
+
+
+def begin(*arguments):
+    return setup(train_net.parse_arguments(["--config-file", *map(str, arguments)]))
+
+
+def test_the_config_of_a_run_means_the_folder_that_it_lies_in(overfitted, copied, tmp_path):
+    before = _files_of(overfitted)
+    (copied / "results.json").unlink()
+    evaluated = ("--eval-only", "MODEL.WEIGHTS", overfitted / "model_final.pth", "MODEL.DEVICE", "cpu")
+    train_net.main(train_net.parse_arguments(["--config-file", str(copied / "config.yaml"), *map(str, evaluated)]))
+    assert read_results(copied)["tiny_train"] == read_results(overfitted)["tiny_train"]
+    assert begin(copied / "config.yaml", "--resume").OUTPUT_DIR == str(copied)
+    other = begin(copied / "config.yaml", "OUTPUT_DIR", tmp_path / "other")
+    assert other.OUTPUT_DIR == str(tmp_path / "other"), "the command line comes first"
+    assert _files_of(overfitted) == before
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "strange.yaml"])
+def test_a_config_from_elsewhere_does_not_replace_the_results_of_a_run(overfitted, tmp_path, name):
+    shutil.copy(overfitted / "config.yaml", tmp_path / name)
+    before = _files_of(overfitted)
+    with pytest.raises(UserError, match=f"OUTPUT_DIR {overfitted}") as caught:
+        begin(tmp_path / name, "--eval-only", "MODEL.WEIGHTS", overfitted / "model_final.pth")
+    assert caught.value.exit_code == EXIT_USAGE and _files_of(overfitted) == before
+    named = begin(tmp_path / name, "--eval-only", "OUTPUT_DIR", overfitted)
+    assert named.OUTPUT_DIR == str(overfitted)
+
+
+def test_weights_that_came_alone_with_their_config_are_kept(overfitted, tmp_path):
+    for name in ("config.yaml", "model_final.pth"):
+        shutil.copy(overfitted / name, tmp_path / name)
+    before = _files_of(tmp_path)
+    with pytest.raises(UserError, match="another run"):
+        begin(tmp_path / "config.yaml")
+    assert _files_of(tmp_path) == before
 
 
 @pytest.mark.parametrize("weights", ["", "backbone"])
