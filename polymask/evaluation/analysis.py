@@ -66,7 +66,7 @@ def analyse(
             file=truth,
             remedy="Take the dataset over with python -m dataset_tools convert, which leaves them out",
         )
-    found = read_detections(detections, annotated, may_be_damaged=isinstance(detections, Path))
+    found = read_detections(detections, annotated)
     evaluations = {task: count(annotated, found, task) for task in TASKS}
     matches = {task: matches_of(evaluations[task]) for task in TASKS}
     figures = {task: _figures(evaluations[task], matches[task], samples, seed) for task in TASKS}

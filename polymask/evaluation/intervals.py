@@ -67,7 +67,7 @@ def difference_intervals(
 
     Args:
         truth: the split's COCO file.
-        detections: of each run; the others are compared with the first.
+        detections: of each run, files that have been read before; the others are compared with the first.
         task: ``bbox`` or ``segm``.
         samples: the number of drawings.
         seed: of the drawings.
@@ -82,8 +82,8 @@ def difference_intervals(
     there = read_truth(truth)
     weights = drawings(len(there.photos), samples, seed)
     first, *others = (
-        drawn_figures(matches_of(count(there, read_detections(found, there), task)), weights)[:, -1]
-        for found in detections
+        drawn_figures(matches_of(count(there, found, task)), weights)[:, -1]
+        for found in (read_detections(file, there, already_checked=True) for file in detections)
     )
     return [_intervals(other - first) for other in others]
 

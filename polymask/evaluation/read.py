@@ -123,14 +123,14 @@ def read_truth(path: Path) -> Truth:
     return Truth(photos, tuple(classes), names, _annotations(content, index, classes))
 
 
-def read_detections(source: Path | list[dict], truth: Truth, *, may_be_damaged: bool = False) -> Detections:
+def read_detections(source: Path | list[dict], truth: Truth, *, already_checked: bool = False) -> Detections:
     """Detections on a split.
 
     Args:
         source: a file of results in COCO's format, or what is in one.
         truth: the split that they belong to.
-        may_be_damaged: whether to check the codes of the masks, which takes as long as counting: needed for a file
-            that others may have changed.
+        already_checked: whether this process has read the file before. The codes of the masks in a file, which others
+            may have changed, are checked once, which takes as long as counting.
 
     Raises:
         UserError: it cannot be read or is damaged, or it belongs to another dataset: an image or category that the
@@ -144,7 +144,7 @@ def read_detections(source: Path | list[dict], truth: Truth, *, may_be_damaged: 
         reason = _of_another_dataset(result, photos, classes, truth)
         if reason:
             _refuse(f"the detections belong to another dataset: {reason}", file, f"[{position}]")
-    if may_be_damaged:
+    if file and not already_checked:
         _check_codes(results, file)
     photo = np.array([photos[result.image_id] for result in results], dtype=np.int64)
     category = np.array([classes[result.category_id] for result in results], dtype=np.int64)
@@ -226,7 +226,7 @@ def _of_another_dataset(
     return None
 
 
-def _check_codes(results: list[CocoResult], file: Path | None) -> None:
+def _check_codes(results: list[CocoResult], file: Path) -> None:
     """Refuses masks that pycocotools would fill up with whatever is in memory, or crash on."""
     for position, result in enumerate(results):
         try:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from detectron2.data.catalog import Metadata
 from detectron2.data.detection_utils import convert_image_to_rgb
-from detectron2.structures import BitMasks, BoxMode, Instances
+from detectron2.structures import BitMasks, BoxMode
 from detectron2.utils.visualizer import Visualizer
 
 from dataset_tools.files import write_atomically
@@ -52,15 +52,6 @@ def draw_instances(
     visualizer = Visualizer(photo[:, :, ::-1], metadata, scale=width / photo.shape[1])
     _overlay(visualizer, boxes, masks, classes, scores)
     return _picture(visualizer)
-
-
-def draw_predictions(
-    photo: np.ndarray, instances: Instances, metadata: Metadata, width: int = DRAWN_WIDTH
-) -> np.ndarray:
-    """As :func:`draw_instances`, of Detectron2's predictions on the CPU."""
-    boxes, masks = np.asarray(instances.pred_boxes.tensor), list(np.asarray(instances.pred_masks))
-    classes, scores = instances.pred_classes.tolist(), instances.scores.tolist()
-    return draw_instances(photo, boxes, masks, classes, scores, metadata, width)
 
 
 def draw_annotations(photo: np.ndarray, record: dict, metadata: Metadata, width: int = DRAWN_WIDTH) -> np.ndarray:

@@ -18,7 +18,7 @@ from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import KINDS, Analysis, PhotoAnalysis
 from polymask.inference.visualizer import metadata_of
 from polymask.report.run import RunRecord
-from polymask.report.side_by_side import draw_pair, predictions_of
+from polymask.report.side_by_side import draw_pair, rows_of_photo
 
 log = logging.getLogger(__name__)
 
@@ -102,17 +102,17 @@ def draw_gallery(run: RunRecord, analysis: Analysis, budget: int = BUDGET) -> Ga
     register(run.dataset_folder)
     records = {record["image_id"]: record for record in DatasetCatalog.get(analysis.dataset)}
     truth = read_truth(run.truth_of(analysis.split))
-    found = read_detections(run.detections_of(analysis.split), truth)
+    found = read_detections(run.detections_of(analysis.split), truth, already_checked=True)
     kept = found.score >= np.array([analysis.thresholds[name] for name in names])[found.category]
     places = {photo.id: index for index, photo in enumerate(truth.photos)}
     metadata = metadata_of(names)
     drawn, unreadable = [], 0
     for chosen in tqdm(choose(analysis.photos_detail, names), desc="gallery", unit="photo", disable=None):
         record = records[chosen.photo.image_id]
-        predictions = predictions_of(truth, found, places[chosen.photo.image_id], kept)
+        rows = rows_of_photo(found, places[chosen.photo.image_id], kept)
         width = round(SIZES[0][0] * min(1.0, record["width"] / record["height"]))
         try:
-            drawn.append((chosen, draw_pair(record, predictions, metadata, width)))
+            drawn.append((chosen, draw_pair(record, found, rows, metadata, width)))
         except UserError as error:
             log.warning("The report goes without a photo: %s", error)
             unreadable += 1

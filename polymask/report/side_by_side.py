@@ -5,24 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pycocotools.mask
 from detectron2.data import DatasetCatalog
 from detectron2.data.catalog import Metadata
-from detectron2.structures import Boxes, BoxMode, Instances
+from detectron2.structures import BoxMode
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
 from polymask.engine.run_folder import check_no_links
-from polymask.evaluation.read import Detections, Truth, codes, read_detections, read_truth
+from polymask.evaluation.read import Detections, read_detections, read_truth
 from polymask.inference.predictor import read_photo
 from polymask.inference.visualizer import (
     DRAWN_WIDTH,
     GAP,
     arrange,
     draw_annotations,
-    draw_predictions,
+    draw_instances,
     metadata_of,
     write_png,
 )
@@ -53,7 +52,7 @@ def compare(folder: Path, output: Path, split: str, confidence_threshold: float)
     run = read_run(folder)
     check_evaluated(run, split)
     truth = read_truth(run.truth_of(split))
-    found = read_detections(run.detections_of(split), truth, may_be_damaged=True)
+    found = read_detections(run.detections_of(split), truth)
     kept = found.score >= confidence_threshold
     register(run.dataset_folder)
     records = {record["image_id"]: record for record in DatasetCatalog.get(f"{run.card.name}_{split}")}
@@ -62,20 +61,21 @@ def compare(folder: Path, output: Path, split: str, confidence_threshold: float)
     pictures = []
     for index, photo in enumerate(tqdm(truth.photos, unit="photo", disable=None)):
         target = output / f"{photo.id:04d}_{Path(photo.file_name).stem}.png"
-        pair = draw_pair(records[photo.id], predictions_of(truth, found, index, kept), metadata)
+        pair = draw_pair(records[photo.id], found, rows_of_photo(found, index, kept), metadata)
         write_png(target, _side_by_side(pair))
         pictures.append(target)
     return pictures, _draw_sheet(pictures, output / SHEET_NAME)
 
 
 def draw_pair(
-    record: dict, predictions: Instances, metadata: Metadata, width: int = DRAWN_WIDTH
+    record: dict, found: Detections, rows: NDArray[np.int64], metadata: Metadata, width: int = DRAWN_WIDTH
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The photo with its annotations, and the photo with predictions.
+    """The photo with its annotations, and the photo with detections.
 
     Args:
         record: the photo as a Detectron2 dataset dict.
-        predictions: those to draw.
+        found: the detections of the split.
+        rows: those to draw, all in this photo.
         metadata: see ``polymask.inference.visualizer.metadata_of``.
         width: of each picture in px.
 
@@ -87,31 +87,31 @@ def draw_pair(
     """
     photo = read_photo(Path(record["file_name"]))
     size, expected = photo.shape[:2], (record["height"], record["width"])
-    if size != expected:
+    if size != expected:  # before a mask of that size is drawn
         raise UserError(
             f"the photo is {size[1]} x {size[0]} px, and in the dataset {expected[1]} x {expected[0]} px",
             file=record["file_name"],
             remedy="Put the photo that was converted in its place, or convert again",
         )
-    return draw_annotations(photo, record, metadata, width), draw_predictions(photo, predictions, metadata, width)
+    boxes = BoxMode.convert(found.box[rows], BoxMode.XYWH_ABS, BoxMode.XYXY_ABS)
+    masks = [{"size": size, "counts": found.mask[row]} for row in rows]
+    classes, scores = found.category[rows].tolist(), found.score[rows].tolist()
+    return (
+        draw_annotations(photo, record, metadata, width),
+        draw_instances(photo, boxes, masks, classes, scores, metadata, width),
+    )
 
 
-def predictions_of(truth: Truth, found: Detections, index: int, kept: NDArray[np.bool_]) -> Instances:
-    """The detections in a photo as Detectron2's predictions.
+def rows_of_photo(found: Detections, index: int, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Where the detections of a photo are, of those that are kept.
 
     Args:
+        found: the detections of the split.
         index: of the photo.
         kept: (detections of the split,) whether to take each.
     """
-    photo, own = truth.photos[index], found.of_photo(index)
-    rows = own.start + np.flatnonzero(kept[own])
-    instances = Instances((photo.height, photo.width))
-    instances.pred_boxes = Boxes(BoxMode.convert(found.box[rows], BoxMode.XYWH_ABS, BoxMode.XYXY_ABS))
-    instances.scores = found.score[rows]
-    instances.pred_classes = found.category[rows]
-    masks = [pycocotools.mask.decode(code) for code in codes([found.mask[row] for row in rows], photo)]
-    instances.pred_masks = np.array(masks, dtype=bool).reshape(-1, photo.height, photo.width)
-    return instances
+    own = found.of_photo(index)
+    return own.start + np.flatnonzero(kept[own])
 
 
 def _side_by_side(pictures: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

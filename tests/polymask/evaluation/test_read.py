@@ -58,7 +58,7 @@ def test_a_damaged_file_is_refused_in_words(tmp_path):
         damaged[3] = damaged[3] | damage
         file.write_text(json.dumps(damaged))
         with pytest.raises(UserError, match=said):
-            read_detections(file, truth, may_be_damaged=True)
+            read_detections(file, truth)
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 1.5])

@@ -9,7 +9,7 @@ from polymask.inference.visualizer import (
     GAP,
     arrange,
     draw_annotations,
-    draw_predictions,
+    draw_instances,
     draw_training_item,
     metadata_of,
 )
@@ -23,16 +23,13 @@ def photo():
     return np.full((60, 120, 3), BLUE, dtype=np.uint8)
 
 
-def predictions(*boxes):
+def draw_discs(photo, *boxes):
     """Instances of the class 'disc' whose masks fill their boxes."""
-    instances = Instances((60, 120))
-    instances.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
-    instances.scores = torch.full((len(boxes),), 0.9)
-    instances.pred_classes = torch.ones(len(boxes), dtype=torch.int64)
-    instances.pred_masks = torch.zeros((len(boxes), 60, 120), dtype=torch.bool)
-    for mask, (x0, y0, x1, y1) in zip(instances.pred_masks, boxes, strict=True):
+    masks = np.zeros((len(boxes), 60, 120), dtype=bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
         mask[y0:y1, x0:x1] = True
-    return instances
+    count = len(boxes)
+    return draw_instances(photo, np.reshape(boxes, (-1, 4)), list(masks), [1] * count, [0.9] * count, METADATA)
 
 
 def changed(drawn):
@@ -43,13 +40,13 @@ def changed(drawn):
 
 
 def test_no_instance_leaves_the_photo_in_its_colours(photo):
-    drawn = draw_predictions(photo, predictions(), METADATA)
+    drawn = draw_discs(photo)
     assert drawn.shape == (DRAWN_WIDTH // 2, DRAWN_WIDTH, 3)
     assert np.abs(drawn.astype(int) - BLUE).max() <= 2
 
 
 def test_a_mask_is_drawn_where_it_is(photo):
-    drawn = changed(draw_predictions(photo, predictions((70, 20, 110, 50)), METADATA))
+    drawn = changed(draw_discs(photo, (70, 20, 110, 50)))
     assert drawn[30:48, 75:108].all(), "the lower part of the mask, clear of the label"
     assert not drawn[:, :55].any()
 
@@ -63,9 +60,7 @@ def test_an_annotation_is_drawn_where_it_is(photo):
 
 
 def test_the_same_is_drawn_each_time(photo):
-    first, second = (
-        draw_predictions(photo, predictions((70, 20, 110, 50), (10, 10, 40, 40)), METADATA) for _ in range(2)
-    )
+    first, second = (draw_discs(photo, (70, 20, 110, 50), (10, 10, 40, 40)) for _ in range(2))
     assert np.array_equal(first, second)
 
 

@@ -1,11 +1,13 @@
 import json
 import shutil
+import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
 
 from dataset_tools.errors import UserError
+from dataset_tools.geometry.rle import encode
 from polymask.inference.predictor import read_photo
 from polymask.report.side_by_side import compare
 
@@ -24,6 +26,58 @@ def test_compare_follows_no_link_of_the_run(folder, tmp_path):
     with pytest.raises(UserError, match="pictures"):
         compare(run, run / "pictures", "test", 0.5)
     assert {path.name: path.read_bytes() for path in thesis.iterdir()} == {"chapter1.png": b"chapter 1"}
+
+
+def claim_size(run, side):
+    """Lets the dataset and the detections say that the first photo is so many px wide and high."""
+    for path in (run.parent / "dataset/test.json", run / "inference/street_test/coco_instances_results.json"):
+        content = json.loads(path.read_text())
+        if isinstance(content, dict):
+            content["images"][0] |= {"width": side, "height": side}
+        else:
+            mask = encode(np.ones((2, 2), dtype=bool), (side, side), 1, 1)
+            content = [one | {"segmentation": {"size": mask.size, "counts": mask.counts}} for one in content[-1:]] * 4
+        path.write_text(json.dumps(content))
+
+
+def test_no_mask_is_drawn_in_a_size_that_the_photo_does_not_have(folder, tmp_path):
+    run = folder()
+    claim_size(run, 6000)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="64 x 64 px, and in the dataset 6000 x 6000 px"):
+        compare(run, tmp_path / "pictures", "test", 0.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6000 * 6000
+
+
+SQUARE = {"size": [64, 64], "counts": "0"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"segmentation": SQUARE | {"size": [200_000, 200_000]}},
+        {"segmentation": SQUARE},
+        {"segmentation": SQUARE | {"counts": "zz~~~~####"}},
+        {"segmentation": SQUARE | {"counts": "o" * 100_000}},
+        {"segmentation": SQUARE | {"counts": [64 * 64]}},
+        {"image_id": 77},
+        {"category_id": -1},
+        {"bbox": [0, 0, 1e300, 1]},
+        {"bbox": [1, 2]},
+        {"score": 7},
+    ],
+    ids=str,
+)
+def test_crafted_detections_are_refused_before_anything_is_drawn(folder, tmp_path, damage):
+    run = folder()
+    file = run / "inference/street_test/coco_instances_results.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps([content[0] | damage, *content[1:]]))
+    with pytest.raises(UserError) as caught:
+        compare(run, tmp_path / "pictures", "test", 0.5)
+    assert caught.value.file == file and not (tmp_path / "pictures").exists()
 
 
 def test_compare_draws_annotations_left_and_predictions_right(train_in, overfitted, tiny_dataset, tmp_path):
