@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import shlex
@@ -23,6 +24,7 @@ from polymask.config.keys import AUTO
 CONFIG_NAME = "config.yaml"
 FACTS_NAME = "run.json"
 PROJECT = Path(__file__).resolve().parents[2]
+GIT_TIMEOUT = 10  # seconds: on a network disk git may take one
 
 
 class RunFacts(msgspec.Struct, frozen=True):
@@ -139,13 +141,14 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(PROJECT), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
+    """Git's commit of this project itself, whichever repository surrounds it or the environment names; or nothing."""
+    git = ["git", f"--git-dir={PROJECT / '.git'}", f"--work-tree={PROJECT}", "-c", "core.fsmonitor=false"]
+    command = [*git, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != PROJECT:
-            return ""  # unpacked inside somebody else's repository
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
+        found = subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=GIT_TIMEOUT, env=plain, cwd=PROJECT
+        )
+    except (OSError, subprocess.SubprocessError):
         return ""
+    return found.stdout.strip()

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 
 from dataset_tools.errors import UserError
+from polymask.engine import run_files
 from polymask.engine.run_files import (
     FACTS_NAME,
     PROJECT,
@@ -37,6 +39,50 @@ def test_versions_are_those_that_run():
     git = ["git", "-C", str(PROJECT), "rev-parse", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     assert found.get("polymask", "").rstrip("+") == commit[:12]
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A repository whose fsmonitor leaves a file ``ran`` beside it; one file of it is changed."""
+    repository, hook = tmp_path / "hostile", tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
+    hook.chmod(0o755)
+    repository.mkdir()
+    (repository / "file").write_text("1")
+    names = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (
+        ["init", "-q"],
+        ["add", "file"],
+        [*names, "commit", "-q", "-m", "1"],
+        ["config", "core.fsmonitor", str(hook)],
+    ):
+        subprocess.run(["git", *command], cwd=repository, check=True)
+    (repository / "file").write_text("2")
+    return repository
+
+
+def test_git_does_not_ask_the_repository_that_the_environment_names(hostile, monkeypatch):
+    before = versions().get("polymask")
+    monkeypatch.setenv("GIT_DIR", str(hostile / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(hostile))
+    assert versions().get("polymask") == before
+    assert not (hostile.parent / "ran").exists()
+
+
+@pytest.mark.parametrize(("place", "is_known"), [("", True), ("unpacked", False)])
+def test_git_runs_nothing_that_a_repository_names(hostile, monkeypatch, place, is_known):
+    (hostile / place).mkdir(exist_ok=True)
+    monkeypatch.setattr(run_files, "PROJECT", hostile / place)
+    assert versions().get("polymask", "").endswith("+") == is_known, "a repository around the project is another one"
+    assert not (hostile.parent / "ran").exists()
+
+
+def test_a_git_that_does_not_end_is_not_waited_for(tmp_path, monkeypatch):
+    (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(run_files, "GIT_TIMEOUT", 0.1)
+    assert "polymask" not in versions()
 
 
 def test_the_command_line_can_be_typed_again(monkeypatch):
