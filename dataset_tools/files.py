@@ -91,10 +91,9 @@ def leftovers(path_pattern: Path) -> Iterator[Path]:
 
 
 def _mode(path: Path) -> int:
-    """The mode of a file, or the one that a new file gets."""
-    try:
-        return stat.S_IMODE(os.stat(path).st_mode)
-    except OSError:  # there is none
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+    """The mode of a file, or the one that a new file gets; a link, which may lead anywhere, has none to keep."""
+    if path.is_file() and not path.is_symlink():
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -53,3 +53,14 @@ def test_what_is_larger_or_not_a_file_is_refused(tmp_path, name):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError):
         read_file(tmp_path / name, 5)
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    path, target, ordinary = tmp_path / "file", tmp_path / "target", tmp_path / "ordinary"
+    for file in (target, ordinary):
+        file.write_bytes(b"theirs")
+    target.chmod(0o4700)
+    path.symlink_to(target)
+    write_atomically(path, b"new")
+    assert (path.read_bytes(), target.read_bytes()) == (b"new", b"theirs") and not path.is_symlink()
+    assert os.stat(path).st_mode == os.stat(ordinary).st_mode, "the mode is not the target's either"
