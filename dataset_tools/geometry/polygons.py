@@ -87,13 +87,12 @@ def simple_outlines(points: Polygon, counts: NDArray[np.intp], size: tuple[int, 
     starts = ends - counts
     previous = np.arange(len(points)) - 1
     previous[starts] = ends - 1
-    is_inside = ((points >= 0) & (points <= size)).all(axis=1)
-    is_new = (points != points[previous]).any(axis=1)
-    # GEOS raises an error for a vertex that is not a number, and an outline with one is not simple anyway.
-    drawable = points.copy()
-    drawable[~is_inside] = 0.0
+    x, y = points.T
+    is_inside = (x >= 0) & (y >= 0) & (x <= size[0]) & (y <= size[1])
+    is_new = (x != x[previous]) | (y != y[previous])
+    points[~is_inside] = 0.0  # of an outline that is not simple; GEOS raises an error for what is not a number
     rings = np.append(starts, len(points))
-    outlines = shapely.from_ragged_array(shapely.GeometryType.POLYGON, drawable, (rings, np.arange(len(rings))))
+    outlines = shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (rings, np.arange(len(rings))))
     left, top, right, bottom = shapely.bounds(outlines).T
     # Half the length of a hull is at most the two sides of its box: see ``has_area``.
     is_wide = shapely.area(outlines) > _THINNEST * (right - left + bottom - top)

@@ -32,15 +32,20 @@ _FINEST_STRIDE = 4
 
 
 class DrawnInstance(msgspec.Struct, frozen=True, gc=False):
-    """An instance, the shapes that it is made of (as findings call them), and its pixels."""
+    """An instance, the parts that it is made of, and its pixels."""
 
     instance: Instance
-    place: str
+    parts: Sequence[Part]
     pixels: EncodedMask
 
     @property
     def label(self) -> str:
         return self.instance.label
+
+    @property
+    def place(self) -> str:
+        """What the shapes of the instance are called in findings."""
+        return _places(self.parts)
 
 
 def build_instances(
@@ -77,7 +82,7 @@ def instances_of_parts(
     for (members, segmentation, pixels), area, box in zip(joined, areas, boxes):
         if area > 0:
             instance = Instance(members[0].label, segmentation, area, box)
-            drawn.append(DrawnInstance(instance, _places(members), pixels))
+            drawn.append(DrawnInstance(instance, members, pixels))
         else:
             findings.append(Finding(Rule.NO_PIXELS, canvas.file, _places(members), f"label {members[0].label!r}"))
     are_first, repeated = _are_first(canvas.file, drawn, options)

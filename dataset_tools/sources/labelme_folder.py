@@ -91,10 +91,11 @@ class LabelmeFolder:
         """
         if not is_text(key):
             return None, [Finding(Rule.BAD_FILE_NAME, key)]
-        split = self._splits.of_photo(key) if is_photo_name(key) else self._splits.of(key)
+        is_photo = is_photo_name(key)
+        split = self._splits.of_photo(key) if is_photo else self._splits.of(key)
         if self._splits and split is None:
             return None, [Finding(Rule.OUTSIDE_SPLITS, key)]
-        if is_photo_name(key):
+        if is_photo:
             return self._read_negative(key, split, max_size)
         try:
             record = self._decode(key)
