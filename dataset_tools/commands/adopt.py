@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dataset_tools.commands.conversion import run_conversion
 from dataset_tools.commands.options import add_labels, add_output, add_shapes, dataset_options
 
 
@@ -42,7 +43,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.commands.terminal import run_conversion
     from dataset_tools.dataset.adopt import AdoptOptions, adopt
 
     names = ("file", "train", "val", "test", "images_root")

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from dataset_tools.commands.reporting import findings_by_rule, number, report
 from dataset_tools.commands.source_options import add_folder, add_reading_options, open_from_options
+from dataset_tools.errors import EXIT_DATA
+from dataset_tools.findings import Severity
+from dataset_tools.text import visible
+
+if TYPE_CHECKING:
+    from dataset_tools.dataset.checks import CheckReport
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -31,16 +42,41 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.commands import terminal
     from dataset_tools.dataset.checks import check_source
-    from dataset_tools.errors import EXIT_DATA
 
     source, reading = open_from_options(options)
     if options.training_size is not None:
         reading = replace(reading, shapes=replace(reading.shapes, training_size=options.training_size))
     checked = check_source(source, replace(reading, hash_photos=True))
     if options.format == "json":
-        print(terminal.as_json(options.folder, checked))
+        print(_as_json(options.folder, checked))
     else:
-        print(terminal.diagnosis(options.folder, checked, options.all))
+        print(_diagnosis(options.folder, checked, options.all))
     return EXIT_DATA if any(finding.is_error for finding in checked.findings) else 0
+
+
+def _diagnosis(folder: Path, checked: CheckReport, every_place: bool) -> str:
+    """What ``check`` says to people: the findings, and what they were found in."""
+    severities = Counter(finding.rule.severity for finding in checked.findings)
+    counts = ", ".join(number(severities[severity], severity.value) for severity in Severity)
+    instances = number(sum(checked.instances.values()), "instance")
+    classes = number(len(checked.instances), "class", "classes")
+    summary = f"{folder}: {number(checked.photos, 'photo')}, {instances}, {classes}: {counts}"
+    return "\n".join(filter(None, [report(checked.findings, every_place), visible(summary)]))
+
+
+def _as_json(folder: Path, checked: CheckReport) -> str:
+    """What ``check`` says to programs, with every place."""
+    groups = [
+        {
+            "code": rule.code,
+            "severity": rule.severity.value,
+            "title": rule.title,
+            "remedy": rule.remedy,
+            "count": len(group),
+            "places": [{"file": item.file, "place": item.place, "message": item.message} for item in group],
+        }
+        for rule, group in findings_by_rule(checked.findings)
+    ]
+    content = {"folder": str(folder), "photos": checked.photos, "instances": checked.instances, "findings": groups}
+    return json.dumps(content, indent=2)  # in ASCII: a file's name may be no Unicode text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dataset_tools.commands.conversion import run_conversion
 from dataset_tools.commands.options import add_labels, add_output, add_reading, add_shapes, dataset_options
 
 
@@ -36,7 +37,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.commands.terminal import run_conversion
     from dataset_tools.dataset.convert import ConvertOptions, convert
 
     wanted = ConvertOptions(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dataset_tools.commands.reporting import run_and_report
+from dataset_tools.commands.reporting import number, run_and_report
 from dataset_tools.commands.source_options import EPILOG, add_folder, add_reading_options, add_split, open_from_options
+from dataset_tools.text import visible
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -27,8 +28,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.commands.terminal import number
-    from dataset_tools.text import visible
     from dataset_tools.view.masks import TABLE_NAME, masks
 
     done, code = run_and_report(lambda: masks(*open_from_options(options), options.output, options.kind, options.split))

@@ -1,4 +1,4 @@
-"""Findings as text, and what every command that reads annotations does with them."""
+"""Findings and counts as text, and what every command that reads annotations does with findings."""
 
 from __future__ import annotations
 
@@ -59,3 +59,8 @@ def _describe_rule(rule: Rule, group: list[Finding], every_place: bool) -> str:
         lines.append(f"    and {len(group) - len(shown)} more")
     lines.append(f"    -> {rule.remedy}.")
     return "\n".join(lines)
+
+
+def number(count: int, one: str, more: str | None = None) -> str:
+    """A count with its noun."""
+    return f"{count} {one if count == 1 else more or one + 's'}"

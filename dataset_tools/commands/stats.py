@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dataset_tools.commands.reporting import run_and_report
 from dataset_tools.commands.source_options import EPILOG, add_folder, add_reading_options, add_split, open_from_options
+from dataset_tools.text import visible
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -31,7 +32,6 @@ def _run(options: argparse.Namespace) -> int:
     import msgspec
 
     from dataset_tools.output_folder import replaced_folder
-    from dataset_tools.text import visible
     from dataset_tools.view import plots, stats
     from dataset_tools.view.output import check_place
 

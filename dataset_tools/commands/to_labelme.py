@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset_tools.commands.reporting import number
+from dataset_tools.text import visible
+
+if TYPE_CHECKING:
+    from dataset_tools.to_labelme.from_dataset import WriteReport
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -54,7 +61,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.commands.terminal import summarise_files
     from dataset_tools.to_labelme.from_dataset import ToLabelmeOptions, to_labelme
 
     written = to_labelme(
@@ -69,5 +75,29 @@ def _run(options: argparse.Namespace) -> int:
             copy_photos=options.images == "copy",
         )
     )
-    print(summarise_files(written, options.output))
+    print(_summary(written, options.output))
     return 0
+
+
+def _summary(written: WriteReport, output: Path) -> str:
+    """What was written, left out or changed."""
+    from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
+
+    lines = [
+        f"{number(written.files, 'file')} in {output}: {number(written.instances, 'instance')}, "
+        f"{number(written.shapes, 'shape')}"
+    ]
+    if written.below_score:
+        whose = "its" if written.below_score == 1 else "their"
+        lines.append(f"left out for {whose} score: {number(written.below_score, 'prediction')}")
+    if written.empty:
+        who = "it covers" if written.empty == 1 else "they cover"
+        lines.append(f"left out because {who} nothing: {number(written.empty, 'instance')}")
+    if written.changed:
+        least, where = written.least_overlap
+        lines.append(
+            f"{number(written.changed, 'mask')} became polygons of not quite the same pixels; the least alike "
+            f"({where}) has an IoU of {least:.3f} with its mask"
+        )
+    lines.append(f"the classes in order, for convert's --classes: {output / CLASSES_NAME}")
+    return visible("\n".join(lines))

@@ -163,7 +163,7 @@ def test_help_loads_nothing():
 
 
 def test_conversion_loads_neither_torch_nor_detectron2():
-    names = ("dataset.convert", "view.preview", "commands.terminal", "instances.labels")
+    names = ("dataset.convert", "view.preview", "commands.conversion", "instances.labels")
     modules = ", ".join(f"dataset_tools.{name}" for name in names)
     code = f"import sys, {modules}\nprint(*sys.modules)"
     loaded = subprocess.run(

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from dataset_tools.commands.conversion import summarise
 from dataset_tools.commands.reporting import report
-from dataset_tools.commands.terminal import summarise
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.dataset.make import ConversionResult
 from dataset_tools.findings import BadData

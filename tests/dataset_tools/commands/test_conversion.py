@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from dataset_tools.commands.conversion import summarise
 from dataset_tools.commands.reporting import PLACES_SHOWN, report
-from dataset_tools.commands.terminal import summarise
 from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.instances.shapes import ShapeOptions
