@@ -15,8 +15,8 @@ from types import FrameType
 # or its configuration is wrong. argparse uses 2 for the same purpose.
 EXIT_DATA = 1
 EXIT_USAGE = 2
-EXIT_BROKEN_PIPE = 141  # likewise: 128 + SIGPIPE
 EXIT_INTERRUPTED = 130  # the shell's own number for Ctrl-C: 128 + SIGINT
+EXIT_BROKEN_PIPE = 141  # likewise: 128 + SIGPIPE
 EXIT_TERMINATED = 143  # likewise: 128 + SIGTERM
 
 

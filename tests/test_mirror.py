@@ -42,7 +42,7 @@ COVERED = {
     "dataset_tools/sources/source.py": "dataset_tools/sources/test_open.py: a protocol",
     "dataset_tools/sources/split_folders.py": f"dataset_tools/dataset/test_convert.py: {SEEN_IN}",
     "dataset_tools/to_labelme/annotation_files.py": f"dataset_tools/to_labelme/test_from_dataset.py: {SEEN_IN}",
-    "dataset_tools/to_labelme/shapes.py": f"dataset_tools/to_labelme/test_from_dataset.py: {SEEN_IN}",
+    "dataset_tools/to_labelme/instance_shapes.py": f"dataset_tools/to_labelme/test_from_dataset.py: {SEEN_IN}",
     "dataset_tools/view/drawing.py": f"dataset_tools/view/test_preview.py: {SEEN_IN}",
     "dataset_tools/view/fonts.py": f"dataset_tools/view/test_preview.py: {SEEN_IN}",
     "dataset_tools/view/output.py": f"dataset_tools/view/test_preview.py, test_masks.py: {SEEN_IN}",

@@ -52,17 +52,16 @@ def extract_embedded(
         raise ImageError(Rule.PHOTO_UNREADABLE, "imageData is no base64")
     with opened_picture(content) as (image, stream):
         header = header_of(image, stream)
-        flagged = header.orientation != 1
-        if flagged and not agrees(header.stored_size, expected) and agrees(header.size, expected):
-            flagged = False
-        size = header.stored_size if flagged else header.size
+        # The annotation fits the stored picture, whatever its flag says, unless only the turned one has the right size.
+        stored = header.orientation != 1 and (agrees(header.stored_size, expected) or not agrees(header.size, expected))
+        size = header.stored_size if stored else header.size
         if not agrees(size, expected):
             raise ImageError(Rule.SIZE_MISMATCH, describe_mismatch("imageData", header, expected))
         image.load()
-        if header.format in _KEPT_FORMATS and not flagged:
+        if header.format in _KEPT_FORMATS and not stored:
             return EmbeddedPicture(content, _KEPT_FORMATS[header.format], size)
         # A PNG without a flag: what belongs to the turned picture has to be turned now.
-        return EmbeddedPicture(_as_png(image if flagged else turn_upright(image, header.orientation)), ".png", size)
+        return EmbeddedPicture(_as_png(image if stored else turn_upright(image, header.orientation)), ".png", size)
 
 
 def has_bytes(path: Path | str, content: bytes) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from dataset_tools.formats import labelme
-from dataset_tools.to_labelme.shapes import InstanceShapes, annotation_file
+from dataset_tools.to_labelme.instance_shapes import InstanceShapes, annotation_file
 
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
 CLASSES_NAME = "classes.txt"

@@ -19,7 +19,7 @@ from dataset_tools.images.header import ImageError, read_header
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, encode_annotations
-from dataset_tools.to_labelme.shapes import (
+from dataset_tools.to_labelme.instance_shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,
     InstanceShapes,

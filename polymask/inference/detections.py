@@ -17,7 +17,7 @@ from dataset_tools.formats import labelme
 from dataset_tools.formats.coco import Annotation
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.rle import Rle, Window
-from dataset_tools.to_labelme.shapes import annotation_file, outline
+from dataset_tools.to_labelme.instance_shapes import annotation_file, outline
 
 
 class PlacedMask(msgspec.Struct, frozen=True, gc=False):

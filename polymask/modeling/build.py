@@ -8,8 +8,8 @@ from detectron2.config import CfgNode
 
 from dataset_tools.errors import UserError
 from polymask.config.refused_keys import refused_keys_reported
-from polymask.modeling.backbone import build_resnet18_fpn_backbone
 from polymask.modeling.pointwise import DoublingConvTranspose2d, PointwiseConv2d
+from polymask.modeling.resnet18_fpn import build_resnet18_fpn_backbone
 from polymask.modeling.roi_align import RowPooler
 
 # Modules that compute the same as Detectron2's, faster on a CPU.

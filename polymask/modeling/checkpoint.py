@@ -27,7 +27,7 @@ from polymask.modeling.weights import (
     is_torchvision_resnet,
     local_weights,
 )
-from polymask.modeling.zoo import read_zoo_file
+from polymask.modeling.zoo_pickle import read_zoo_file
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,13 @@ from dataset_tools.formats import labelme
 from dataset_tools.geometry.masks import decode_mask, encode_mask, rasterise_polygons, union_masks
 from dataset_tools.geometry.rle import Rle
 from dataset_tools.to_labelme.from_dataset import ToLabelmeOptions, to_labelme
-from dataset_tools.to_labelme.shapes import BadSegmentation, InstanceShapes, LabelledInstance, annotation_file, draw
+from dataset_tools.to_labelme.instance_shapes import (
+    BadSegmentation,
+    InstanceShapes,
+    LabelledInstance,
+    annotation_file,
+    draw,
+)
 
 SIZE = (64, 48)
 

@@ -52,7 +52,7 @@ def test_norms_are_not_decayed_and_everything_else_is(config, optimizer):
     import torch
     from detectron2.modeling import build_model
 
-    import polymask.modeling.backbone  # noqa: F401  (registers it)
+    import polymask.modeling.resnet18_fpn  # noqa: F401  (registers it)
     from polymask.engine.trainer import Trainer
 
     cfg = resolved(

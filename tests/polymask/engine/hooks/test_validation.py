@@ -15,7 +15,7 @@ from polymask.engine.hooks.validation import validation_losses
 @pytest.fixture(scope="module")
 def small(tiny_dataset):
     """The configuration of a small network on the tiny dataset, and the network with random weights."""
-    import polymask.modeling.backbone  # noqa: F401  (registers it)
+    import polymask.modeling.resnet18_fpn  # noqa: F401  (registers it)
     from dataset_tools.catalog import register
 
     cfg = load_config(

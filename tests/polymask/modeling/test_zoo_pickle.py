@@ -14,7 +14,7 @@ from numpy._core import multiarray, numeric
 from dataset_tools.errors import UserError
 from polymask.config.load import load_config
 from polymask.modeling.checkpoint import CLASS_LAYERS, Checkpointer
-from polymask.modeling.zoo import read_zoo_file
+from polymask.modeling.zoo_pickle import read_zoo_file
 
 ARRAYS = OrderedDict(a=np.arange(6, dtype=np.float32).reshape(2, 3), b=np.float32(3))
 
@@ -175,7 +175,7 @@ READ = """
 import resource, sys
 from pathlib import Path
 from dataset_tools.errors import UserError
-from polymask.modeling.zoo import read_zoo_file
+from polymask.modeling.zoo_pickle import read_zoo_file
 
 resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
 for file in sorted(Path(sys.argv[1]).iterdir()):
