@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -24,7 +25,7 @@ Result = TypeVar("Result")
 
 # Items that a process gets at a time: with more of them the progress bar moves in jumps, with fewer the way between
 # processes takes longer.
-_CHUNK = 16
+_BATCH = 16
 
 # Fewer items are no work for a process of its own: to start it takes longer.
 _WORTH_A_PROCESS = 24
@@ -40,10 +41,26 @@ def in_order(
     description: str,
     unit: str,
 ) -> Generator[Result]:
-    """``work(state, item)`` for all items in their order.
+    """``work(state, item)`` for all items in their order; see ``in_batches``."""
+    return in_batches(partial(_one_by_one, work), state, items, jobs, description, unit)
+
+
+def _one_by_one(work: Callable[[Any, Item], Result], state: Any, items: Sequence[Item]) -> Generator[Result]:
+    return (work(state, item) for item in items)
+
+
+def in_batches(
+    work: Callable[[Any, Sequence[Item]], Generator[Result]],
+    state: Any,
+    items: Sequence[Item],
+    jobs: int,
+    description: str,
+    unit: str,
+) -> Generator[Result]:
+    """The results of ``work(state, items)`` for all items, one for each, in their order.
 
     Args:
-        work: a function of a module, so that another process finds it.
+        work: a function of a module, so that another process finds it; each process calls it with some of the items.
         state: what it needs besides; handed to each process once.
         items: what to work on.
         jobs: how many processes; the results do not depend on it.
@@ -53,19 +70,21 @@ def in_order(
         UserError: the system has ended a process.
     """
     jobs = min(jobs, math.ceil(len(items) / _WORTH_A_PROCESS))
-    results = _in_processes(work, state, items, jobs) if jobs > 1 else (work(state, item) for item in items)
+    results = _in_processes(work, state, items, jobs) if jobs > 1 else work(state, items)
     with closing(results):
         yield from tqdm(results, total=len(items), desc=description, unit=unit, disable=None)
 
 
 def _in_processes(
-    work: Callable[[Any, Item], Result], state: Any, items: Sequence[Item], jobs: int
+    work: Callable[[Any, Sequence[Item]], Generator[Result]], state: Any, items: Sequence[Item], jobs: int
 ) -> Generator[Result]:
+    batches = [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
     pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(work, state))
     try:
         with _signals_held():
-            results = pool.map(_run, items, chunksize=_CHUNK)
-        yield from results
+            results = pool.map(_run, batches)
+        for batch in results:
+            yield from batch
     except BrokenProcessPool as error:
         remedy = "Check the memory, the usual reason: pass a smaller --jobs"
         raise UserError("the system has ended one of the processes", remedy=remedy) from error
@@ -110,9 +129,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _run(item: Any) -> Any:
+def _run(items: Sequence[Any]) -> list[Any]:
     work, state = _task
-    return work(state, item)
+    return list(work(state, items))
 
 
 def all_cores() -> int:

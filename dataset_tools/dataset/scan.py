@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,11 @@ from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import grey_thumbnail
 from dataset_tools.images.similarity import perceptual_hash
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.records import Instance, Photo
+from dataset_tools.records import AnnotatedPhoto, Instance, Photo
 from dataset_tools.sources.source import Source
+
+# A source reads so many files in two thirds of the time that it takes to read them one by one; more gain little.
+_KEYS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class _Read:
 
 def _read_keys(source: Source, keys: Sequence[str], reading: ReadOptions, store: BinaryIO) -> _Read:
     read = _Read([], [], set())
-    with closing(parallel.in_order(_read_key, (source, reading), keys, reading.jobs, "Reading", "file")) as results:
+    with closing(parallel.in_batches(_read_some, (source, reading), keys, reading.jobs, "Reading", "file")) as results:
         for entry, instances, labels, findings in results:
             read.findings.extend(findings)
             if entry is not None:
@@ -148,12 +151,18 @@ def _read_keys(source: Source, keys: Sequence[str], reading: ReadOptions, store:
     return read
 
 
-def _read_key(state: tuple[Source, ReadOptions], key: str) -> tuple[Entry | None, bytes, frozenset[str], list[Finding]]:
-    """What a key comes to: an entry, if there is one; its instances as MessagePack; its labels as typed; findings."""
+# What a key comes to: an entry, if there is one; its instances as MessagePack; its labels as typed; findings.
+_ReadKey = tuple[Entry | None, bytes, frozenset[str], list[Finding]]
+
+
+def _read_some(state: tuple[Source, ReadOptions], keys: Sequence[str]) -> Generator[_ReadKey]:
     source, reading = state
-    item, findings = source.read(key, reading.shapes, reading.max_size)
-    if item is None:
-        return None, b"", frozenset(), findings
+    for start in range(0, len(keys), _KEYS_AT_A_TIME):
+        for item, findings in source.read(keys[start : start + _KEYS_AT_A_TIME], reading.shapes, reading.max_size):
+            yield (None, b"", frozenset(), findings) if item is None else _stored(source, item, findings, reading)
+
+
+def _stored(source: Source, item: AnnotatedPhoto, findings: list[Finding], reading: ReadOptions) -> _ReadKey:
     photo_hash = None
     if reading.hash_photos:
         try:

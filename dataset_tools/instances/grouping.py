@@ -20,7 +20,7 @@ from dataset_tools.geometry.masks import (
     union_masks,
 )
 from dataset_tools.geometry.rle import Rle
-from dataset_tools.instances.shapes import LONGEST_SIDE, Part, ShapeOptions, parts_of_shapes
+from dataset_tools.instances.shapes import LONGEST_SIDE, Part, ShapeOptions, outlines_of_files, parts_of_shapes
 from dataset_tools.records import Canvas, Instance, Segmentation
 
 # Two masks of one class that overlap this much: Mask R-CNN could not show both, since of two detections whose boxes
@@ -49,18 +49,18 @@ class DrawnInstance(msgspec.Struct, frozen=True, gc=False):
 
 
 def build_instances(
-    canvas: Canvas, shapes: Sequence[Shape], options: ShapeOptions
-) -> tuple[list[Instance], list[Finding]]:
-    """The instances of a file, in the order of their first shapes, and the findings about them.
+    files: Sequence[tuple[Canvas, Sequence[Shape]]], options: ShapeOptions
+) -> Iterator[tuple[list[Instance], list[Finding]]]:
+    """The instances of each file, in the order of their first shapes, and the findings about them.
 
     Args:
-        canvas: what the shapes are drawn on.
-        shapes: as decoded.
+        files: what the shapes of each file are drawn on, and the shapes, as decoded.
         options: what becomes of them.
     """
-    parts, found = parts_of_shapes(canvas, shapes, options)
-    drawn, further = instances_of_parts(canvas, parts, options)
-    return [item.instance for item in drawn], found + further
+    for (canvas, shapes), outlines in zip(files, outlines_of_files(files)):
+        parts, found = parts_of_shapes(canvas, shapes, outlines, options)
+        drawn, further = instances_of_parts(canvas, parts, options)
+        yield [item.instance for item in drawn], found + further
 
 
 def instances_of_parts(

@@ -125,11 +125,20 @@ class UnusableShape(Exception):
         self.rule = rule
 
 
-def parts_of_shapes(canvas: Canvas, shapes: Sequence[Shape], options: ShapeOptions) -> tuple[list[Part], list[Finding]]:
-    """What each shape of a file covers, in their order, and the findings about them."""
+def parts_of_shapes(
+    canvas: Canvas, shapes: Sequence[Shape], outlines: Sequence[Polygon | None], options: ShapeOptions
+) -> tuple[list[Part], list[Finding]]:
+    """What each shape of a file covers, in their order, and the findings about them.
+
+    Args:
+        canvas: what the shapes are drawn on.
+        shapes: as decoded.
+        outlines: of each shape, as ``outlines_of_files`` has them.
+        options: what becomes of the shapes.
+    """
     findings: list[Finding] = []
     parts: list[Part] = []
-    for index, (shape, outline) in enumerate(zip(shapes, _simple_outlines(canvas, shapes))):
+    for index, (shape, outline) in enumerate(zip(shapes, outlines)):
         notes: list[Note] = []
         try:
             parts.append(_part(canvas, index, shape, outline, options, notes))
@@ -139,20 +148,20 @@ def parts_of_shapes(canvas: Canvas, shapes: Sequence[Shape], options: ShapeOptio
     return parts, findings + list(_shared_groups(canvas.file, parts))
 
 
-def _simple_outlines(canvas: Canvas, shapes: Sequence[Shape]) -> list[Polygon | None]:
-    """The rounded outline of each shape that is simple, in the photo; None for each other shape."""
-    outlined = [
-        index
-        for index, shape in enumerate(shapes)
-        if len(shape.points) >= 3 and (shape.kind == "polygon" or (shape.kind in _CORNERED and len(shape.points) == 4))
-    ]
-    flat = chain.from_iterable(chain.from_iterable(shapes[index].points for index in outlined))
-    counts = np.array([len(shapes[index].points) for index in outlined], dtype=int)
+def outlines_of_files(files: Sequence[tuple[Canvas, Sequence[Shape]]]) -> list[list[Polygon | None]]:
+    """For each file, the rounded outline of each shape that is simple, in the photo; None for each other shape."""
+    outlined = [(canvas.size, shape.points) for canvas, shapes in files for shape in shapes if _has_outline(shape)]
+    counts = np.array([len(points) for _, points in outlined], dtype=int)
+    flat = chain.from_iterable(chain.from_iterable(points for _, points in outlined))
     points = np.fromiter(flat, dtype=np.float64, count=2 * int(counts.sum())).reshape(-1, 2)
-    outlines: list[Polygon | None] = [None] * len(shapes)
-    for index, outline in zip(outlined, simple_outlines(points, counts, canvas.size)):
-        outlines[index] = outline
-    return outlines
+    outlines = iter(simple_outlines(points, counts, np.array([size for size, _ in outlined])))
+    return [[next(outlines) if _has_outline(shape) else None for shape in shapes] for _, shapes in files]
+
+
+def _has_outline(shape: Shape) -> bool:
+    """Whether the points of a shape are its outline."""
+    count = len(shape.points)
+    return count >= 3 and (shape.kind == "polygon" or (shape.kind in _CORNERED and count == 4))
 
 
 def _part(

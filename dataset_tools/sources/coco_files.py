@@ -110,8 +110,11 @@ class CocoFiles:
         files: Files = {split: folder / summary.annotations for split, summary in card.splits.items()}
         return cls(files, photos or folder / card.image_root, card, dataset=folder)
 
-    def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
-        """A photo with its instances, and the findings about it; see ``Source``."""
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
+        """Photos with their instances, and the findings about each; see ``Source``."""
+        return (self._read(key, options, max_size) for key in keys)
+
+    def _read(self, key: str, options: ShapeOptions, max_size: int | None) -> SourceResult:
         size, findings = self._size_and_findings(key)
         if size is None:
             return None, findings

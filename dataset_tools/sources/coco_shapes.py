@@ -19,6 +19,7 @@ from dataset_tools.instances.shapes import (
     ShapeOptions,
     UnusableShape,
     framed_mask,
+    outlines_of_files,
     parts_of_shapes,
     resolve_label,
 )
@@ -42,9 +43,10 @@ def parts_of_annotations(
     """What each annotation of a photo covers, in their order, and the findings about them."""
     parts: list[Part] = []
     findings: list[Finding] = []
+    shapes: list[Shape] = []
+    places: list[str] = []
     for number, drawing in enumerate(drawings):
         notes: list[Note] = []
-        found: list[Finding] = []
         try:
             if drawing.label is None:
                 raise UnusableShape(Rule.CATEGORY_UNKNOWN, f"category_id {drawing.annotation.category_id}")
@@ -53,15 +55,17 @@ def parts_of_annotations(
                 label, _ = resolve_label(drawing.label, options.labels, notes)
                 parts.append(Part(drawing.place, label, number, [], framed_mask(canvas, drawn)))
             else:
-                own = msgspec.structs.replace(canvas, places=[drawing.place] * len(drawn))
-                shapes = [_shape(number, drawing.label, kind, values) for kind, values in drawn]
-                made, found = parts_of_shapes(own, shapes, options)
-                parts += made
+                shapes += [_shape(number, drawing.label, kind, values) for kind, values in drawn]
+                places += [drawing.place] * len(drawn)
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
         findings += [Finding(rule, canvas.file, drawing.place, message) for rule, message in notes]
-        findings += dict.fromkeys(found)  # what is wrong with a label would be said once for each polygon
-    return parts, findings
+    canvas = msgspec.structs.replace(canvas, places=places)
+    (outlines,) = outlines_of_files([(canvas, shapes)])
+    outlined, found = parts_of_shapes(canvas, shapes, outlines, options)
+    order = {drawing.place: number for number, drawing in enumerate(drawings)}
+    parts = sorted([*parts, *outlined], key=lambda part: order[part.place])
+    return parts, [*findings, *dict.fromkeys(found)]  # what is wrong with a label would be said once for each polygon
 
 
 def _drawn(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 from dataset_tools.errors import EXIT_DATA, UserError
@@ -67,15 +67,18 @@ class CsvBoxes:
         self.keys = list(self._rows)
         self._splits = SplitFolders([key for key in self.keys if key not in self._unusable], self.photo_root)
 
-    def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
-        """A photo with its boxes, and the findings about it; see ``Source``."""
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
+        """Photos with their boxes, and the findings about each; see ``Source``."""
+        return (self._read(key, options, max_size) for key in keys)
+
+    def _read(self, key: str, options: ShapeOptions, max_size: int | None) -> SourceResult:
         size, findings = self._size_and_findings(key)
         if size is None:
             return None, findings
         rows = self._rows.get(key, [])
         canvas = Canvas(key, size, fit_size(size, max_size), [f"line {row.line}" for row in rows])
         shapes = [Shape(row.label, row.corners, "rectangle") for row in rows]
-        instances, found = build_instances(canvas, shapes, options)
+        ((instances, found),) = build_instances([(canvas, shapes)], options)
         labels, split = frozenset(row.label for row in rows), self._splits.of_photo(key)
         return AnnotatedPhoto(key, Photo(key, size), canvas.frame, instances, split, labels), findings + found
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
+from typing import NamedTuple
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME
-from dataset_tools.formats.labelme import AnnotationFile
+from dataset_tools.formats.labelme import AnnotationFile, Shape
 from dataset_tools.images.embedded import extract_embedded
 from dataset_tools.images.folders import NAME_THE_FOLDER, check_folder, list_folder
 from dataset_tools.images.header import fit_size, photo_size
@@ -38,6 +39,15 @@ class _Unreadable(Exception):
     def __init__(self, finding: Finding):
         super().__init__(str(finding))
         self.finding = finding
+
+
+class _OpenedFile(NamedTuple):
+    """What is kept of an annotation file until its shapes become instances: imageData may be large."""
+
+    canvas: Canvas
+    photo: Photo
+    split: str | None
+    shapes: Sequence[Shape]
 
 
 class LabelmeFolder:
@@ -84,11 +94,24 @@ class LabelmeFolder:
         self._takes_negatives = negatives
         self.keys = self._files
 
-    def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
-        """An annotation file with its photo and instances, and the findings about it; see ``Source``.
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
+        """Annotation files with their photos and instances, and the findings about each; see ``Source``.
 
-        If the key is a photo, it is one with nothing in it.
+        If a key is a photo, it is one with nothing in it.
         """
+        opened = [self._open(key, max_size) for key in keys]
+        built = build_instances([(item.canvas, item.shapes) for item, _ in opened if item], options)
+        for key, (item, findings) in zip(keys, opened):
+            if item is None:
+                yield None, findings
+                continue
+            instances, found = next(built)
+            labels = frozenset(shape.label for shape in item.shapes)
+            photo = AnnotatedPhoto(key, item.photo, item.canvas.frame, instances, item.split, labels)
+            yield photo, [*findings, *found]
+
+    def _open(self, key: str, max_size: int | None) -> tuple[_OpenedFile | None, list[Finding]]:
+        """The photo and the shapes of a key, if they can be used, and the findings about them."""
         if not is_text(key):
             return None, [Finding(Rule.BAD_FILE_NAME, key)]
         is_photo = is_photo_name(key)
@@ -96,7 +119,11 @@ class LabelmeFolder:
         if self._splits and split is None:
             return None, [Finding(Rule.OUTSIDE_SPLITS, key)]
         if is_photo:
-            return self._read_negative(key, split, max_size)
+            size = photo_size(self.photo_root, key)
+            if isinstance(size, Finding):
+                return None, [size]
+            canvas = Canvas(key, size, fit_size(size, max_size))
+            return _OpenedFile(canvas, Photo(key, size), split, ()), [Finding(Rule.TAKEN_AS_NEGATIVE, key)]
         try:
             record = self._decode(key)
         except _Unreadable as error:
@@ -104,20 +131,10 @@ class LabelmeFolder:
         photo, findings = self._finder.find(key, record)
         if photo is None:
             return None, findings
-        canvas = Canvas(key, photo.size, fit_size(photo.size, max_size))
-        instances, found = build_instances(canvas, record.shapes, options)
-        findings = findings + found
         if not record.shapes:
-            findings.append(Finding(Rule.NO_SHAPES, key))
-        labels = frozenset(shape.label for shape in record.shapes)
-        return AnnotatedPhoto(key, photo, canvas.frame, instances, split, labels), findings
-
-    def _read_negative(self, photo: str, split: str | None, max_size: int | None) -> SourceResult:
-        size = photo_size(self.photo_root, photo)
-        if isinstance(size, Finding):
-            return None, [size]
-        item = AnnotatedPhoto(photo, Photo(photo, size), fit_size(size, max_size), [], split)
-        return item, [Finding(Rule.TAKEN_AS_NEGATIVE, photo)]
+            findings = [*findings, Finding(Rule.NO_SHAPES, key)]
+        canvas = Canvas(key, photo.size, fit_size(photo.size, max_size))
+        return _OpenedFile(canvas, photo, split, record.shapes), findings
 
     def original(self, file: str, photo: Photo) -> Path | bytes:
         """The path of a photo; its bytes if it exists in its annotation file only.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,13 +47,13 @@ class Source(Protocol):
     @property
     def classes(self) -> tuple[str, ...] | None: ...
 
-    def read(self, key: str, options: ShapeOptions, max_size: int | None = None) -> SourceResult:
-        """A photo with its instances, and the findings about it.
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterable[SourceResult]:
+        """For each key, a photo with its instances, and the findings about it; some keys at a time are read faster.
 
         There is no photo if it cannot be used. The findings may hold errors either way.
 
         Args:
-            key: one of ``keys``, or of the negatives of ``rest``.
+            keys: some of ``keys``, or of the negatives of ``rest``; few enough for the memory.
             options: what becomes of shapes.
             max_size: the longer side of a photo, to which larger ones are scaled; None keeps the size.
         """

@@ -260,7 +260,7 @@ near_points = st.tuples(near, near)
 
 def simple(*polygons, size=SIZE):
     counts = np.array([len(polygon) for polygon in polygons])
-    return simple_outlines(np.concatenate(polygons), counts, size)
+    return simple_outlines(np.concatenate(polygons), counts, np.array([size] * len(polygons)))
 
 
 @settings(deadline=None, max_examples=300)
@@ -278,6 +278,13 @@ def test_simple_outlines(polygons):
             assert np.array_equal(outline, rounded)
         else:
             assert outline is None
+
+
+def test_an_outline_lies_inside_its_own_photo():
+    square = np.array([(1.0, 1), (9, 1), (9, 9), (1, 9)])
+    sizes = np.array([(9, 9), (8, 9), (9, 8), (20, 20)])
+    outlines = simple_outlines(np.concatenate([square] * 4), np.array([4] * 4), sizes)
+    assert [outline is not None for outline in outlines] == [True, False, False, True]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e300, 1.7e308])

@@ -29,7 +29,7 @@ SQUARE = ((8.0, 8.0), (24.0, 8.0), (24.0, 24.0), (8.0, 24.0))
 
 def build(*shapes, classes=None, frame=None, **options):
     canvas = Canvas("a.json", SIZE, frame or SIZE)
-    return build_instances(canvas, shapes, ShapeOptions(LabelRules(classes), **options))
+    return next(build_instances([(canvas, shapes)], ShapeOptions(LabelRules(classes), **options)))
 
 
 def pixels(instance, size=SIZE):
@@ -184,7 +184,7 @@ def test_masks_on_a_large_photo_are_not_kept_as_pixels():
     masks = [Shape("car", ((50.0 * i, 0.0), (50.0 * i + 9, 9.0)), "mask", mask=png) for i in range(count)]
     tracemalloc.start()
     try:
-        found, _ = build_instances(Canvas("a.json", size, size), masks, ShapeOptions())
+        ((found, _),) = build_instances([(Canvas("a.json", size, size), masks)], ShapeOptions())
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -261,7 +261,7 @@ def edge_of(shape):
 def test_large_shapes_agree_with_labelme(drawn):
     """They differ in pixels that are within 1 px of the line only, and in few of them. A mask is the same."""
     shape, expected = drawn
-    (found,), _ = build_instances(Canvas("a.json", LARGE, LARGE), [shape], ShapeOptions())
+    (((found,), _),) = build_instances([(Canvas("a.json", LARGE, LARGE), [shape])], ShapeOptions())
     mask = pixels(found, LARGE)
     rows, columns = np.nonzero(mask != expected)
     if shape.kind == "mask":

@@ -166,7 +166,7 @@ def test_rle_is_scaled_with_its_photo(write, folder):
     encoded = coco_mask.encode(np.asfortranarray(mask))
     item = annotation(1, {"size": [48, 64], "counts": encoded["counts"].decode()})
     files = coco_files(write(coco([item])), folder.root)
-    photo, _ = files.read("a.jpg", ShapeOptions(), max_size=32)
+    ((photo, _),) = files.read(["a.jpg"], ShapeOptions(), max_size=32)
     assert (photo.size, photo.instances[0].bbox) == ((32, 24), (10, 5, 10, 5))
 
 
