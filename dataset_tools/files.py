@@ -14,15 +14,6 @@ from pathlib import Path
 _READ_BYTES = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-def read_start(path: Path | str, length: int) -> bytes:
-    """The first bytes of a file, so many at most; in two thirds of the time that a file object takes."""
-    handle = os.open(path, _READ_BYTES)
-    try:
-        return os.read(handle, length)
-    finally:
-        os.close(handle)
-
-
 def opened_for_reading(path: Path | str) -> io.FileIO:
     """A file opened for reading bytes, without a buffer; of a named pipe nobody is waited for."""
     handle = os.open(path, _READ_BYTES)

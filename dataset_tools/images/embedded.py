@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset_tools.files import read_start
+from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Rule
 from dataset_tools.images.header import ImageError, agrees, describe_mismatch, header_of, opened_picture, read_header
 from dataset_tools.images.pixels import grey_thumbnail, turn_upright
@@ -66,7 +66,8 @@ def extract_embedded(
 
 def has_bytes(path: Path | str, content: bytes) -> bool:
     """Whether a file holds just this."""
-    return read_start(path, len(content) + 1) == content
+    with opened_for_reading(path) as stream:
+        return stream.read(len(content) + 1) == content
 
 
 def describe_difference(path: Path, size: tuple[int, int], embedded: bytes) -> str | None:

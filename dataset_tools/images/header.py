@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from dataset_tools.files import opened_for_reading, read_start
+from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Finding, Rule
 
 # The readers that Pillow may use (JPEG covers the MPO of phones, too). Others start programs (EPS) or are no photos.
@@ -32,13 +31,6 @@ _METADATA = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 # Where Pillow keeps the EXIF orientation, and the values that swap width and height.
 _ORIENTATION = 0x0112
 SWAPPING = (5, 6, 7, 8)
-
-# Bytes in which a JPEG without metadata has its tables; and the markers that it may have before its pixels: tables,
-# comments, JFIF's, frames and the scan itself. All others, metadata above all, are for Pillow.
-_PLAIN_JPEG_HEADER = 4096
-_JPEG_FRAMES = (0xC0, 0xC1, 0xC2)
-_JPEG_SCAN = 0xDA
-_PLAIN_JPEG_MARKERS = frozenset((*_JPEG_FRAMES, _JPEG_SCAN, 0xC4, 0xDB, 0xDD, 0xE0, 0xFE))
 
 # Modes of Pillow's with more than 8 bits a level. Its conversion to RGB, which Detectron2 reads with, cuts them at 255.
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -72,31 +64,8 @@ def read_header(source: Path | str | bytes) -> Header:
     Raises:
         ImageError: it is no picture, too large, or a TIFF that readers turn differently.
     """
-    if plain := _plain_jpeg(source):
-        return plain
     with opened_picture(source) as (image, stream):
         return header_of(image, stream)
-
-
-def _plain_jpeg(source: Path | str | bytes) -> Header | None:
-    """The header of a JPEG without metadata, by its markers (ITU-T T.81, annex B); None for everything else.
-
-    That is most photos that a program has saved, and told in a third of the time that Pillow takes.
-    """
-    start = source[:_PLAIN_JPEG_HEADER] if isinstance(source, bytes) else read_start(source, _PLAIN_JPEG_HEADER)
-    if not start.startswith(b"\xff\xd8"):
-        return None
-    position, size = 2, None
-    while position + 10 <= len(start) and start[position] == 0xFF and start[position + 1] in _PLAIN_JPEG_MARKERS:
-        marker = start[position + 1]
-        if marker in _JPEG_FRAMES:
-            if size is not None or start[position + 4] != 8 or start[position + 9] not in (1, 3):
-                return None
-            size = struct.unpack_from(">HH", start, position + 5)[::-1]
-        if marker == _JPEG_SCAN:
-            return Header(size, 1, "JPEG") if size and 0 < size[0] * size[1] <= MAX_PIXELS else None
-        position += 2 + (start[position + 2] << 8 | start[position + 3])
-    return None
 
 
 @contextmanager

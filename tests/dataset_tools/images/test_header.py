@@ -11,9 +11,9 @@ from detectron2.data.detection_utils import read_image
 from PIL import Image
 
 from dataset_tools.findings import Rule
-from dataset_tools.images.header import ImageError, _plain_jpeg, header_of, opened_picture, read_header
+from dataset_tools.images.header import ImageError, read_header
 from dataset_tools.images.pixels import load_photo
-from tests.dataset_tools.pictures import ORIENTATIONS, SIZE, bytes_of, exif, marked, noise
+from tests.dataset_tools.pictures import ORIENTATIONS, SIZE, exif, marked, noise
 
 
 def chunk(kind, data):
@@ -115,39 +115,3 @@ def test_what_is_no_picture_is_refused(content):
     with pytest.raises(ImageError) as caught:
         read_header(content)
     assert caught.value.rule is Rule.PHOTO_UNREADABLE
-
-
-PLAIN = {
-    "baseline": {},
-    "progressive": {"progressive": True},
-    "grey": {},
-    "comment": {"comment": b"made by nobody"},
-    "long comment": {"comment": b"x" * 9000},
-    "EXIF": {"exif": exif(6)},
-    "ICC": {"icc_profile": b"profile" * 100},
-    "XMP": {"xmp": b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="1"/>'},
-    "restarts": {"restart_marker_blocks": 4},
-    "CMYK": {},
-}
-
-
-@pytest.mark.parametrize("name", PLAIN)
-def test_the_quick_way_to_a_jpegs_header_is_pillows(name, tmp_path):
-    picture = noise((97, 51)).convert({"grey": "L", "CMYK": "CMYK"}.get(name, "RGB"))
-    content = bytes_of(picture, "JPEG", **PLAIN[name])
-    (tmp_path / "a.jpg").write_bytes(content)
-    with opened_picture(content) as (image, stream):
-        expected = header_of(image, stream)
-    assert read_header(content) == read_header(tmp_path / "a.jpg") == expected
-    plain = name not in ("long comment", "EXIF", "ICC", "XMP", "CMYK")
-    assert _plain_jpeg(content) == (expected if plain else None)
-
-
-def test_a_spoiled_jpeg_is_left_to_pillow():
-    content = bytes_of(noise(), "JPEG")
-    scan = content.index(b"\xff\xda")
-    for end in range(scan):
-        assert _plain_jpeg(content[:end]) is None
-    frame = content.index(b"\xff\xc0")
-    for change in (b"\x0c", b"\x08\xff\xff\xff\xff", b"\x08\0\0\0\x40"):  # 12 bits; too large; no height
-        assert _plain_jpeg(content[: frame + 4] + change + content[frame + 4 + len(change) :]) is None
