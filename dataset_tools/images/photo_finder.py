@@ -75,8 +75,6 @@ class PhotoFinder:
             named = self._named(file, record.image_path)
         except ImageError as error:
             return None, [Finding(error.rule, file, "imagePath", str(error))]
-        if named and (photo := self._obvious_photo(file, named, record, embedded)):
-            return photo, []
         fitting, failures = self._fitting_photos(self._near(file, named, record.image_path), record, embedded)
         strays = not fitting
         if strays:
@@ -93,33 +91,17 @@ class PhotoFinder:
             findings.append(Finding(Rule.IMAGE_DATA_DIFFERS, file, "imageData", difference))
         return photo, findings
 
-    def _obvious_photo(self, file: str, named: str, record: AnnotationFile, embedded: bytes) -> Photo | None:
-        """The photo that imagePath names, where nothing speaks against it: nearly always."""
-        if not _has_name_of(named, file) or is_absolute(record.image_path):
-            return None
-        path = f"{self._folder}/{named}"
-        try:
-            if embedded and not has_bytes(path, embedded):
-                return None
-            header = read_header(embedded or path)
-        except (OSError, ImageError):
-            return None
-        if named not in self._photos or (embedded and header.orientation != 1):
-            return None
-        return Photo(named, header.size) if agrees(header.size, _expected_size(record, embedded)) else None
-
     def _named(self, file: str, image_path: str | None) -> str | None:
         """Where imagePath leads, relative to the root; None if it says nothing, or an absolute path elsewhere."""
         named = with_slashes(image_path)
         if not named:
             return None
-        if "/" not in named and named not in (".", "..") and self._folder == self._files_folder:  # nearly always
-            return posixpath.join(posixpath.dirname(file), named)
         absolute = is_absolute(named)
         path = named if absolute else posixpath.join(self._files_folder, posixpath.dirname(file), named)
         path = posixpath.normpath(path)
-        if path.startswith(self._folder.rstrip("/") + "/"):
-            return path[len(self._folder.rstrip("/")) + 1 :]
+        folder = self._folder.rstrip("/") + "/"
+        if path.startswith(folder):
+            return path.removeprefix(folder)
         if not absolute and self._folder == self._files_folder:
             raise ImageError(Rule.PHOTO_LEAVES_ROOT, f"it is {image_path!r}")
         return None
@@ -154,7 +136,7 @@ class PhotoFinder:
         for path in dict.fromkeys(paths):
             try:
                 self._demand_inside(path)
-                header = read_header(self.root / path)
+                header = read_header(f"{self._folder}/{path}")
                 if not agrees(header.size, expected):
                     raise ImageError(Rule.SIZE_MISMATCH, describe_mismatch(path, header, expected))
                 if embedded and self._is_drawn_unturned(path, header, expected, embedded):
@@ -212,8 +194,6 @@ def _folded(name: str) -> str:
 
 def _has_name_of(photo: str, file: str) -> bool:
     """Whether the two are named alike: a.jpg and a.json, or a.jpg and a.jpg.json."""
-    if photo.rpartition(".")[0] == file.rpartition(".")[0]:  # nearly always, and quicker
-        return True
     name = posixpath.basename(photo)
     return posixpath.splitext(posixpath.basename(file))[0] in (name, posixpath.splitext(name)[0])
 
