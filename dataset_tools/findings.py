@@ -36,6 +36,8 @@ class Rule(Enum):
         "Rename the file")
     OUTSIDE_SPLITS = ("LM006", _WARNING, "outside the folders train, val and test; left out",
         "Move it into one of the three folders")
+    FILE_TOO_LARGE = ("LM007", _ERROR, "larger than any annotation file",
+        "Move it out of the folder, or save it again in labelme without imageData")
     # The photo
     PHOTO_ELSEWHERE = ("LM010", _WARNING, "the path does not lead to the photo; another photo was used",
         "Check that it is the right photo, and correct the path")

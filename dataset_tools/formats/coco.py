@@ -9,6 +9,7 @@ from typing import BinaryIO, NoReturn
 import msgspec
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.files import read_file
 from dataset_tools.formats.card import CARD_NAME, Card
 from dataset_tools.geometry.rle import BadRle, Rle, checked_runs
 
@@ -83,7 +84,7 @@ def read_coco(path: Path) -> CocoFile:
     """
     remedy = "Convert the photos again"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=CocoFile)
+        return msgspec.json.decode(read_file(path), type=CocoFile)
     except OSError as error:
         raise UserError(f"the COCO file cannot be read: {error.strerror}", file=path, remedy=remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

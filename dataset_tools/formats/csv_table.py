@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.files import read_file
 from dataset_tools.text import UTF8_BOM
 
 # What makesense.ai exports, in this order and without this line; spreadsheets and scripts put it at the top.
@@ -86,7 +87,7 @@ def _box_lines(path: Path, text: str) -> Iterator[BoxLine | BadLine]:
 
 def _text(path: Path, encoding: str) -> str:
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         remedy = "Name a CSV file as makesense.ai exports it"
         raise UserError(f"the table cannot be read: {error.strerror}", file=path, remedy=remedy) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.files import read_file
 from dataset_tools.text import UTF8_BOM, parse_integer
 
 _REMEDY = "Export it again as COCO instances, or correct what is named"
@@ -83,7 +84,7 @@ def read_foreign(path: Path) -> ForeignCoco:
         UserError: there is no such file, it is no COCO file of instances, or one category id has two names.
     """
     try:
-        content = path.read_bytes().removeprefix(UTF8_BOM)
+        content = read_file(path).removeprefix(UTF8_BOM)
     except OSError as error:
         remedy = "Name a COCO file of instances"
         raise UserError(f"the COCO file cannot be read: {error.strerror}", file=path, remedy=remedy) from error

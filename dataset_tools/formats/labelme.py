@@ -10,6 +10,13 @@ import pybase64
 
 from dataset_tools.text import UTF8_BOM, parse_integer
 
+# Bytes of the largest annotation file that is read: a photo of 100 megapixels, embedded as PNG, takes half of them.
+MAX_BYTES = 512_000_000
+
+# Values in one file, counted by their commas, of which base64 has none. A value takes up to 60 times its bytes in
+# memory. The masks of 2,000 objects, as polygons of 500 points, have 2 million.
+_MAX_VALUES = 4_000_000
+
 
 class Shape(msgspec.Struct, frozen=True, gc=False):
     """One drawn figure.
@@ -79,6 +86,10 @@ class NotJson(LabelmeError):
     """The bytes are no JSON."""
 
 
+class TooLarge(LabelmeError):
+    """The bytes hold more values than are read."""
+
+
 class WrongEncoding(LabelmeError):
     """The bytes are not text in the expected encoding."""
 
@@ -97,8 +108,10 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     Coordinates may be infinite or NaN, since LabelMe's JSON writer lets them into a file: callers must check.
 
     Raises:
-        NotJson, WrongEncoding, WrongStructure, NotLabelme: as their names say.
+        NotJson, TooLarge, WrongEncoding, WrongStructure, NotLabelme: as their names say.
     """
+    if (values := content.count(b",")) > _MAX_VALUES:
+        raise TooLarge(f"it has {values:,} values; at most {_MAX_VALUES:,} are read")
     if content.startswith(UTF8_BOM):  # it says its encoding itself
         content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
     if encoding != "utf-8" and not _is_utf8(content):  # old and new files of one folder may differ

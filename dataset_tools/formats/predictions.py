@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.files import read_file
 from dataset_tools.geometry.rle import Rle
 
 
@@ -27,7 +28,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     """
     remedy = "Name the coco_instances_results.json that an evaluation has written"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Prediction])
+        return msgspec.json.decode(read_file(path), type=list[Prediction])
     except OSError as error:
         raise UserError(f"the predictions cannot be read: {error.strerror}", file=path, remedy=remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

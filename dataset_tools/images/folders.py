@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataset_tools.errors import UserError
+from dataset_tools.files import read_file
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME, is_dataset_folder
 from dataset_tools.images.names import is_photo_name, with_slashes
@@ -80,7 +81,7 @@ def annotated_in(folder: Path) -> set[str]:
     annotated = {folder / photo for photo in photos if {photo, os.path.splitext(photo)[0]} & stems}
     for file in files:
         try:
-            image_path = labelme.decode((folder / file).read_bytes()).image_path
+            image_path = labelme.decode(read_file(folder / file, labelme.MAX_BYTES)).image_path
             annotated.add((folder / file).parent / with_slashes(image_path))
         except (OSError, labelme.LabelmeError):  # of another program, or damaged: its name has to do
             continue

@@ -71,7 +71,7 @@ def read_header(source: Path | str | bytes) -> Header:
 @contextmanager
 def opened_picture(source: Path | str | bytes) -> Iterator[tuple[Image.Image, io.IOBase]]:
     """A picture and its stream, header read; whatever Pillow raises inside the block becomes an ImageError."""
-    with io.BytesIO(source) if isinstance(source, bytes) else io.BufferedReader(opened_for_reading(source)) as stream:
+    with io.BytesIO(source) if isinstance(source, bytes) else opened_for_reading(source) as stream:
         try:
             with Image.open(stream, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:

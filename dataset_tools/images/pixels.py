@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dataset_tools.files import opened_for_reading
 from dataset_tools.images.header import FORMATS, SWAPPING, header_of, opened_picture, orientation_of
 
 # The side of a grey thumbnail in pixels, by which pictures are compared.
@@ -62,7 +63,7 @@ def read_pixels(path: Path | str, mode: str, needed: tuple[int, int] | None = No
         OSError: there is no such file, or it is no photo.
         SyntaxError, ValueError: it is a broken one; Pillow's readers have many words.
     """
-    with open(path, "rb") as stream:
+    with opened_for_reading(path) as stream:
         image: Image.Image = Image.open(stream, formats=FORMATS)
         orientation, scale = orientation_of(image, stream), 1
         if needed and image.format in ("JPEG", "MPO"):

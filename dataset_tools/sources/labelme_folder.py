@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
 from dataset_tools.errors import UserError
-from dataset_tools.files import opened_for_reading
+from dataset_tools.files import read_file
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME
@@ -27,6 +28,7 @@ from dataset_tools.text import check_encoding, is_text
 
 _RULES = {
     labelme.NotJson: Rule.NOT_JSON,
+    labelme.TooLarge: Rule.FILE_TOO_LARGE,
     labelme.WrongEncoding: Rule.WRONG_ENCODING,
     labelme.WrongStructure: Rule.WRONG_STRUCTURE,
     labelme.NotLabelme: Rule.NOT_LABELME,
@@ -173,10 +175,10 @@ class LabelmeFolder:
 
     def _decode(self, file: str) -> AnnotationFile:
         try:
-            with opened_for_reading(f"{self.root}/{file}") as stream:
-                return labelme.decode(stream.read() or b"", self._encoding)  # None: a pipe that nobody has written to
+            return labelme.decode(read_file(f"{self.root}/{file}", labelme.MAX_BYTES), self._encoding)
         except OSError as error:
-            raise _Unreadable(Finding(Rule.NOT_JSON, file, message=error.strerror or str(error))) from error
+            rule = Rule.FILE_TOO_LARGE if error.errno == errno.EFBIG else Rule.NOT_JSON
+            raise _Unreadable(Finding(rule, file, message=error.strerror or str(error))) from error
         except labelme.LabelmeError as error:
             raise _Unreadable(Finding(_RULES[type(error)], file, error.place, str(error))) from error
 

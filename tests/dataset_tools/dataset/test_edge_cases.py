@@ -364,6 +364,27 @@ def _(folder, make):
     return Expected("LM001")
 
 
+@case("a link to a device without end")
+def _(folder, make):
+    folder.pair("a", [make.square()])
+    (folder.root / "b.json").symlink_to("/dev/zero")
+    return Expected("LM001")
+
+
+@case("a sparse file of 40 GB")
+def _(folder, make):
+    folder.pair("a", [make.square()])
+    with open(folder.root / "b.json", "wb") as file:
+        file.truncate(40 << 30)
+    return Expected("LM007")
+
+
+@case("millions of values")
+def _(folder, make):
+    folder.pair("a", [make.square()], note=[0] * 5_000_000)
+    return Expected("LM007")
+
+
 @case("sub-folders named as others name them")
 def _(folder, make):
     folder.pair("Train/a", [make.square()])

@@ -59,6 +59,18 @@ def test_wrong_cards(tmp_path, change, word):
     assert caught.value.exit_code == EXIT_DATA and caught.value.remedy
 
 
+@pytest.mark.parametrize("kind", ["device", "huge"])
+def test_a_card_that_cannot_be_read_in_full(tmp_path, kind):
+    if kind == "device":
+        (tmp_path / "dataset.json").symlink_to("/dev/zero")
+    else:
+        with open(tmp_path / "dataset.json", "wb") as file:
+            file.truncate(40 << 30)
+    assert not is_dataset_folder(tmp_path)
+    with pytest.raises(UserError, match="dataset.json"):
+        read_card(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"made_by": ' + b"[" * 100_000])
 def test_no_json(tmp_path, content):
     (tmp_path / "dataset.json").write_bytes(content)

@@ -74,7 +74,7 @@ def test_a_picture_that_detectron2_sees_white_is_refused(tmp_path):
 
 def test_nobody_waits_for_the_writer_of_a_named_pipe(tmp_path):
     os.mkfifo(tmp_path / "a.jpg")
-    with pytest.raises(ImageError):
+    with pytest.raises(OSError, match="regular file"):
         read_header(tmp_path / "a.jpg")
 
 
