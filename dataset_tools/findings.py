@@ -38,6 +38,8 @@ class Rule(Enum):
         "Move it into one of the three folders")
     FILE_TOO_LARGE = ("LM007", _ERROR, "larger than any annotation file",
         "Move it out of the folder, or save it again in labelme without imageData")
+    OUTLINES_TOO_LONG = ("LM008", _ERROR, "the outlines are too long to be filled",
+        "Draw the shape that is named again, with fewer points")
     # The photo
     PHOTO_ELSEWHERE = ("LM010", _WARNING, "the path does not lead to the photo; another photo was used",
         "Check that it is the right photo, and correct the path")

@@ -11,6 +11,7 @@ import msgspec
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import read_file
 from dataset_tools.formats.card import CARD_NAME, Card
+from dataset_tools.geometry.polygons import MAX_LENGTH, are_fillable
 from dataset_tools.geometry.rle import BadRle, Rle, checked_runs
 
 
@@ -80,15 +81,24 @@ def read_coco(path: Path) -> CocoFile:
     """The COCO file of a split.
 
     Raises:
-        UserError: there is no such file, or it is no COCO file of polygons or compressed RLEs.
+        UserError: there is no such file, it is no COCO file of polygons or compressed RLEs, or polygons are too long
+            to be filled.
     """
     remedy = "Convert the photos again"
     try:
-        return msgspec.json.decode(read_file(path), type=CocoFile)
+        content = msgspec.json.decode(read_file(path), type=CocoFile)
     except OSError as error:
         raise UserError(f"the COCO file cannot be read: {error.strerror}", file=path, remedy=remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"this is no COCO file: {error}", file=path, remedy=remedy, exit_code=EXIT_DATA) from error
+    for index, annotation in enumerate(content.annotations):
+        if not (isinstance(annotation.segmentation, Rle) or are_fillable(annotation.segmentation)):
+            place, reason = (
+                f"annotations[{index}].segmentation",
+                f"its outlines are longer than {MAX_LENGTH:,} pixels",
+            )
+            raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA)
+    return content
 
 
 def read_split(folder: Path, card: Card, split: str) -> CocoFile:

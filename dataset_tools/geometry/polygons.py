@@ -7,6 +7,7 @@ A polygon is a float array (N, 2) of (x, y) in pixels, whose origin is the top-l
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import shapely
@@ -16,6 +17,10 @@ Polygon = NDArray[np.float64]
 
 # No photo is nearly this wide. pycocotools takes more than 20 s for a coordinate of 1e9, and never ends on infinity.
 MAX_COORDINATE = 1e6
+
+# Pixels along the outlines of one photo. pycocotools takes 50 bytes for each, and crashes where it does not get them.
+# The outlines of 100,000 cells, of 60 px each, are 6 million pixels long.
+MAX_LENGTH = 10_000_000
 
 # The sides of a polygon that stands for a circle stay this near to it, in pixels: below anything that a raster shows.
 CIRCLE_TOLERANCE = 0.1
@@ -36,6 +41,23 @@ _THINNEST = 10.0**-DECIMALS
 def is_sane(points: Polygon) -> bool:
     """Whether every coordinate is finite and within MAX_COORDINATE."""
     return bool(np.all(np.abs(points) <= MAX_COORDINATE))
+
+
+def outlines_length(polygons: Iterable[Polygon]) -> float:
+    """How many pixels pycocotools goes along polygons: for each side its width or its height, the larger one.
+
+    The side that closes a polygon does not count: it is at most as long as the others together.
+    """
+    return float(sum(np.abs(np.diff(polygon, axis=0)).max(axis=1, initial=0).sum() for polygon in polygons))
+
+
+def are_fillable(polygons: Sequence[Sequence[float]]) -> bool:
+    """Whether polygons, flat lists x, y, x, y, ..., are together at most MAX_LENGTH pixels long."""
+    flat = [polygon[: len(polygon) // 2 * 2] for polygon in polygons if polygon]
+    # No side is longer than the whole polygon, which takes a tenth of the time.
+    if sum(len(polygon) / 2 * (max(polygon) - min(polygon)) for polygon in flat if polygon) <= MAX_LENGTH:
+        return True
+    return outlines_length(np.reshape(polygon, (-1, 2)) for polygon in flat) <= MAX_LENGTH
 
 
 def rectangle_outline(points: Polygon) -> Polygon:

@@ -27,6 +27,7 @@ from dataset_tools.geometry.masks import (
     union_masks,
 )
 from dataset_tools.geometry.polygons import (
+    MAX_LENGTH,
     Polygon,
     circle_outline,
     clip_polygon,
@@ -34,6 +35,7 @@ from dataset_tools.geometry.polygons import (
     has_area,
     is_inside,
     is_sane,
+    outlines_length,
     rectangle_outline,
     repair_polygon,
     round_polygon,
@@ -108,6 +110,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
         group: parts of one label and group are one instance.
         polygons: rounded, inside the frame; none if the shape is a mask.
         pixels: pycocotools' RLE, since a file may hold a hundred masks.
+        length: of the polygons (``outlines_length``).
     """
 
     place: str
@@ -115,6 +118,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     group: object
     polygons: Sequence[Polygon]
     pixels: EncodedMask
+    length: float = 0.0
 
 
 class UnusableShape(Exception):
@@ -138,10 +142,12 @@ def parts_of_shapes(
     """
     findings: list[Finding] = []
     parts: list[Part] = []
+    length_left: float = MAX_LENGTH
     for index, (shape, outline) in enumerate(zip(shapes, outlines)):
         notes: list[Note] = []
         try:
-            parts.append(_part(canvas, index, shape, outline, options, notes))
+            parts.append(_part(canvas, index, shape, outline, options, notes, length_left))
+            length_left -= parts[-1].length
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
         findings += [Finding(rule, canvas.file, canvas.place(index), message) for rule, message in notes]
@@ -165,9 +171,15 @@ def _has_outline(shape: Shape) -> bool:
 
 
 def _part(
-    canvas: Canvas, index: int, shape: Shape, outline: Polygon | None, options: ShapeOptions, notes: list[Note]
+    canvas: Canvas,
+    index: int,
+    shape: Shape,
+    outline: Polygon | None,
+    options: ShapeOptions,
+    notes: list[Note],
+    length_left: float,
 ) -> Part:
-    """What a shape covers; remarks about it are added to ``notes``."""
+    """What a shape covers, by polygons no longer than ``length_left``; remarks about it are added to ``notes``."""
     label, number = resolve_label(shape.label, options.labels, notes)
     place = canvas.place(index)
     group = shape.group_id if shape.group_id is not None else number or place
@@ -184,7 +196,10 @@ def _part(
         polygons = [polygon for polygon in (round_polygon(piece * scale) for piece in polygons) if has_area(polygon)]
     if not polygons:
         raise UnusableShape(Rule.NO_PIXELS, f"label {label!r}")
-    return Part(place, label, group, polygons, union_masks(rasterise_polygons(polygons, canvas.frame)))
+    if (length := outlines_length(polygons)) > length_left:
+        message = f"label {label!r}; those of all shapes are more than {MAX_LENGTH:,} pixels long"
+        raise UnusableShape(Rule.OUTLINES_TOO_LONG, message)
+    return Part(place, label, group, polygons, union_masks(rasterise_polygons(polygons, canvas.frame)), length)
 
 
 def framed_mask(canvas: Canvas, encoded: EncodedMask) -> EncodedMask:

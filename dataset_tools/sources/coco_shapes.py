@@ -41,10 +41,10 @@ def parts_of_annotations(
     canvas: Canvas, drawings: Sequence[Drawing], options: ShapeOptions
 ) -> tuple[list[Part], list[Finding]]:
     """What each annotation of a photo covers, in their order, and the findings about them."""
-    parts: list[Part] = []
-    findings: list[Finding] = []
+    masks: list[Part] = []
     shapes: list[Shape] = []
     places: list[str] = []
+    findings: list[Finding] = []
     for number, drawing in enumerate(drawings):
         notes: list[Note] = []
         try:
@@ -53,7 +53,7 @@ def parts_of_annotations(
             drawn = _drawn(drawing.annotation, drawing.label, canvas, notes)
             if isinstance(drawn, dict):
                 label, _ = resolve_label(drawing.label, options.labels, notes)
-                parts.append(Part(drawing.place, label, number, [], framed_mask(canvas, drawn)))
+                masks.append(Part(drawing.place, label, number, [], framed_mask(canvas, drawn)))
             else:
                 shapes += [_shape(number, drawing.label, kind, values) for kind, values in drawn]
                 places += [drawing.place] * len(drawn)
@@ -62,10 +62,10 @@ def parts_of_annotations(
         findings += [Finding(rule, canvas.file, drawing.place, message) for rule, message in notes]
     canvas = msgspec.structs.replace(canvas, places=places)
     (outlines,) = outlines_of_files([(canvas, shapes)])
-    outlined, found = parts_of_shapes(canvas, shapes, outlines, options)
+    parts, found = parts_of_shapes(canvas, shapes, outlines, options)
     order = {drawing.place: number for number, drawing in enumerate(drawings)}
-    parts = sorted([*parts, *outlined], key=lambda part: order[part.place])
-    return parts, [*findings, *dict.fromkeys(found)]  # what is wrong with a label would be said once for each polygon
+    # What is wrong with a label would be said once for each polygon.
+    return sorted([*masks, *parts], key=lambda part: order[part.place]), [*findings, *dict.fromkeys(found)]
 
 
 def _drawn(

@@ -14,7 +14,7 @@ from PIL import Image
 from dataset_tools.formats.labelme import WrittenFile, WrittenShape
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.masks import Mask, fill_polygons
-from dataset_tools.geometry.polygons import is_sane
+from dataset_tools.geometry.polygons import MAX_LENGTH, is_sane, outlines_length
 from dataset_tools.geometry.rle import Rle
 from dataset_tools.to_labelme.outlines import mask_outlines, overlap
 
@@ -157,6 +157,8 @@ def _filled(polygons: Sequence[list[tuple[float, float]]], size: tuple[int, int]
     arrays = [np.array(polygon, dtype=np.float64) for polygon in polygons]
     if not all(map(is_sane, arrays)):
         raise BadSegmentation("a coordinate is beyond any photo")
+    if outlines_length(arrays) > MAX_LENGTH:
+        raise BadSegmentation(f"its outlines are longer than {MAX_LENGTH:,} pixels")
     return rle.rasterise(arrays, size)
 
 

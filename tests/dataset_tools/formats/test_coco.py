@@ -53,6 +53,14 @@ def test_what_is_no_coco_file(tmp_path, content):
     assert caught.value.file == tmp_path / "train.json"
 
 
+def test_outlines_that_pycocotools_would_not_survive(tmp_path):
+    long = Annotation(3, 1, 1, [[0.0, 0, 1e9, 0, 5, 7]], 35.0, (0.0, 0.0, 10.0, 7.0))
+    (tmp_path / "train.json").write_bytes(encode_coco(CocoFile(CONTENT.images, [*CONTENT.annotations, long], [])))
+    with pytest.raises(UserError, match="longer than") as caught:
+        read_coco(tmp_path / "train.json")
+    assert caught.value.place == "annotations[2].segmentation"
+
+
 def test_no_file(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         read_coco(tmp_path / "train.json")

@@ -17,6 +17,7 @@ from dataset_tools.geometry.masks import (
 )
 from dataset_tools.geometry.polygons import (
     CIRCLE_TOLERANCE,
+    are_fillable,
     circle_outline,
     clip_polygon,
     describe_crossing,
@@ -301,6 +302,23 @@ def test_an_outline_with_insane_coordinates_leaves_its_neighbours_alone(value, v
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e9])
 def test_insane_coordinates_are_seen(value):
     assert not is_sane(np.array([(0.0, 0), (1, value), (1, 1)]))
+
+
+@pytest.mark.parametrize(
+    ("polygons", "expected"),
+    [
+        ([], True),
+        ([[]], True),
+        ([[0.0, 0, 3_200_000, 0, 3_200_000, 3_200_000, 0, 3_200_000]], True),
+        ([[0.0, 0, 3_400_000, 0, 3_400_000, 3_400_000, 0, 3_400_000]], False),
+        ([[0.0, 0, 2_400_000, 0, 0, 0]] * 2, True),
+        ([[0.0, 0, 2_400_000, 0, 0, 0]] * 3, False),
+        ([[0.0, 0, 1e300, 0, 0, 0, 7]], False),
+        ([[float(value) for value in range(40_000)]], True),
+    ],
+)
+def test_polygons_that_are_too_long_to_be_filled(polygons, expected):
+    assert are_fillable(polygons) is expected
 
 
 def test_rounding_leaves_hundredths_and_no_negative_zero():

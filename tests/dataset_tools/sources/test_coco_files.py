@@ -257,6 +257,17 @@ def test_holes(look):
     assert [instance.area for instance in items["a.jpg"]] == [256 - 16]
 
 
+def test_outlines_that_are_too_long_together(look, folder):
+    folder.photo("b.png", size=(4000, 4000))
+    zigzags = [[value for y in range(1500) for value in (4000 * (y % 2), y + 0.1 * number)] for number in range(2)]
+    items, findings = look(
+        annotation(1),
+        *(annotation(number + 2, [zigzag], image_id=2) for number, zigzag in enumerate(zigzags)),
+        images=[image(), image(2, "b.png", (4000, 4000))],
+    )
+    assert len(items["a.jpg"]) == 1 and (Rule.OUTLINES_TOO_LONG, "b.png") in [(f.rule, f.file) for f in findings]
+
+
 def test_an_empty_category_name(look):
     _, findings = look(annotation(segmentation=[SQUARE, SQUARE[::-1]]), categories=[(1, " ")])
     assert told(findings) == [(Rule.EMPTY_LABEL, "a.jpg", "annotations[0]")]  # once, not for each polygon

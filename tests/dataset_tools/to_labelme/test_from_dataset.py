@@ -122,6 +122,7 @@ def test_what_covers_nothing_has_no_shapes(segmentation, shapes):
     [
         ([[1.0, 2, 3, 4, 5, 6, 7]], None, "7 numbers"),
         ([[1.0, 2, 3, 4, 5, 1e9]], "mask", "beyond any photo"),
+        ([[1.0, 2, 1e6, 4] * 10], "mask", "longer"),
         (Rle((64, 48), "0"), None, "the mask is 48 x 64 pixels, the photo 64 x 48"),
         (Rle((48, 64), "55"), None, "do not add up"),
     ],
