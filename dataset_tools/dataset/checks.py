@@ -109,8 +109,8 @@ def check_splits(splits: Splits, classes: Sequence[str]) -> Iterator[Finding]:
             yield Finding(Rule.EMPTY_SPLIT, message=split)
             continue
         rule = Rule.CLASS_NOT_IN_TRAIN if split == "train" else Rule.CLASS_NOT_IN_SPLIT
-        present = set(count_labels(entries))
-        yield from (Finding(rule, message=f"{split}: {name!r}") for name in classes if name in everywhere - present)
+        lacking = everywhere - set(count_labels(entries))
+        yield from (Finding(rule, message=f"{split}: {name!r}") for name in classes if name in lacking)
 
 
 def check_similar_photos(entries: Sequence[Entry]) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import math
 import re
 from collections import Counter
@@ -176,25 +177,29 @@ def _rarest_first(groups: Sequence[_Group]) -> Iterator[tuple[str | None, _Group
     for group in groups:
         for label in group.instances:
             holders.setdefault(label, []).append(group)
-    to_come = Counter({label: len(held_by) for label, held_by in holders.items()})
+    to_come = {label: len(held_by) for label, held_by in holders.items()}
+    # Of two labels with one group to come, that which never had more goes first: only here can train get it.
+    rarest = [(count, count, label) for label, count in to_come.items()]
+    heapq.heapify(rarest)
     dealt = set()
-    while to_come:
-        # Of two labels with one group to come, that which never had more goes first: only here can train get it.
-        label = min(to_come, key=lambda label: (to_come[label], len(holders[label]), label))
+    while rarest:
+        count, _, label = heapq.heappop(rarest)
+        if count > to_come[label]:  # a later entry of the label has come before
+            continue
         for group in holders[label]:
             if group.draw not in dealt:
                 dealt.add(group.draw)
                 for held in group.instances:
                     to_come[held] -= 1
+                    heapq.heappush(rarest, (to_come[held], len(holders[held]), held))
                 yield label, group
-        del to_come[label]
     yield from ((None, group) for group in groups if group.draw not in dealt)
 
 
 def _taker(group: _Group, label: str | None, shares: Sequence[_Share]) -> _Share:
     """The split that gets a group: train for a label that it has not got, else the one that lacks most of the label."""
     train = shares[0]
-    if train.split == SPLITS[0] and group.instances.keys() - train.instances.keys():
+    if train.split == SPLITS[0] and not group.instances.keys() <= train.instances.keys():
         return train
     claims = []
     for place, share in enumerate(shares):

@@ -116,12 +116,15 @@ def overlapping_masks(
         boxes: of each mask: x, y, width, height.
         at_least: the value, above 0.
     """
-    by_left = sorted((x, index, y, x + width, y + height) for index, (x, y, width, height) in enumerate(boxes))
-    for following, (_, one, top, right, bottom) in enumerate(by_left, start=1):
-        for left, other, other_top, _, other_bottom in islice(by_left, following, None):
-            if left >= right:
-                break
-            if kinds[one] == kinds[other] and top < other_bottom and other_top < bottom:
-                value = float(coco_mask.iou([encoded[one]], [encoded[other]], [0])[0, 0])
-                if value >= at_least:
-                    yield min(one, other), max(one, other), value
+    of_kind: dict[object, list[tuple[float, int, float, float, float]]] = {}
+    for index, (kind, (x, y, width, height)) in enumerate(zip(kinds, boxes)):
+        of_kind.setdefault(kind, []).append((x, index, y, x + width, y + height))
+    for by_left in map(sorted, of_kind.values()):
+        for following, (_, one, top, right, bottom) in enumerate(by_left, start=1):
+            for left, other, other_top, _, other_bottom in islice(by_left, following, None):
+                if left >= right:
+                    break
+                if top < other_bottom and other_top < bottom:
+                    value = float(coco_mask.iou([encoded[one]], [encoded[other]], [0])[0, 0])
+                    if value >= at_least:
+                        yield min(one, other), max(one, other), value

@@ -22,6 +22,9 @@ Note = tuple[Rule, str]
 # The number that some people end every label with, one number an object: Ball1, ball_2, person-3.
 _NUMBER = re.compile(r"(.*[^\d\s_.#-])[\s_.#-]*\d+\s*")
 
+# Classes that a message lists: with all of many, thousands of unknown labels would fill the memory.
+_CLASSES_SHOWN = 20
+
 # How English makes a plural: berries, boxes, benches, glasses, cars.
 _PLURAL = re.compile(r"ies$|(?:(?<=[xz])|(?<=[cs]h)|(?<=ss))es$|(?<!s)s$")
 
@@ -138,8 +141,10 @@ def _check_names(option: str, names: Sequence[str]) -> None:
 def suggestion(label: str, classes: Sequence[str]) -> str:
     """The class that may have been meant, in words to append; else what the classes are."""
     folded = {name.casefold(): name for name in classes}
-    nearest = difflib.get_close_matches(label.casefold(), folded, n=1)
-    return f": did you mean {folded[nearest[0]]!r}?" if nearest else f"; the classes are {', '.join(classes)}"
+    if nearest := difflib.get_close_matches(label.casefold(), folded, n=1):
+        return f": did you mean {folded[nearest[0]]!r}?"
+    more = f" and {len(classes) - _CLASSES_SHOWN} more" if len(classes) > _CLASSES_SHOWN else ""
+    return f"; the classes are {', '.join(classes[:_CLASSES_SHOWN])}{more}"
 
 
 def variants(labels: Sequence[str]) -> list[list[str]]:

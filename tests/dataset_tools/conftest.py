@@ -128,6 +128,23 @@ def mask_shape():
     return _mask_shape
 
 
+class _CountedLabel(str):
+    """A label that counts how often labels are compared: the work of all who look for one among the others."""
+
+    comparisons = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        _CountedLabel.comparisons += 1
+        return str.__eq__(self, other)
+
+
+@pytest.fixture
+def counted_label():
+    _CountedLabel.comparisons = 0
+    return _CountedLabel
+
+
 @pytest.fixture(scope="session")
 def base64_png():
     return _base64_png

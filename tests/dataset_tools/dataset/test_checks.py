@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from dataset_tools.__main__ import main
-from dataset_tools.dataset.checks import check_source
-from dataset_tools.dataset.scan import ReadOptions
+from dataset_tools.dataset.checks import check_source, check_splits
+from dataset_tools.dataset.scan import Entry, ReadOptions
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
+from dataset_tools.records import Photo
 from dataset_tools.sources.labelme_folder import LabelmeFolder
 from dataset_tools.sources.open import open_source
 
@@ -214,3 +215,15 @@ def test_a_dataset_folder_is_read_with_the_options_of_a_conversion(folder, squar
     said = capsys.readouterr().out
     assert re.search(r"LM055: .* \(1\)\n    'tram'\n", said)
     assert ("LM056" in said) == ("gone=new" in option)
+
+
+def test_thousands_of_labels_are_not_compared_with_each_other(counted_label):
+    count = 3000
+
+    def entries():
+        counts = {counted_label(index): 1 for index in range(count)}
+        return [Entry("a.json", Photo("a.jpg", (64, 48)), (64, 48), None, counts, False, None)]
+
+    splits = {"train": entries(), "val": entries(), "test": entries()}
+    assert list(check_splits(splits, [counted_label(index) for index in range(count)])) == []
+    assert counted_label.comparisons < 100 * count

@@ -228,3 +228,10 @@ def test_expressions_that_group_nothing_are_refused(pattern):
     with pytest.raises(UserError) as caught:
         group_names(["a.json", "b.json"], pattern)
     assert caught.value.exit_code == 2
+
+
+def test_thousands_of_labels_are_not_compared_with_each_other(counted_label):
+    count = 3000
+    photos = {str(index): {counted_label(index): 1} for index in range(count)}
+    assert len(assign_splits(photos, DEFAULT, seed=0)) == count
+    assert counted_label.comparisons < 100 * count

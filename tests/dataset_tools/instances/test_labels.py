@@ -3,7 +3,7 @@
 import pytest
 
 from dataset_tools.errors import UserError
-from dataset_tools.instances.labels import LabelRules, class_list, parse_classes, parse_renames, variants
+from dataset_tools.instances.labels import LabelRules, class_list, parse_classes, parse_renames, suggestion, variants
 
 
 def test_list():
@@ -74,3 +74,8 @@ def test_variants_of_a_label():
     labels = [label for group in zip(*groups) for label in group] + ["cars", "bus", "tram", "ss"]
     found = {frozenset(group) for group in variants(labels)}
     assert found == {frozenset(group) for group in groups}
+
+
+def test_of_many_classes_a_message_lists_some():
+    message = suggestion("zebra", [f"class {number}" for number in range(1000)])
+    assert "class 0, class 1" in message and "and 980 more" in message and len(message) < 500
