@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+
+from dataset_tools.text import one_line
 
 # Exit codes of every command: 0 is success, 1 says that the data has errors, 2 that the command
 # or its configuration is wrong. argparse uses 2 for the same purpose.
@@ -22,6 +25,8 @@ EXIT_TERMINATED = 143  # likewise: 128 + SIGTERM
 
 class UserError(Exception):
     """Something the user can mend: what is wrong, in which file, where in it, and what to do.
+
+    As text it is one line without control characters, whatever the names in it hold.
 
     Args:
         reason: what is wrong, one sentence without a full stop.
@@ -53,7 +58,9 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         where = ", ".join(str(part) for part in (self.file, self.place) if part)
-        return f"{where + ': ' if where else ''}{self.reason}. {self.remedy}."
+        # Messages of libraries have several lines. Names that may hold the end of one are quoted with repr.
+        reason = re.sub(r"\s*\n\s*", " ", f"{self.reason}. {self.remedy}.")
+        return one_line(f"{where + ': ' if where else ''}{reason}")
 
 
 def _rebuild(kind: type[UserError], attributes: dict[str, object]) -> UserError:
@@ -82,12 +89,9 @@ def run_command(command: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails once more when it ends
         return EXIT_BROKEN_PIPE
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"error: {where}the system refuses: {error.strerror or error}. Look at the disk's free space and at the "
-            "permissions.",
-            file=sys.stderr,
-        )
+        reason = f"the system refuses: {error.strerror or error}"
+        remedy = "Look at the disk's free space and at the permissions"
+        print(f"error: {UserError(reason, remedy=remedy, file=error.filename)}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)

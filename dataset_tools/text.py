@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from dataset_tools.errors import UserError
-
 UTF8_BOM = b"\xef\xbb\xbf"
 
 # Longer integers do not fit 64 bits, where msgspec reads a float, too; no count or coordinate needs them.
 _LONGEST_INTEGER = 18
-
-
-def check_encoding(encoding: str) -> None:
-    """Refuse the name of an encoding that there is not.
-
-    Raises:
-        UserError: Python knows no encoding of that name.
-    """
-    try:
-        "a".encode(encoding)
-    except LookupError as error:
-        remedy = "Pass --encoding utf-8, gbk, shift_jis, cp1252, ..."
-        raise UserError(f"{encoding!r} is no text encoding", remedy=remedy) from error
 
 
 def is_text(path: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_tools.commands.reporting import number
-from dataset_tools.text import visible
+from dataset_tools.text import one_line, visible
 
 if TYPE_CHECKING:
     from dataset_tools.to_labelme.from_dataset import WriteReport
@@ -97,7 +97,7 @@ def _summary(written: WriteReport, output: Path) -> str:
         least, where = written.least_overlap
         lines.append(
             f"{number(written.changed, 'mask')} became polygons of not quite the same pixels; the least alike "
-            f"({where}) has an IoU of {least:.3f} with its mask"
+            f"({one_line(where)}) has an IoU of {least:.3f} with its mask"
         )
     lines.append(f"the classes in order, for convert's --classes: {output / CLASSES_NAME}")
     return visible("\n".join(lines))

@@ -16,9 +16,8 @@ from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances.grouping import build_instances
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
-from dataset_tools.sources.source import Rest
+from dataset_tools.sources.source import Rest, check_encoding
 from dataset_tools.sources.split_folders import SplitFolders
-from dataset_tools.text import check_encoding
 
 
 class CsvBoxes:

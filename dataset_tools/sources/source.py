@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import Photo, SourceResult
@@ -23,6 +24,19 @@ class Rest:
 
     negatives: Sequence[str] = ()
     findings: Sequence[Finding] = ()
+
+
+def check_encoding(encoding: str) -> None:
+    """Refuse the name of an encoding that does not exist.
+
+    Raises:
+        UserError: Python knows no encoding of that name.
+    """
+    try:
+        "a".encode(encoding)
+    except LookupError as error:
+        remedy = "Pass --encoding utf-8, gbk, shift_jis, cp1252, ..."
+        raise UserError(f"{encoding!r} is not a text encoding", remedy=remedy) from error
 
 
 class Source(Protocol):

@@ -127,7 +127,7 @@ def _readable(photos: Iterable[InputPhoto]) -> Iterator[tuple[InputPhoto, np.nda
         try:
             yield photo, read_photo(photo.path)
         except UserError as error:
-            log.error("error: %s", one_line(str(error)))
+            log.error("error: %s", error)
 
 
 def _run_video(source: Path | int, options: DemoOptions) -> int:

@@ -13,7 +13,6 @@ from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS, read_card
 from dataset_tools.formats.coco import read_split
 from dataset_tools.images.folders import check_folder, list_folder
-from dataset_tools.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +37,6 @@ def photos_of_run(cfg: CfgNode) -> set[str]:
         card = read_card(folder)
         names = [image.file_name for split in SPLITS for image in read_split(folder, card, split).images]
     except UserError as error:
-        log.warning(
-            "The dataset of this run cannot be read, so its photos may be suggested again: %s", one_line(str(error))
-        )
+        log.warning("The dataset of this run cannot be read, so its photos may be suggested again: %s", error)
         return set()
     return {os.path.abspath(folder / card.image_root / name) for name in names}

@@ -18,7 +18,7 @@ from dataset_tools.images.pixels import grey_thumbnail
 from dataset_tools.images.similarity import perceptual_hash
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
-from dataset_tools.text import is_text, one_line
+from dataset_tools.text import is_text
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names
 from polymask.inference.detections import Detections
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
@@ -105,7 +105,7 @@ def _detect(predictor: Predictor, root: Path, photos: Sequence[str]) -> dict[str
                 raise UserError("its name is not Unicode text", file=ascii(photo), remedy="Rename it")
             (found[photo],) = predictor.detect([read_photo(root / photo)])
         except UserError as error:
-            log.error("error: %s", one_line(str(error)))
+            log.error("error: %s", error)
     return found
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,21 @@ def test_user_error_becomes_a_message_and_its_exit_code(code, capsys):
 
     assert run_command(command) == code
     assert capsys.readouterr().err == "error: it is empty. Fill it.\n"
+
+
+def test_no_name_steers_the_terminal_or_forges_a_line(capsys):
+    name = "a\x1b[2J\nerror: forged\u202e"
+
+    def command():
+        raise UserError(f"it holds\n  {name}", remedy=f"Rename {name}", file=Path(name), place=name)
+
+    def refused():
+        raise PermissionError(13, "denied", name)
+
+    for each in (command, refused):
+        run_command(each)
+        said = capsys.readouterr().err
+        assert said.removesuffix("\n").isprintable() and r"a\x1b[2J\nerror: forged\u202e: " in said
 
 
 def test_success_is_0():

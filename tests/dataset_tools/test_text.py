@@ -1,9 +1,6 @@
 """Text on its way from files to terminals: nothing can steer one, and what is no text is told apart."""
 
-import pytest
-
-from dataset_tools.errors import UserError
-from dataset_tools.text import check_encoding, is_text, one_line, parse_integer, visible
+from dataset_tools.text import is_text, one_line, parse_integer, visible
 
 
 def test_what_could_steer_a_terminal_is_escaped():
@@ -13,12 +10,6 @@ def test_what_could_steer_a_terminal_is_escaped():
 
 def test_file_names_that_are_no_text_are_told_apart():
     assert is_text("苹果.jpg") and not is_text("a\udcff.jpg")
-
-
-def test_an_unknown_encoding_is_refused():
-    check_encoding("gbk")
-    with pytest.raises(UserError, match="--encoding"):
-        check_encoding("utf-9")
 
 
 def test_integers_that_do_not_fit_64_bits_become_floats():

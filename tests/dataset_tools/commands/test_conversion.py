@@ -1,9 +1,12 @@
 """What is said on the terminal: nothing is cut in silence, and nothing can steer it."""
 
+import json
 import sys
 
+import numpy as np
 import pytest
 
+from dataset_tools.__main__ import main
 from dataset_tools.commands.conversion import summarise
 from dataset_tools.commands.reporting import PLACES_SHOWN, report
 from dataset_tools.dataset.scan import ReadOptions
@@ -63,3 +66,19 @@ def test_a_class_with_the_end_of_a_line_in_it_stays_on_its_line(folder, square):
     for lines in text.splitlines(), table(counted).splitlines():
         assert ["bus\\n", "1"] in [line.split()[:2] for line in lines]
         assert len({len(line) for line in lines if line.startswith(("  bus", "  car"))}) == 1
+
+
+def test_a_file_with_the_end_of_a_line_in_its_name_stays_on_its_line(folder, mask_shape, tmp_path, capsys):
+    ragged = np.random.default_rng(0).random((40, 40)) > 0.5
+    folder.pair("a\nforged", [mask_shape("car", ragged)])
+    folder.convert()
+    assert main(["to-labelme", str(folder.dataset), "--output", str(tmp_path / "out"), "--shapes", "polygon"]) == 0
+    said = capsys.readouterr().out
+    assert r"a\nforged.json" in said and not [line for line in said.splitlines() if line.startswith("forged")]
+
+
+def test_statistics_as_json_cannot_steer_a_terminal(folder, square, capsys):
+    folder.pair("a", [square("car\u009b2J")])
+    assert main(["stats", str(folder.root), "--format", "json"]) == 0
+    said = capsys.readouterr().out
+    assert said.isascii() and json.loads(said)["splits"]["all"]["instances"] == {"car\u009b2J": 1}

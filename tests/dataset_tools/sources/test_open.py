@@ -9,6 +9,7 @@ from dataset_tools.sources.coco_files import CocoFiles
 from dataset_tools.sources.csv_boxes import CsvBoxes
 from dataset_tools.sources.labelme_folder import LabelmeFolder
 from dataset_tools.sources.open import open_source
+from dataset_tools.sources.source import check_encoding
 
 
 def test_doors(folder, square):
@@ -40,6 +41,12 @@ def test_nothing_there(tmp_path):
     for name in ("gone", "gone.csv"):
         with pytest.raises(UserError):
             open_source(tmp_path / name)
+
+
+def test_an_unknown_encoding_is_refused():
+    check_encoding("gbk")
+    with pytest.raises(UserError, match="--encoding"):
+        check_encoding("utf-9")
 
 
 def test_a_photo_named_dataset_makes_no_dataset_folder(folder, square):
