@@ -37,7 +37,10 @@ def read_file(path: Path | str, most: int = MAX_BYTES) -> bytes:
 
 def _checked_size(path: Path | str, most: int) -> int:
     """The size of a file. Whoever opens another thing than a regular file may wait for ever, or steer a device."""
-    status = os.stat(path)
+    try:
+        status = os.stat(path)
+    except ValueError as error:  # a null character, or half of a surrogate pair
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
     if not stat.S_ISREG(status.st_mode):
         number = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
         raise OSError(number, "it is not a regular file", str(path))

@@ -145,6 +145,8 @@ def _check_output(sources: Sequence[Path], output: Path) -> None:
     if not is_text(str(output.resolve())):
         raise UserError("the name of this folder is no Unicode text", file=ascii(str(output)), remedy=other)
     for source in sources:
+        if not is_text(str(source.resolve())):
+            raise UserError("its name is not Unicode text", file=source, remedy="Rename it")
         if source.resolve().is_relative_to(output.resolve()):
             raise UserError("what is to be converted is inside the folder to make", file=source, remedy=other)
 

@@ -23,6 +23,7 @@ from dataset_tools.images.similarity import perceptual_hash
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Instance, Photo
 from dataset_tools.sources.source import Source
+from dataset_tools.text import is_text
 
 # A source reads so many files in two thirds of the time that it takes to read them one by one; more gain little.
 _KEYS_AT_A_TIME = 16
@@ -163,6 +164,9 @@ def _read_some(state: tuple[Source, ReadOptions], keys: Sequence[str]) -> Genera
 
 
 def _stored(source: Source, item: AnnotatedPhoto, findings: list[Finding], reading: ReadOptions) -> _ReadKey:
+    if not is_text(item.photo.path):
+        bad_name = Finding(Rule.BAD_FILE_NAME, item.file, message=repr(item.photo.path))
+        return None, b"", frozenset(), [*findings, bad_name]
     photo_hash = None
     if reading.hash_photos:
         try:

@@ -67,8 +67,9 @@ def group_names(names: Iterable[str], pattern: str) -> dict[str, str]:
     """
     remedy = r"Pass a regular expression such as '^(.*)_frame\d+', which finds in a photo's name what it is grouped by"
     try:
+        pattern.encode()
         expression = re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+    except (re.error, OverflowError, RecursionError, UnicodeEncodeError) as error:
         raise UserError(f"{pattern!r} is no regular expression: {error}", remedy=remedy) from error
     matches = ((name, expression.search(name)) for name in names)
     found = {name: match[min(1, expression.groups)] for name, match in matches if match}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
+from dataset_tools.text import is_text
 
 # Labels that LabelMe's own class lists hold for purposes of their own.
 RESERVED_LABELS = ("_background_", "__ignore__")
@@ -111,8 +112,12 @@ class LabelRules:
         """Refuse rules that contradict themselves.
 
         Raises:
-            UserError: a class is empty, reserved, listed twice or ignored, or a label becomes none of the classes.
+            UserError: a label is not text, a class is empty, reserved, listed twice or ignored, or a label becomes none
+                of the classes.
         """
+        for label in (*(self.classes or ()), *self.rename, *self.rename.values(), *self.ignore):
+            if not is_text(label):
+                raise UserError(f"the label {label!r} is not Unicode text", remedy="Type it in UTF-8")
         if self.classes is not None:
             _check_names("--classes", self.classes)
         _check_names("--rename", tuple(dict.fromkeys(self.rename.values())))

@@ -34,7 +34,7 @@ def check_encoding(encoding: str) -> None:
     """
     try:
         "a".encode(encoding)
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         remedy = "Pass --encoding utf-8, gbk, shift_jis, cp1252, ..."
         raise UserError(f"{encoding!r} is not a text encoding", remedy=remedy) from error
 

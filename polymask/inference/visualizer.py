@@ -86,7 +86,7 @@ def draw_training_item(item: dict, image_format: str, metadata: Metadata, cell: 
                 visualizer.draw_binary_mask(mask, colour, area_threshold=0)
             masks = None
         _overlay(visualizer, instances.gt_boxes.tensor.numpy(), masks, classes)
-    visualizer.draw_text(Path(item["file_name"]).name, (0, 0), color="w", horizontal_alignment="left")
+    visualizer.draw_text(_not_math(Path(item["file_name"]).name), (0, 0), color="w", horizontal_alignment="left")
     return _picture(visualizer)
 
 
@@ -136,8 +136,14 @@ def _overlay(
     labels = [visualizer.metadata.thing_classes[index] for index in classes]
     if scores is not None:
         labels = [f"{label} {100 * score:.0f}%" for label, score in zip(labels, scores, strict=True)]
+    labels = [_not_math(label) for label in labels]
     colours = _colours(visualizer, classes)
     visualizer.overlay_instances(boxes=boxes, masks=masks, labels=labels, assigned_colors=colours)
+
+
+def _not_math(text: str) -> str:
+    """The text as matplotlib takes it, which reads a formula between two dollar signs, and fails on most."""
+    return text.replace("$", r"\$")
 
 
 def _colours(visualizer: Visualizer, classes: Sequence[int]) -> list[tuple[float, ...]]:

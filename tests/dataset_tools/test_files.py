@@ -39,6 +39,13 @@ def test_huge_files_are_not_read(tmp_path, read):
     assert caught.value.errno == errno.EFBIG
 
 
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
+def test_names_that_no_file_can_have(tmp_path, read, name):
+    with pytest.raises(OSError, match="name"):
+        read(tmp_path / name)
+
+
 def test_a_file_is_read_up_to_the_limit(tmp_path):
     (tmp_path / "file").write_bytes(b"12345")
     (tmp_path / "link").symlink_to("file")

@@ -9,6 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from dataset_tools.__main__ import main
+from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
 
@@ -549,6 +550,27 @@ def test_file_name_that_is_no_text(folder, square):
     with pytest.raises(BadData) as caught:
         folder.convert()
     assert caught.value.findings[0].rule.code == "LM005"
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_photo_in_a_folder_whose_name_is_no_text(folder, square, table):
+    name = os.fsdecode(b"\xff/a.jpg")
+    folder.photo(name)
+    source = folder.json("a.json", [square()], "gone/a.jpg").parent
+    if table:
+        source = folder.root / "boxes.csv"
+        source.write_text("car,8,8,16,16,a.jpg,64,48\n")
+    with pytest.raises(BadData) as caught:
+        convert(ConvertOptions(source=source, output=folder.dataset))
+    assert ("LM005", repr(name)) in [(finding.rule.code, finding.message) for finding in caught.value.findings]
+
+
+def test_table_whose_name_is_no_text(folder):
+    folder.photo("a.jpg")
+    table = folder.root / os.fsdecode(b"\xff.csv")
+    table.write_text("car,8,8,16,16,a.jpg,64,48\n")
+    with pytest.raises(UserError, match="Unicode"):
+        convert(ConvertOptions(source=table, output=folder.dataset))
 
 
 @pytest.mark.parametrize("classes", [None, ("car",)])

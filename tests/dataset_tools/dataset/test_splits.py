@@ -223,7 +223,9 @@ def test_groups_are_found_in_names(pattern, expected):
     assert group_names(["a_frame1.json", "a_frame2.json", "b_frame1.json", "other.json"], pattern) == expected
 
 
-@pytest.mark.parametrize("pattern", ["(", "a{99999999999999999999}", "(" * 5000 + ")" * 5000, "never", "", "x*"])
+@pytest.mark.parametrize(
+    "pattern", ["(", "a{99999999999999999999}", "(" * 5000 + ")" * 5000, "never", "", "x*", "a|\udcff"]
+)
 def test_expressions_that_group_nothing_are_refused(pattern):
     with pytest.raises(UserError) as caught:
         group_names(["a.json", "b.json"], pattern)

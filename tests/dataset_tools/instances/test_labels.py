@@ -79,3 +79,12 @@ def test_variants_of_a_label():
 def test_of_many_classes_a_message_lists_some():
     message = suggestion("zebra", [f"class {number}" for number in range(1000)])
     assert "class 0, class 1" in message and "and 980 more" in message and len(message) < 500
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"classes": ("\udcff",)}, {"rename": {"a": "\udcff"}}, {"rename": {"\udcff": "a"}}, {"ignore": ("\udcff",)}],
+)
+def test_labels_that_are_no_text(rules):
+    with pytest.raises(UserError, match="Unicode"):
+        LabelRules(**rules).check()

@@ -45,8 +45,9 @@ def test_nothing_there(tmp_path):
 
 def test_an_unknown_encoding_is_refused():
     check_encoding("gbk")
-    with pytest.raises(UserError, match="--encoding"):
-        check_encoding("utf-9")
+    for name in ("utf-9", "utf\0", "\udcff"):
+        with pytest.raises(UserError, match="--encoding"):
+            check_encoding(name)
 
 
 def test_a_photo_named_dataset_makes_no_dataset_folder(folder, square):

@@ -125,3 +125,11 @@ def test_pictures_are_arranged_in_rows():
     assert arrange(pictures[:1], 2, (80, 60)).shape == (60, 80, 3)
     high = arrange([np.zeros((30, 10, 3), dtype=np.uint8)], 2, (80, 60))
     assert (high[:, 30:50] == 0).all() and (high[:, :30] == 255).all() and (high[:, 50:] == 255).all()
+
+
+def test_dollar_signs_in_a_name_make_no_formula(photo):
+    record = {"bbox": [10, 10, 40, 20], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 0}
+    record["segmentation"] = [[10.0, 10, 50, 10, 50, 30]]
+    for name in (r"a $\x$", "$$"):
+        drawn = draw_annotations(photo, {"annotations": [record]}, metadata_of([name]))
+        assert drawn.shape == (DRAWN_WIDTH // 2, DRAWN_WIDTH, 3)
