@@ -73,6 +73,8 @@ class Rule(Enum):
         "Nothing needs to be done")
     DATASET_INSIDE = ("LM025", _NOTE, "a dataset folder inside this one; ignored, since its photos are copies",
         "Write datasets elsewhere")
+    LINK_LEADS_OUT = ("LM026", _WARNING, "a link leads out of the folder; what it leads to was used",
+        "Check that it belongs into the dataset; put it into the folder, or delete the link")
     # Shapes
     TOO_FEW_POINTS = ("LM030", _WARNING, "too few points; dropped",
         "Delete the shape, or draw it again")

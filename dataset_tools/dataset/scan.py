@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -167,6 +170,7 @@ def _stored(source: Source, item: AnnotatedPhoto, findings: list[Finding], readi
     if not is_text(item.photo.path):
         bad_name = Finding(Rule.BAD_FILE_NAME, item.file, message=repr(item.photo.path))
         return None, b"", frozenset(), [*findings, bad_name]
+    findings = [*findings, *_links_out(source, item)]
     photo_hash = None
     if reading.hash_photos:
         try:
@@ -177,6 +181,16 @@ def _stored(source: Source, item: AnnotatedPhoto, findings: list[Finding], readi
     needs_rle = any(isinstance(instance.segmentation, Rle) for instance in item.instances)
     entry = Entry(item.file, item.photo, item.size, item.split, counts, needs_rle, photo_hash)
     return entry, msgspec.msgpack.encode(item.instances), item.labels, findings
+
+
+def _links_out(source: Source, item: AnnotatedPhoto) -> Iterator[Finding]:
+    """A finding for an annotation file, and one for a photo, that lies elsewhere than the folder that it is read from."""
+    for root, path in {(source.root, item.file): None, (source.photo_root, item.photo.path): None}:
+        steps = accumulate(path.split("/"), posixpath.join)
+        if any(os.path.islink(f"{root}/{step}") for step in steps):
+            real = os.path.realpath(f"{root}/{path}")
+            if not real.startswith(os.path.join(os.path.realpath(root), "")):
+                yield Finding(Rule.LINK_LEADS_OUT, item.file, message=f"'{path}' is '{real}'")
 
 
 # The entries of each split, in order.

@@ -544,6 +544,32 @@ def test_loop_of_links_ends(folder, square):
     assert folder.convert().card.splits["train"].images == 1
 
 
+@pytest.mark.parametrize("images", ["reference", "copy", "resize"])
+@pytest.mark.parametrize("linked", ["photo", "folder", "file"])
+def test_links_that_lead_out_of_the_folder_are_said(folder, square, tmp_path, linked, images):
+    folder.pair("here", [square()])
+    folder.pair("sub/a", [square()], seed=1)
+    (tmp_path / "private").mkdir()
+    path = folder.root / {"photo": "sub/a.jpg", "folder": "sub", "file": "sub/a.json"}[linked]
+    path.rename(tmp_path / "private" / path.name)
+    path.symlink_to(tmp_path / "private" / path.name)
+    findings = folder.convert(images=images).findings
+    said = {finding.message for finding in findings if finding.rule.code == "LM026"}
+    assert len(said) == (2 if linked == "folder" else 1)
+    assert all("sub/a.j" in message and str(tmp_path / "private") in message for message in said)
+    assert {finding.file for finding in findings if finding.rule.code == "LM026"} == {"sub/a.json"}
+
+
+def test_links_inside_the_folder_need_no_word(folder, square, codes):
+    folder.pair("sub/a", [square()])
+    (folder.root / "sub").rename(folder.root / "real")
+    (folder.root / "sub").symlink_to("real")
+    (folder.root.parent / "link").symlink_to(folder.root)
+    for source in (folder.root, folder.root.parent / "link"):
+        found = convert(ConvertOptions(source=source, output=folder.dataset, overwrite=True)).findings
+        assert "LM026" not in codes(found)
+
+
 def test_file_name_that_is_no_text(folder, square):
     folder.pair("a", [square()])
     os.rename(folder.root / "a.json", os.fsencode(folder.root) + b"/\xff.json")
