@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -59,7 +58,7 @@ class UserError(Exception):
     def __str__(self) -> str:
         where = ", ".join(str(part) for part in (self.file, self.place) if part)
         # Messages of libraries have several lines. Names that may hold the end of one are quoted with repr.
-        reason = re.sub(r"\s*\n\s*", " ", f"{self.reason}. {self.remedy}.")
+        reason = " ".join(line.strip() for line in f"{self.reason}. {self.remedy}.".split("\n"))
         return one_line(f"{where + ': ' if where else ''}{reason}")
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
+# Characters of a line and of a table's cell that are shown: few paths are longer, but a label may have millions.
+LONGEST_LINE = 2000
+LONGEST_CELL = 60
+
 # Longer integers do not fit 64 bits, where msgspec reads a float, too; no count or coordinate needs them.
 _LONGEST_INTEGER = 18
 
@@ -30,6 +34,12 @@ def visible(text: str) -> str:
     )
 
 
-def one_line(text: str) -> str:
-    """``visible`` text without an end of a line, either: for a name in a table or in a list."""
+def one_line(text: str, most: int = LONGEST_LINE) -> str:
+    """``visible`` text without an end of a line, either: for a name in a table or in a list.
+
+    Of a text with more than ``most`` characters the middle is left out, and replaced by how many these were.
+    """
+    if len(text) > most:
+        start, end = text[: most // 2], text[-(most // 2) :]
+        text = f"{start} [{len(text) - len(start) - len(end):,} more characters] {end}"
     return visible(text).replace("\n", "\\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_tools.commands.reporting import number, run_and_report
-from dataset_tools.text import one_line, visible
+from dataset_tools.text import LONGEST_CELL, one_line, visible
 
 if TYPE_CHECKING:
     from dataset_tools.dataset.make import ConversionResult
@@ -39,7 +40,7 @@ def _trainings(folder: Path) -> list[str]:
         configurations.reverse()
     lines = ["Train on it (add --dry-run before DATASETS.ROOT to see how long it takes here)."]
     for title, name in configurations:
-        command = f"{_python()} train_net.py --config-file configs/{name}.yaml DATASETS.ROOT {folder}"
+        command = f"{_python()} train_net.py --config-file configs/{name}.yaml DATASETS.ROOT {shlex.quote(str(folder))}"
         lines += [f"{title}:", f"    {command}"]
     return lines
 
@@ -52,7 +53,7 @@ def _has_gpu() -> bool:
 def _python() -> str:
     """This interpreter as one may type it here: ``python`` alone is another one where no environment is active."""
     interpreter, here = Path(sys.executable), Path.cwd()
-    return str(interpreter.relative_to(here)) if interpreter.is_relative_to(here) else "python"
+    return shlex.quote(str(interpreter.relative_to(here))) if interpreter.is_relative_to(here) else "python"
 
 
 def _count(card: Card) -> str:
@@ -67,7 +68,10 @@ def _table(card: Card) -> list[str]:
     rows.append(["images", *(str(split.images) for split in card.splits.values())])
     rows.append(["instances", *(str(split.instances) for split in card.splits.values())])
     rows += [
-        [f"  {one_line(name)}", *(str(split.instances_per_class.get(name, 0)) for split in card.splits.values())]
+        [
+            f"  {one_line(name, LONGEST_CELL)}",
+            *(str(split.instances_per_class.get(name, 0)) for split in card.splits.values()),
+        ]
         for name in card.classes
     ]
     first = max(len(row[0]) for row in rows)

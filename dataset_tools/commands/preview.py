@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dataset_tools.commands.reporting import number, run_and_report
 from dataset_tools.commands.source_options import EPILOG, add_folder, add_reading_options, add_split, open_from_options
-from dataset_tools.text import visible
+from dataset_tools.text import one_line, visible
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -44,5 +44,5 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print(visible(f"{photos} in {options.output}; on one sheet: {options.output / SHEET_NAME}"))
     for caption, label in drawn.numbered.items():
-        print(visible(f"{caption} is {label!r}, which no font here can show"))
+        print(one_line(f"{caption} is {label!r}, which no font here can show"))
     return code

@@ -6,15 +6,22 @@ import hashlib
 import heapq
 import math
 import re
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS
 
 # Three of four photos to learn from; what is left is halved. The usual choice for a hundred photos.
 DEFAULT_FRACTIONS = (0.75, 0.125, 0.125)
+
+# Some patterns take years for one name: (a+)+$ for aaaa...b. A usual one takes a millionth of a second.
+_PATTERN_SECONDS = 10.0
 
 # What three fractions that were typed with a few decimals may miss 1 by.
 _SUM_TOLERANCE = 1e-3
@@ -63,7 +70,7 @@ def group_names(names: Iterable[str], pattern: str) -> dict[str, str]:
             where it has none; a match of no character says nothing.
 
     Raises:
-        UserError: it is no regular expression, or finds nothing in any name.
+        UserError: it is no regular expression, takes longer than _PATTERN_SECONDS, or finds nothing in any name.
     """
     remedy = r"Pass a regular expression such as '^(.*)_frame\d+', which finds in a photo's name what it is grouped by"
     try:
@@ -71,12 +78,36 @@ def group_names(names: Iterable[str], pattern: str) -> dict[str, str]:
         expression = re.compile(pattern)
     except (re.error, OverflowError, RecursionError, UnicodeEncodeError) as error:
         raise UserError(f"{pattern!r} is no regular expression: {error}", remedy=remedy) from error
-    matches = ((name, expression.search(name)) for name in names)
+    try:
+        with _time_limit(_PATTERN_SECONDS):
+            matches = [(name, expression.search(name)) for name in names]
+    except TimeoutError as error:
+        reason = f"the regular expression {pattern!r} is not through with the names after {_PATTERN_SECONDS} seconds"
+        raise UserError(reason, remedy="Pass one without repetitions in repetitions, such as (a+)+") from error
     found = {name: match[min(1, expression.groups)] for name, match in matches if match}
     found = {name: text for name, text in found.items() if text}
     if not found:
         raise UserError(f"the regular expression {pattern!r} finds nothing in any name", remedy=remedy)
     return found
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError in the block after so many seconds, where the system and the thread have such signals."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    previous = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def assign_splits(

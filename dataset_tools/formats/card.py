@@ -19,8 +19,8 @@ MASK_FORMATS = ("polygon", "bitmask")
 _USABLE_NAME = re.compile(r"\w[\w.-]*")
 NAME_RULE = "letters, digits and '_', and after the first one also '-' and '.'"
 
-# Bytes of the largest card that is read: one of LVIS' 1,203 classes takes 0.1 MB.
-_MAX_BYTES = 16_000_000
+# Bytes of the largest card that is read: one of 60,000 classes takes 10 MB, of LVIS' 1,203 classes 0.1 MB.
+_MAX_BYTES = 256_000_000
 
 # Keys of which two tell a card from other files of its name: LabelMe's for a photo dataset.jpg, a COCO file, anybody's.
 _OWN_KEYS = frozenset(("image_root", "mask_format", "splits", "card_version"))

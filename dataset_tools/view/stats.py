@@ -14,7 +14,7 @@ from dataset_tools.findings import Finding
 from dataset_tools.formats.card import SPLITS
 from dataset_tools.records import Instance
 from dataset_tools.sources.source import Source
-from dataset_tools.text import one_line
+from dataset_tools.text import LONGEST_CELL, one_line
 from dataset_tools.view.selection import class_names, select_photos
 
 # The name of the only column where nothing is split.
@@ -163,7 +163,7 @@ def table(stats: Stats) -> str:
     rows += [[name, *(str(getattr(stats.splits[c], name)) for c in columns)] for name in ("images", "negatives")]
     rows.append(["instances", *(str(sum(stats.splits[c].instances.values())) for c in columns)])
     rows += [
-        [f"  {one_line(name)}", *(str(stats.splits[c].instances[name]) for c in columns)]
+        [f"  {one_line(name, LONGEST_CELL)}", *(str(stats.splits[c].instances[name]) for c in columns)]
         for name in stats.splits[columns[0]].instances
     ]
     for name, text in (

@@ -9,7 +9,7 @@ import msgspec
 from tabulate import tabulate
 
 from dataset_tools.files import write_atomically
-from dataset_tools.text import one_line
+from dataset_tools.text import LONGEST_CELL, one_line
 from polymask.evaluation.coco import Metrics
 
 RESULTS_NAME = "results.json"
@@ -30,7 +30,7 @@ def results_table(results: dict[str, Metrics]) -> str:
     rows = []
     for dataset, tasks in results.items():
         for task, metrics in tasks.items():
-            cells = {one_line(name): _cell(value) for name, value in metrics.items()}
+            cells = {one_line(name, LONGEST_CELL): _cell(value) for name, value in metrics.items()}
             rows.append({"dataset": one_line(dataset), "task": task} | cells)
     return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True, stralign="right")
 

@@ -40,6 +40,11 @@ def test_no_name_steers_the_terminal_or_forges_a_line(capsys):
         assert said.removesuffix("\n").isprintable() and r"a\x1b[2J\nerror: forged\u202e: " in said
 
 
+def test_a_message_of_megabytes_is_shortened():
+    error = UserError("\t" * 2_000_000, remedy="Fill it", file="a.json")
+    assert str(error).startswith("a.json") and str(error).endswith("Fill it.") and len(str(error)) < 5000
+
+
 def test_success_is_0():
     assert run_command(lambda: None) == 0
     assert run_command(lambda: 1) == 1

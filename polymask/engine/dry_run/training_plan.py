@@ -11,7 +11,7 @@ import torch
 from detectron2.config import CfgNode
 from tabulate import tabulate
 
-from dataset_tools.text import one_line
+from dataset_tools.text import LONGEST_CELL, one_line
 from polymask.engine.hooks.checkpoints import CHECKPOINTS_TO_KEEP
 
 # Seconds after which a training without a GPU is called long. The mini network takes less.
@@ -69,7 +69,7 @@ def dataset_table(splits: Splits, classes: Sequence[str]) -> str:
         rows["photos"].append(len(records))
         rows["of them without annotations"].append(sum(not record["annotations"] for record in records))
         for index, name in enumerate(classes):
-            rows[f"instances of {one_line(name)}"].append(counts[index])
+            rows[f"instances of {one_line(name, LONGEST_CELL)}"].append(counts[index])
     headers = ["", *(key.lower() for key in splits)]
     return tabulate(
         [[name, *numbers] for name, numbers in rows.items()],

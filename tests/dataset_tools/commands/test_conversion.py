@@ -1,6 +1,7 @@
 """What is said on the terminal: nothing is cut in silence, and nothing can steer it."""
 
 import json
+import shlex
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
+from dataset_tools.text import LONGEST_LINE
 from dataset_tools.view.stats import count, table
 
 
@@ -57,6 +59,21 @@ def test_the_next_command_runs_in_the_same_environment(folder, square, monkeypat
     monkeypatch.chdir(folder.root)
     monkeypatch.setattr(sys, "executable", str(folder.root / interpreter))
     assert f"    {typed} train_net.py --config-file" in summarise(folder.convert(), folder.dataset)
+
+
+def test_the_next_command_can_be_pasted(folder, square):
+    folder.pair("train/a", [square("car")])
+    output = folder.root / "it's; a set"
+    command = summarise(folder.convert(output=output, name="set"), output).splitlines()[-1]
+    assert shlex.split(command)[-2:] == ["DATASETS.ROOT", str(output)]
+
+
+def test_a_label_of_megabytes_is_shortened(folder, square):
+    folder.pair("train/a", [square("car" * 1_000_000), square("bus" * 1_000_000)])
+    converted = folder.convert()
+    assert len(summarise(converted, folder.dataset)) < 2000
+    assert len(report(converted.findings)) < 20 * LONGEST_LINE
+    assert len(table(count(open_source(folder.dataset), ReadOptions(ShapeOptions())).stats)) < 3000
 
 
 def test_a_class_with_the_end_of_a_line_in_it_stays_on_its_line(folder, square):

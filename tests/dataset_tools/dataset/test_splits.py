@@ -1,12 +1,14 @@
 """Splits: disjoint, complete, near the fractions, and never without something to train on."""
 
 import random
+import signal
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataset_tools.dataset import splits
 from dataset_tools.dataset.splits import assign_splits, check_fractions, group_names, split_counts
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS
@@ -230,6 +232,13 @@ def test_expressions_that_group_nothing_are_refused(pattern):
     with pytest.raises(UserError) as caught:
         group_names(["a.json", "b.json"], pattern)
     assert caught.value.exit_code == 2
+
+
+def test_an_expression_that_does_not_end_is_refused(monkeypatch):
+    monkeypatch.setattr(splits, "_PATTERN_SECONDS", 0.1)
+    with pytest.raises(UserError, match="seconds"):
+        group_names(["a" * 60 + "b"], "(a+)+$")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_thousands_of_labels_are_not_compared_with_each_other(counted_label):
