@@ -181,14 +181,11 @@ def test_a_hole_in_two_parts_that_overlap_is_cut_out_of_both():
 def test_outlines_that_pycocotools_would_not_survive():
     size = (4000, 4000)
     zigzag = tuple((4000.0 * (index % 2), index / 10) for index in range(3000))  # 12 million pixels long
-    found, findings = build_instances(
-        Canvas("a.json", size, size), [Shape("car", SQUARE), Shape("car", zigzag)], ShapeOptions()
-    )
-    assert len(found) == 1 and (Rule.OUTLINES_TOO_LONG, "shapes[1]") in [(f.rule, f.place) for f in findings]
-    found, findings = build_instances(
-        Canvas("a.json", size, size), [Shape("car", SQUARE), Shape("car", zigzag[:1000])], ShapeOptions()
-    )
-    assert len(found) == 2 and Rule.OUTLINES_TOO_LONG not in {finding.rule for finding in findings}
+    canvas, square = Canvas("a.json", size, size), Shape("car", SQUARE)
+    files = [(canvas, [square, Shape("car", line)]) for line in (zigzag, zigzag[:1000])]
+    (left, findings), (both, others) = build_instances(files, ShapeOptions())
+    assert len(left) == 1 and (Rule.OUTLINES_TOO_LONG, "shapes[1]") in [(f.rule, f.place) for f in findings]
+    assert len(both) == 2 and Rule.OUTLINES_TOO_LONG not in {finding.rule for finding in others}
 
 
 def test_masks_on_a_large_photo_are_not_kept_as_pixels():
