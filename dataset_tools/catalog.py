@@ -23,7 +23,7 @@ def register(folder: Path | str) -> Card:
     The COCO files are read here and not again by ``DatasetCatalog.get``, which returns what was in them then.
 
     Raises:
-        UserError: it is no dataset folder, a COCO file is missing or disagrees with the card, or another folder has
+        UserError: it is not a dataset folder, a COCO file is missing or disagrees with the card, or another folder has
             registered the name. Nothing is registered then.
     """
     folder = Path(folder).resolve()

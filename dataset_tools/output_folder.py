@@ -38,7 +38,7 @@ class _Manifest(msgspec.Struct, frozen=True):
     """What a command has written into a folder.
 
     Attributes:
-        kind: in words, such as ``previews``: what was made by one command is not replaced by another.
+        kind: such as ``previews``: what was made by one command is not replaced by another.
         paths: the ``_fingerprint`` of all files and folders in it, by their paths relative to it with POSIX slashes.
     """
 
@@ -58,7 +58,7 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
     Args:
         folder: it does not exist, or is empty; or, with ``overwrite``, holds nothing but what an earlier block has
             written for the same ``kind``, unchanged.
-        kind: what the folder is to hold, in words, such as ``previews``; None for files that people correct, which are
+        kind: what the folder will hold, such as ``previews``; None for files that people correct, which are
             never replaced.
         overwrite: whether an old folder may be replaced that is not empty.
 
@@ -99,7 +99,7 @@ def _locked(work: Path, folder: Path) -> Iterator[None]:
         UserError: another process is in it, or it is a link.
     """
     if work.is_symlink():
-        raise UserError("this is a link, where a folder is to be built", file=work, remedy="Remove it")
+        raise UserError("this is a link, where a folder would be built", file=work, remedy="Remove it")
     if fcntl is None:
         yield
         return

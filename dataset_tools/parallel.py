@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 # processes takes longer.
 _BATCH = 16
 
-# Fewer items are no work for a process of its own: to start it takes longer.
+# Fewer items do not pay for a process: to start one takes longer.
 _WORTH_A_PROCESS = 24
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Text as files hold it and terminals show it: encodings, names that are no text, characters that steer a terminal."""
+"""Text as files hold it and terminals show it: encodings, names that are not text, characters that steer a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_INTEGER = 18
 
 
 def is_text(path: str) -> bool:
-    """Whether a path can be written into JSON: file systems take names that are no text."""
+    """Whether a path can be written into JSON: file systems take names that are not text."""
     try:
         path.encode()
     except UnicodeEncodeError:

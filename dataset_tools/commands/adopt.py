@@ -15,7 +15,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "adopt",
         help="turn an existing COCO dataset into a dataset folder",
         description="Check an existing COCO dataset of instances, and make a dataset folder of it: with ids, boxes and "
-        "areas made anew, and the card dataset.json. Classes come in the order of the category ids. Everything odd is "
+        "areas made again, and the card dataset.json. Classes come in the order of the category ids. Everything odd is "
         "reported; photos with errors stop the command before anything is written.",
         epilog="Exit code 0: done; 1: the data have errors; 2: the command is wrong.",
     )

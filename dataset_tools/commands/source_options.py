@@ -26,7 +26,7 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def add_split(parser: argparse.ArgumentParser, default: str) -> None:
-    """Which photos are looked at; ``default`` says in words what no option means."""
+    """Which photos are looked at; ``default`` says what no option means."""
     parser.add_argument(
         "--split",
         choices=("train", "val", "test"),
@@ -42,7 +42,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def open_from_options(options: argparse.Namespace) -> tuple[Source, ReadOptions]:
-    """The folder, and how it is to be read.
+    """The folder, and how to read it.
 
     Raises:
         UserError: there is no such folder, or the options are wrong.

@@ -1,4 +1,4 @@
-"""From an existing COCO dataset to a dataset folder: everything checked, ids, boxes and areas made anew."""
+"""From an existing COCO dataset to a dataset folder: everything checked, ids, boxes and areas made again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def adopt(options: AdoptOptions) -> ConversionResult:
     """Turn an existing COCO dataset into a dataset folder.
 
     Raises:
-        UserError: the options are wrong, or a file is no COCO file.
+        UserError: the options are wrong, or a file is not a COCO file.
         BadData: photos have errors and are not to be skipped, or nothing is left. No folder is made or changed then.
     """
     files = _files(options)

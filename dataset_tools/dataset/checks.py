@@ -55,7 +55,7 @@ def check_source(source: Source, reading: ReadOptions) -> CheckReport:
 
 
 def check_shared_photos(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:
-    """An error for every file whose photo belongs to another file, too: which is right cannot be told."""
+    """An error for every file whose photo belongs to another file, too: which one is right is not known."""
     real_folder = cache(os.path.realpath)
     owners: dict[str, list[str]] = {}
     for entry in entries:

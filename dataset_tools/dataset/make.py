@@ -143,12 +143,12 @@ def _name(options: DatasetOptions) -> str:
 def _check_output(sources: Sequence[Path], output: Path) -> None:
     other = "Choose another --output"
     if not is_text(str(output.resolve())):
-        raise UserError("the name of this folder is no Unicode text", file=ascii(str(output)), remedy=other)
+        raise UserError("the name of this folder is not Unicode text", file=ascii(str(output)), remedy=other)
     for source in sources:
         if not is_text(str(source.resolve())):
             raise UserError("its name is not Unicode text", file=source, remedy="Rename it")
         if source.resolve().is_relative_to(output.resolve()):
-            raise UserError("what is to be converted is inside the folder to make", file=source, remedy=other)
+            raise UserError("what should be converted is inside the folder to make", file=source, remedy=other)
 
 
 def _check_photos_are_kept(entries: Sequence[Entry], root: Path, output: Path) -> None:

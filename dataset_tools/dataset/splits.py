@@ -70,14 +70,14 @@ def group_names(names: Iterable[str], pattern: str) -> dict[str, str]:
             where it has none; a match of no character says nothing.
 
     Raises:
-        UserError: it is no regular expression, takes longer than _PATTERN_SECONDS, or finds nothing in any name.
+        UserError: it is not a regular expression, takes longer than _PATTERN_SECONDS, or finds nothing in any name.
     """
     remedy = r"Pass a regular expression such as '^(.*)_frame\d+', which finds in a photo's name what it is grouped by"
     try:
         pattern.encode()
         expression = re.compile(pattern)
     except (re.error, OverflowError, RecursionError, UnicodeEncodeError) as error:
-        raise UserError(f"{pattern!r} is no regular expression: {error}", remedy=remedy) from error
+        raise UserError(f"{pattern!r} is not a regular expression: {error}", remedy=remedy) from error
     try:
         with _time_limit(_PATTERN_SECONDS):
             matches = [(name, expression.search(name)) for name in names]
@@ -134,7 +134,7 @@ def assign_splits(
     Args:
         labels: how many instances of each label the photo of a name holds; none for a negative.
         fractions: of train, val and test; see :func:`check_fractions`. Only their ratios matter.
-        groups: the group of a photo; photos of one group never part. A photo that is not in it is one of its own.
+        groups: the group of a photo; photos of one group never part. A photo that is not in it is a group by itself.
     """
     dealt = _gather(labels, groups or {}, seed)
     totals: Counter[str] = Counter()

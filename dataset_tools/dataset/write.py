@@ -27,7 +27,7 @@ IMAGE_MODES = ("reference", "copy", "resize")
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What is to be written.
+    """What to write.
 
     Attributes:
         name: prefix of the dataset's names in DatasetCatalog.
@@ -136,7 +136,7 @@ def _annotations(scan: Scan, entries: Sequence[Entry], category_ids: Mapping[str
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A photo that is to be written, and where."""
+    """A photo to write, and where."""
 
     entry: Entry
     path: Path

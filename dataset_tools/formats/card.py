@@ -43,7 +43,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ``is_usable_name``.
         classes: class names; category id ``i + 1`` in the COCO files is ``classes[i]``.
         image_root: the folder that every ``file_name`` is relative to; itself relative to the card.
-        mask_format: ``polygon``, or ``bitmask`` where some instance is RLE and Detectron2 must be told.
+        mask_format: ``polygon``, or ``bitmask`` where some instance is RLE and Detectron2 has to know.
         splits: a summary for each of ``train``, ``val`` and ``test``; a split may be empty.
         made_by: how the folder was made (the command's options), for people; nothing reads it.
         card_version: the version of this format.
@@ -87,7 +87,7 @@ def read_card(folder: Path) -> Card:
     path = Path(folder) / CARD_NAME
     if not path.is_file():
         raise UserError(
-            "this is no dataset folder: it has no " + CARD_NAME,
+            "this is not a dataset folder: it has no " + CARD_NAME,
             file=folder,
             remedy="Make one with 'python -m dataset_tools convert LABELME_FOLDER --output DATASET_FOLDER'",
         )
@@ -120,7 +120,7 @@ def _check(card: Card, path: Path) -> None:
     paths = {f"splits.{split}.annotations": summary.annotations for split, summary in card.splits.items()}
     for place, value in {"image_root": card.image_root, **paths}.items():
         if "\0" in value:
-            fail(place, f"{value!r} is no path: it has a null character in it")
+            fail(place, f"{value!r} is not a path: it has a null character in it")
 
 
 def encode_card(card: Card) -> bytes:

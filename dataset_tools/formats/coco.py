@@ -81,7 +81,7 @@ def read_coco(path: Path) -> CocoFile:
     """The COCO file of a split.
 
     Raises:
-        UserError: there is no such file, it is no COCO file of polygons or compressed RLEs, or polygons are too long
+        UserError: there is no such file, it is not a COCO file of polygons or compressed RLEs, or polygons are too long
             to be filled.
     """
     remedy = "Convert the photos again"
@@ -90,7 +90,7 @@ def read_coco(path: Path) -> CocoFile:
     except OSError as error:
         raise UserError(f"the COCO file cannot be read: {error.strerror}", file=path, remedy=remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"this is no COCO file: {error}", file=path, remedy=remedy, exit_code=EXIT_DATA) from error
+        raise UserError(f"this is not a COCO file: {error}", file=path, remedy=remedy, exit_code=EXIT_DATA) from error
     for index, annotation in enumerate(content.annotations):
         if not (isinstance(annotation.segmentation, Rle) or are_fillable(annotation.segmentation)):
             place, reason = (
@@ -106,7 +106,7 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
 
     Raises:
         UserError: it cannot be read, its categories are not the card's classes, an annotation points nowhere, or a
-            mask is no mask of the photo or of another format than the card says.
+            mask is not a mask of the photo or of another format than the card says.
     """
     path = folder / card.splits[split].annotations
 

@@ -81,7 +81,7 @@ def _box_lines(path: Path, text: str) -> Iterator[BoxLine | BadLine]:
             except BadLine as error:
                 yield error
     except csv.Error as error:
-        reason = f"this is no CSV file: {error}"
+        reason = f"this is not a CSV file: {error}"
         raise UserError(reason, file=path, remedy=EXPORT_AGAIN, exit_code=EXIT_DATA) from error
 
 
@@ -135,5 +135,5 @@ def _number(line: int, values: dict[str, str], column: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise BadLine(line, f"{column} is {values[column]!r}, which is no number", values["image_name"])
+        raise BadLine(line, f"{column} is {values[column]!r}, which is not a number", values["image_name"])
     return number

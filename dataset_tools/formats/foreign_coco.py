@@ -81,7 +81,7 @@ def read_foreign(path: Path) -> ForeignCoco:
     """A COCO file of instances.
 
     Raises:
-        UserError: there is no such file, it is no COCO file of instances, or one category id has two names.
+        UserError: there is no such file, it is not a COCO file of instances, or one category id has two names.
     """
     try:
         content = read_file(path).removeprefix(UTF8_BOM)
@@ -112,7 +112,7 @@ def decode_segmentation(annotation: ForeignAnnotation) -> ForeignSegmentation:
 
 
 def _decode(content: bytes) -> ForeignCoco:
-    """The record; second, where it is no strict JSON, by Python's own rules: NaN and Infinity become null."""
+    """The record; second, where it is not strict JSON, by Python's own rules: NaN and Infinity become null."""
     try:
         return _FILE.decode(content)
     except msgspec.ValidationError:
@@ -123,5 +123,5 @@ def _decode(content: bytes) -> ForeignCoco:
 
 
 def _no_coco(path: Path, reason: str, place: str) -> UserError:
-    reason = f"this is no COCO file of instances: {reason}"
+    reason = f"this is not a COCO file of instances: {reason}"
     return UserError(reason, file=path, place=place, remedy=_REMEDY, exit_code=EXIT_DATA)

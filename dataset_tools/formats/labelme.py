@@ -83,7 +83,7 @@ class LabelmeError(Exception):
 
 
 class NotJson(LabelmeError):
-    """The bytes are no JSON."""
+    """The bytes are not JSON."""
 
 
 class TooLarge(LabelmeError):

@@ -24,7 +24,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     """Instance predictions in COCO's format, as Detectron2's evaluation leaves them.
 
     Raises:
-        UserError: there is no such file, or it is no list of predictions with masks.
+        UserError: there is no such file, or it is not a list of predictions with masks.
     """
     remedy = "Name the coco_instances_results.json that an evaluation has written"
     try:
@@ -32,5 +32,5 @@ def read_predictions(path: Path) -> list[Prediction]:
     except OSError as error:
         raise UserError(f"the predictions cannot be read: {error.strerror}", file=path, remedy=remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = f"this is no list of predictions with masks in COCO's format: {error}"
+        reason = f"this is not a list of predictions with masks in COCO's format: {error}"
         raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA) from error

@@ -139,7 +139,7 @@ def has_area(polygon: Polygon) -> bool:
 
 
 def describe_crossing(polygon: Polygon) -> str | None:
-    """Where the outline crosses or touches itself, in words; None if it does not."""
+    """Where the outline crosses or touches itself, as text; None if it does not."""
     shape = shapely.Polygon(polygon)
     return None if shape.is_valid else shapely.is_valid_reason(shape)
 

@@ -45,7 +45,7 @@ class Rle(msgspec.Struct, frozen=True, gc=False):
 
 
 class BadRle(ValueError):
-    """A run-length code that is no mask of its size."""
+    """A run-length code that is not a mask of its size."""
 
 
 def encode(mask: Mask, size: tuple[int, int] | None = None, left: int = 0, top: int = 0) -> Rle:
@@ -149,7 +149,7 @@ def checked_runs(size: tuple[int, int], counts: str | Sequence[int]) -> NDArray[
 def _read(counts: str) -> NDArray[np.int64]:
     """The runs of a text."""
     if not _CODE.fullmatch(counts):
-        raise BadRle("its counts are no compressed run-length code")
+        raise BadRle("its counts are not a compressed run-length code")
     codes = np.frombuffer(counts.encode(), dtype=np.uint8).astype(np.int64) - _FIRST_CHARACTER
     ends = np.flatnonzero(codes < _MORE) + 1
     lengths = _lengths(ends)

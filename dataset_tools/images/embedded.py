@@ -1,4 +1,4 @@
-"""The picture embedded in an annotation file: as a file of its own, and compared with a photo."""
+"""The picture embedded in an annotation file: as a separate file, and compared with a photo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataset_tools.findings import Rule
 from dataset_tools.images.header import ImageError, agrees, describe_mismatch, header_of, opened_picture, read_header
 from dataset_tools.images.pixels import grey_thumbnail, turn_upright
 
-# Two pictures are compared as grey thumbnails. On 18 photos of one table, a copy saved anew as JPEG differed by 0.2 of
+# Two pictures are compared as grey thumbnails. On 18 photos of one table, a copy saved again as JPEG differed by 0.2 of
 # 255 levels on average at most, another photo by 29 at least.
 _SAME_PICTURE = 6.0
 
@@ -24,7 +24,7 @@ _KEPT_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPicture:
-    """An embedded picture as a file of its own: its bytes, the suffix for its name, its size as shown."""
+    """An embedded picture as a separate file: its bytes, the suffix for its name, its size as shown."""
 
     content: bytes
     suffix: str
@@ -38,7 +38,7 @@ def extract_embedded(
 
     LabelMe shows embedded bytes without regard to an EXIF flag in them, and turns a photo before it embeds it; so the
     points belong to the bytes as stored. A reader that honours the flag would turn them (again): a picture with a flag
-    is therefore stored anew, as PNG, without it. Only where the file's own sizes say that the points belong to the
+    is therefore stored again, as PNG, without it. Only where the file's own sizes say that the points belong to the
     turned picture, it is kept as it is shown.
 
     Args:
@@ -46,10 +46,10 @@ def extract_embedded(
         expected: (width, height) that the annotation file says; None where it says nothing.
 
     Raises:
-        ImageError: it is no picture, cannot be decoded, is too large, or has another size than the file says.
+        ImageError: it is not a picture, cannot be decoded, is too large, or has another size than the file says.
     """
     if not content:
-        raise ImageError(Rule.PHOTO_UNREADABLE, "imageData is no base64")
+        raise ImageError(Rule.PHOTO_UNREADABLE, "imageData is not base64")
     with opened_picture(content) as (image, stream):
         header = header_of(image, stream)
         # The annotation fits the stored picture, whatever its flag says, unless only the turned one has the right size.
@@ -71,7 +71,7 @@ def has_bytes(path: Path | str, content: bytes) -> bool:
 
 
 def describe_difference(path: Path, size: tuple[int, int], embedded: bytes) -> str | None:
-    """How the embedded picture differs from the photo, in words; None if it shows the same.
+    """How the embedded picture differs from the photo, as text; None if it shows the same.
 
     LabelMe embeds the photo's bytes, or the turned photo saved again: pixels are decoded only where the bytes differ.
     """

@@ -17,15 +17,15 @@ NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
 
 
 def check_folder(folder: Path, remedy: str = NAME_THE_FOLDER) -> None:
-    """Refuse what is no folder, or one whose name cannot be written into JSON.
+    """Refuse what is not a folder, or one whose name cannot be written into JSON.
 
     Raises:
-        UserError: it is no folder, or its name is no Unicode text.
+        UserError: it is not a folder, or its name is not Unicode text.
     """
     if not folder.is_dir():
         raise UserError("there is no such folder", file=folder, remedy=remedy)
     if not is_text(str(folder.resolve())):
-        raise UserError("the name of this folder is no Unicode text", file=ascii(str(folder)), remedy="Rename it")
+        raise UserError("the name of this folder is not Unicode text", file=ascii(str(folder)), remedy="Rename it")
 
 
 class Listing(NamedTuple):
@@ -89,5 +89,5 @@ def annotated_in(folder: Path) -> set[str]:
 
 
 def _raise(error: OSError) -> None:
-    """A folder that cannot be listed is no empty folder."""
+    """A folder that cannot be listed is not an empty folder."""
     raise error

@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Finding, Rule
 
-# The readers that Pillow may use (JPEG covers the MPO of phones, too). Others start programs (EPS) or are no photos.
+# The readers that Pillow may use (JPEG covers the MPO of phones, too). Others start programs (EPS) or are not photos.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 
 # Twice Pillow's warning threshold: where its reader, and so Detectron2's, refuses a photo. A small file can claim
@@ -62,7 +62,7 @@ def read_header(source: Path | str | bytes) -> Header:
     """Size, orientation and format of a picture, from its header; no pixel is decoded.
 
     Raises:
-        ImageError: it is no picture, too large, or a TIFF that readers turn differently.
+        ImageError: it is not a picture, too large, or a TIFF that readers turn differently.
     """
     with opened_picture(source) as (image, stream):
         return header_of(image, stream)
@@ -82,7 +82,7 @@ def opened_picture(source: Path | str | bytes) -> Iterator[tuple[Image.Image, io
         except Image.DecompressionBombError as error:
             raise ImageError(Rule.PHOTO_TOO_LARGE, f"{error}; the limit is {MAX_PIXELS:,} pixels") from error
         except UnidentifiedImageError as error:  # its message names an object in memory
-            raise ImageError(Rule.PHOTO_UNREADABLE, "it is no picture of a known format") from error
+            raise ImageError(Rule.PHOTO_UNREADABLE, "it is not a picture of a known format") from error
         except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
             raise ImageError(Rule.PHOTO_UNREADABLE, f"{error or type(error).__name__}") from error
 

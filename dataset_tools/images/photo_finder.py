@@ -53,7 +53,7 @@ class PhotoFinder:
         elsewhere: dict[str, list[str]] = {}
         for photo in sorted(self._photos, key=_rank):
             stem = posixpath.splitext(photo)[0]
-            if stem not in taken and photo not in taken:  # another file's own photo is no stray one
+            if stem not in taken and photo not in taken:  # another file's own photo is not a stray one
                 name, name_stem = posixpath.basename(photo), posixpath.basename(stem)
                 for key in {_folded(name), _folded(name_stem)}:
                     elsewhere.setdefault(key, []).append(photo)

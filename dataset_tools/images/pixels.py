@@ -40,7 +40,7 @@ def load_photo(source: Path | bytes) -> Image.Image:
     """The photo in RGB as it is shown, from its path or its bytes.
 
     Raises:
-        OSError, ImageError: there is no such file, or it is no picture that can be used.
+        OSError, ImageError: there is no such file, or it is not a picture that can be used.
     """
     with opened_picture(source) as (image, stream):
         orientation = header_of(image, stream).orientation
@@ -60,7 +60,7 @@ def read_pixels(path: Path | str, mode: str, needed: tuple[int, int] | None = No
         needed: the least (width, height) that will do, as it is shown. None: in full.
 
     Raises:
-        OSError: there is no such file, or it is no photo.
+        OSError: there is no such file, or it is not a photo.
         SyntaxError, ValueError: it is a broken one; Pillow's readers have many words.
     """
     with opened_for_reading(path) as stream:
@@ -93,7 +93,7 @@ def grey_thumbnail(source: Path | bytes, turn: bool = True) -> Image.Image:
         turn: as its EXIF orientation says.
 
     Raises:
-        OSError, ImageError: there is no such file, or it is no picture that can be used.
+        OSError, ImageError: there is no such file, or it is not a picture that can be used.
     """
     with opened_picture(source) as (image, stream):
         orientation = orientation_of(image, stream) if turn else 1
@@ -125,7 +125,7 @@ def encode_upright(source: Path | bytes, size: tuple[int, int], suffix: str) -> 
         suffix: ``.jpg`` or ``.jpeg`` for a JPEG, any other for a PNG. A file that is right as it is stays as it is.
 
     Raises:
-        OSError, ImageError: there is no such file, or it is no picture that can be used.
+        OSError, ImageError: there is no such file, or it is not a picture that can be used.
     """
     is_jpeg = suffix.lower() in (".jpg", ".jpeg")
     with opened_picture(source) as (image, stream):

@@ -1,4 +1,4 @@
-"""Photos that look alike: copies saved anew, frames of one burst. In train and test at once, they flatter a model."""
+"""Photos that look alike: copies saved again, frames of one burst. In train and test at once, they flatter a model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ALIKE = 8
 # The side of the grey thumbnail that is looked at, in pixels.
 THUMBNAIL = 32
 
-# A coefficient below this is no feature: grey levels are rounded, which alone gives each a standard deviation of 0.3.
+# A coefficient below this is not a feature: grey levels are rounded, which alone gives each a standard deviation of 0.3.
 # A photo with less than half of its coefficients above it (a lens cap, a blank wall, a plain sky) looks like every
 # other of its kind; the scenes and photos above have 58 at least, a smooth gradient 11 at most.
 _FEATURE = 1.0
@@ -52,7 +52,7 @@ def _cosines(size: int) -> np.ndarray:
 _COSINES = _cosines(THUMBNAIL)
 
 # The 64 lowest frequencies (vertical, horizontal) without the mean, diagonal by diagonal, as JPEG orders them: these
-# change least when a photo is scaled, moved or saved anew.
+# change least when a photo is scaled, moved or saved again.
 _LOWEST = np.array(
     sorted(((v, h) for v in range(THUMBNAIL) for h in range(THUMBNAIL) if v + h), key=lambda at: (sum(at), at))[:64]
 ).T
@@ -69,7 +69,7 @@ def perceptual_hash(picture: Image.Image) -> int | None:
             same, as long as THUMBNAIL pixels are left of each side.
 
     Returns:
-        None for a picture with too little in it to be told from others: they look all the same.
+        None for a picture with too little in it to be distinguished from others: they look all the same.
     """
     small = picture.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     frequencies = (_COSINES @ np.asarray(small, dtype=np.float64) @ _COSINES.T)[tuple(_LOWEST)]

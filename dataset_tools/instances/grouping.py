@@ -27,7 +27,7 @@ from dataset_tools.records import Canvas, Instance, Segmentation
 # overlap by more it drops one (Detectron2's MODEL.ROI_HEADS.NMS_THRESH_TEST).
 _SUSPICIOUS_OVERLAP = 0.5
 
-# Pixels between the samples of the finest features of an FPN: nothing narrower has a sample of its own.
+# Pixels between the samples of the finest features of an FPN: nothing narrower has its own sample.
 _FINEST_STRIDE = 4
 
 

@@ -36,7 +36,7 @@ class ResolvedLabel:
 
     Attributes:
         name: the class; None if shapes of this label cannot be used.
-        notes: what is to be said; the last one says why ``name`` is None.
+        notes: what to report; the last one says why ``name`` is None.
         number: the label as typed, but for white space, where it ended with an object's number.
     """
 
@@ -49,7 +49,7 @@ class ResolvedLabel:
 class LabelRules:
     """From labels to classes, in this order: numbers, renaming, what is ignored, the list of classes.
 
-    A label with white space around it is a label of its own: only an explicit renaming makes one class of two labels.
+    A label with white space around it is a separate label: only an explicit renaming makes one class of two labels.
 
     Attributes:
         classes: the labels that are allowed, in order; None allows every label.
@@ -98,7 +98,7 @@ class LabelRules:
         return tuple(dict.fromkeys(name for name in names if name is not None))
 
     def unused(self, labels: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Option and label of what is to be renamed or ignored, and is nowhere among the labels as typed."""
+        """Option and label of what should be renamed or ignored, and is nowhere among the labels as typed."""
         plain = {self._without_number(label) for label in labels}
         yield from (("--rename", old) for old in self.rename if old not in plain)
         renamed = {self.rename.get(label, label) for label in plain}
@@ -126,7 +126,7 @@ class LabelRules:
                 raise UserError(f"{label!r} is a class and to be ignored", remedy="Correct --classes or --ignore")
         for old, new in self.rename.items():
             if self.classes is not None and new not in (*self.classes, *self.ignore):
-                reason = f"{old!r} is to become {new!r}, which is no class{suggestion(new, self.classes)}"
+                reason = f"{old!r} is to become {new!r}, which is not a class{suggestion(new, self.classes)}"
                 raise UserError(reason, remedy="Correct --rename or --classes")
 
 
@@ -144,7 +144,7 @@ def _check_names(option: str, names: Sequence[str]) -> None:
 
 
 def suggestion(label: str, classes: Sequence[str]) -> str:
-    """The class that may have been meant, in words to append; else what the classes are."""
+    """The class that may have been meant, as text to append; else what the classes are."""
     folded = {name.casefold(): name for name in classes}
     if nearest := difflib.get_close_matches(label.casefold(), folded, n=1):
         return f": did you mean {folded[nearest[0]]!r}?"
@@ -155,7 +155,7 @@ def suggestion(label: str, classes: Sequence[str]) -> str:
 def variants(labels: Sequence[str]) -> list[list[str]]:
     """Labels that may mean one class: they differ in case, spaces, signs or a plural only; in the order given.
 
-    Letters count by what they mean (Unicode's NFKC): an accent may be part of its letter, or a character of its own.
+    Letters count by what they mean (Unicode's NFKC): an accent may be part of its letter, or a separate character.
     """
     groups: dict[str, list[str]] = {}
     for label in labels:
@@ -184,7 +184,7 @@ def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
     are passed over, and so is what LabelMe's own lists begin with (``__ignore__``, ``_background_``).
 
     Raises:
-        UserError: it looks like a file and there is none, or the file is no UTF-8 text.
+        UserError: it looks like a file and there is none, or the file is not a UTF-8 text.
     """
     path = Path(text)
     if path.is_file():
@@ -219,13 +219,13 @@ def class_list(names: Sequence[str]) -> str:
                 exit_code=EXIT_DATA,
             )
     text = "".join(f"{name}\n" for name in names)
-    return f"\ufeff{text}" if text.startswith("\ufeff") else text  # one at the beginning is no part of what is read
+    return f"\ufeff{text}" if text.startswith("\ufeff") else text  # one at the beginning is not part of what is read
 
 
 def parse_renames(texts: Sequence[str]) -> dict[str, str]:
     """Old label to new label, from texts ``old=new``; the old one as it was typed, with white space around it, too.
 
-    Only where there are spaces on both sides of the equals sign (``old = new``) they are no part of the label.
+    Only where there are spaces on both sides of the equals sign (``old = new``) they are not part of the label.
 
     Raises:
         UserError: there is no or more than one ``=``, or a label is renamed twice.

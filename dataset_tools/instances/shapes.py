@@ -60,7 +60,7 @@ _POINTS: dict[str, tuple[int, int | None]] = {
 _STROKES: dict[str, tuple[int, int | None]] = {"point": (1, 1), "line": (2, 2), "linestrip": (2, None)}
 _CORNERED = ("rectangle", "oriented_rectangle", "rotation", "quadrilateral")  # with four points these are polygons
 
-# A mask of its object's size is no larger than the photo; beyond this many times its pixels it is not even decoded.
+# A mask of its object's size is not larger than the photo; beyond this many times its pixels it is not even decoded.
 _LARGEST_MASK = 4
 
 # Detectron2's short side in training (INPUT.MIN_SIZE_TRAIN), and how many times as long the longer may become
@@ -305,7 +305,7 @@ def _decode_mask(text: str | None, most: int) -> Mask:
                 raise ValueError(f"{sizes}; of a mask for this photo at most {most:,} are read")
             pixels = np.asarray(image)
     except UnidentifiedImageError as error:  # its message names an object in memory
-        raise UnusableShape(Rule.MASK_UNREADABLE, "it is no PNG") from error
+        raise UnusableShape(Rule.MASK_UNREADABLE, "it is not a PNG") from error
     except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
         raise UnusableShape(Rule.MASK_UNREADABLE, str(error) or type(error).__name__) from error
     if pixels.ndim != 2:
@@ -316,7 +316,7 @@ def _decode_mask(text: str | None, most: int) -> Mask:
 def _shared_groups(file: str, parts: Sequence[Part]) -> Iterator[Finding]:
     labels: dict[float, dict[str, None]] = {}
     for part in parts:
-        if isinstance(part.group, int | float):  # a number of a label's end, and a shape of its own, are texts
+        if isinstance(part.group, int | float):  # a number of a label's end, and a separate shape, are texts
             labels.setdefault(part.group, {})[part.label] = None
     for group_id, names in labels.items():
         if len(names) > 1:

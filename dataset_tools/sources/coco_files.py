@@ -53,12 +53,12 @@ class _ListedPhoto(msgspec.Struct, frozen=True, gc=False):
 
 
 class CocoFiles:
-    """Photos and annotations of COCO files, with ids, boxes and areas of any kind: all are made anew.
+    """Photos and annotations of COCO files, with ids, boxes and areas of any kind: all are made again.
 
     Args:
         files: see ``Files``.
         photos: the folder of the photos.
-        card: that of the dataset folder that the files belong to, where they are to be judged as training takes them:
+        card: that of the dataset folder that the files belong to, where they are judged as training takes them:
             ids, boxes and areas as they are, and photos under their names and no others.
         exclude: a folder under ``photos`` that is passed over.
         dataset: the dataset folder of the files: photos that were written into it may be outside ``photos``.
@@ -68,7 +68,7 @@ class CocoFiles:
         classes: in the order of the category ids, or the card's.
 
     Raises:
-        UserError: a file is no COCO file, no file lists a photo, or there is no such folder.
+        UserError: a file is not a COCO file, no file lists a photo, or there is no such folder.
     """
 
     def __init__(

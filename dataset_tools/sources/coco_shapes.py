@@ -25,7 +25,7 @@ from dataset_tools.instances.shapes import (
 )
 from dataset_tools.records import Canvas
 
-# A polygon as COCO has it: x, y, x, y, ..., None for what is no number.
+# A polygon as COCO has it: x, y, x, y, ..., None for what is not a number.
 _Values = Sequence[float | None]
 
 

@@ -35,7 +35,7 @@ class CsvBoxes:
         classes: None: the table has no list of them.
 
     Raises:
-        UserError: there is no such file or folder, or the file is no text or empty.
+        UserError: there is no such file or folder, or the file is not text or empty.
     """
 
     classes: None = None

@@ -217,7 +217,7 @@ def _predicted(path: Path, options: ToLabelmeOptions, card: Card) -> tuple[_Spli
 def _split_of_predictions(path: Path, chosen: str | None, card: Card) -> str:
     """The split that was predicted: image ids repeat from split to split, so that it must not be guessed.
 
-    Detectron2's evaluation is told to write into a folder of the dataset's name, ``<name>_<split>``.
+    Detectron2's evaluation writes into a folder of the dataset's name, ``<name>_<split>``.
     """
     folder = path.resolve().parent.name
     named = next((split for split in SPLITS if folder == f"{card.name}_{split}"), None)
@@ -277,7 +277,7 @@ def _check_places(places: Sequence[PurePosixPath], split: _Split) -> None:
                 f"the images {first[place]} and {photo.id} would share one LabelMe file, that of '{place}'",
                 file=split.source,
                 place="images",
-                remedy="Leave one entry for each photo, with a file_name of its own",
+                remedy="Leave one entry for each photo, with its own file_name",
                 exit_code=EXIT_DATA,
             )
 
@@ -324,7 +324,7 @@ def _draw_all(page: _Page, split: _Split, options: ToLabelmeOptions) -> list[Ins
 
 
 def _write(page: _Page, source: Path, folder: Path, final: Path, drawn: list[InstanceShapes], copy: bool) -> None:
-    """Write an annotation file, and its photo if it is to be copied.
+    """Write an annotation file, and its photo if it should be copied.
 
     Args:
         page: what to write.

@@ -136,7 +136,7 @@ def _description(score: float | None) -> str:
 
 def _pairs(polygon: list[float]) -> list[tuple[float, float]]:
     if len(polygon) % 2:
-        raise BadSegmentation(f"a polygon has {len(polygon)} numbers, which are no pairs of x and y")
+        raise BadSegmentation(f"a polygon has {len(polygon)} numbers, which are not pairs of x and y")
     return list(zip(polygon[::2], polygon[1::2]))
 
 

@@ -110,7 +110,7 @@ def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> Pr
 
 def _check_sheet(output: Path) -> None:
     if output.exists() and not _is_preview(output):
-        raise UserError("this exists and is no sheet of previews", file=output, remedy="Choose another --output")
+        raise UserError("this exists and is not a sheet of previews", file=output, remedy="Choose another --output")
 
 
 def _is_preview(path: Path) -> bool:

@@ -89,7 +89,7 @@ class _Type:
 
 
 class _Array:
-    """A numpy array: first nothing, then, by BUILD, what is to be read as an array."""
+    """A numpy array: first nothing, then, by BUILD, what will be read as an array."""
 
     def __init__(self, *_class_and_shape: object):
         self.content: bytes | bytearray | str = b""

@@ -1,4 +1,4 @@
-"""What a user is told, and the exit code that goes with it."""
+"""What a user reads, and the exit code that goes with it."""
 
 import os
 import signal

@@ -133,9 +133,9 @@ def pipe(path):
     os.mkfifo(path)
 
 
-@pytest.mark.parametrize("spoil", [change, same_size, link, pipe])
-def test_what_has_changed_is_kept(data, spoil):
-    spoil(data / "sub" / "file")
+@pytest.mark.parametrize("damage", [change, same_size, link, pipe])
+def test_what_has_changed_is_kept(data, damage):
+    damage(data / "sub" / "file")
     assert refusal(data).file == data / "sub" / "file"
 
 

@@ -1,4 +1,4 @@
-"""Text on its way from files to terminals: nothing can steer one, and what is no text is told apart."""
+"""Text on its way from files to terminals: nothing can steer one, and what is not text is recognised."""
 
 from dataset_tools.text import is_text, one_line, parse_integer, visible
 

@@ -30,10 +30,10 @@ CLUTTER_IN_FRONT = {0: 0.8, 1: 0.2}  # by share
 CAR_PIXELS = (64.0, 200.0)
 SIGN_PIXELS = (40.0, 120.0)
 SAME_LANE = 6.0  # cars whose ground lines differ by fewer pixels can't pass one another
-PLACING_TRIES = 8  # a full street is no error: what finds no room stays away
+PLACING_TRIES = 8  # a full street is not an error: what finds no room stays away
 ALONG_SHARE = 0.15
 WALL_SHARE = 0.25  # of the boards, where there are walls
-# Below these a target is no fair task for annotator or model: it is taken out of the scene, not only left unannotated.
+# Below these a target is not a fair task for annotator or model: it is taken out of the scene, not only left unannotated.
 MIN_VISIBLE_SHARE = 0.72
 MIN_VISIBLE_AREA = 400.0  # square pixels
 MAX_ATTEMPTS = 100

@@ -24,7 +24,7 @@ def examine(folder, **shapes):
 
 
 def scene(seed, size=(160, 120)):
-    """A picture with enough in it to be told from others."""
+    """A picture with enough in it to be distinguished from others."""
     coarse = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
@@ -35,7 +35,7 @@ def state(root):
     return {path: (hashlib.sha256(path.read_bytes()).digest(), path.stat().st_mtime_ns) for path in files}
 
 
-def spoil(folder, square, shape):
+def damage(folder, square, shape):
     """A folder with something of everything."""
     folder.pair("good", [square()])
     folder.pair("two", [square(), square(), shape("cars", [[0, 0]])], seed=1)
@@ -46,7 +46,7 @@ def spoil(folder, square, shape):
 
 
 def test_check_says_what_convert_says(folder, square, shape, codes):
-    spoil(folder, square, shape)
+    damage(folder, square, shape)
     with pytest.raises(BadData) as caught:
         folder.convert()
     about_files = [item for item in examine(folder).findings if item.file and item.rule is not Rule.LOOK_ALIKES]
@@ -54,7 +54,7 @@ def test_check_says_what_convert_says(folder, square, shape, codes):
 
 
 def test_check_changes_nothing(folder, square, shape, tmp_path):
-    spoil(folder, square, shape)
+    damage(folder, square, shape)
     before = state(tmp_path)
     examine(folder)
     assert state(tmp_path) == before
@@ -84,7 +84,7 @@ def test_labels_of_a_dataset_folder_that_may_mean_one_class(folder, square, code
 
 
 def test_photos_that_look_alike_across_splits_are_said(folder, square):
-    """One saved anew at half its size, in another split; the same within a split is nobody's harm."""
+    """One saved again at half its size, in another split; the same within a split is nobody's harm."""
     for name, seed, size in (
         ("train/a", 1, (160, 120)),
         ("train/b", 2, (160, 120)),
@@ -127,7 +127,7 @@ def test_options_that_make_no_sense(folder, square, options, capsys):
 
 
 def test_text(folder, square, shape, capsys):
-    spoil(folder, square, shape)
+    damage(folder, square, shape)
     assert main(["check", str(folder.root), "--classes", "car"]) == 1
     said = capsys.readouterr().out
     assert "error LM052: a label that is not in --classes" in said

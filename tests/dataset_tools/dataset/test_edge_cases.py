@@ -417,7 +417,7 @@ def _(folder, make):
     return Expected("LM051 LM053", 2)
 
 
-@case("45 two labels that differ by white space are no duplicates")
+@case("45 two labels that differ by white space are not duplicates")
 def _(folder, make):
     folder.pair("a", [make.square("car"), make.square("car ")])
     return Expected("LM051 LM053", 2)

@@ -356,7 +356,7 @@ def test_a_stray_photo_that_could_be_two_is_an_error(folder, square, codes):
 
 
 def test_imagedata_decides_between_two_stray_photos(folder, square, codes):
-    """Not by its bytes: it was saved anew."""
+    """Not by its bytes: it was saved again."""
     for part in ("x", "y"):
         path = folder.photo(f"photos/{part}/a.jpg", seed=ord(part))
     stream = io.BytesIO()

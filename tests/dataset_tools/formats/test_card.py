@@ -1,4 +1,4 @@
-"""The card: what is written is read, and what contradicts itself is refused in words."""
+"""The card: what is written is read, and what contradicts itself is refused with a reason."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""COCO records: stable bytes, and what cannot be read is said in words."""
+"""COCO records: stable bytes, and what cannot be read is reported."""
 
 import io
 

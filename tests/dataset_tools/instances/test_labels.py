@@ -68,7 +68,7 @@ def test_white_space_is_part_of_a_label_until_it_is_renamed():
 
 
 def test_variants_of_a_label():
-    """Plurals, case, spaces, and an accent that is part of its letter or a character of its own."""
+    """Plurals, case, spaces, and an accent that is part of its letter or a separate character."""
     groups = [["car", "Car ", "cars"], ["box", "boxes"], ["berry", "Berries"], ["glass", "glasses"]]
     groups += [["bench", "bench-es"], ["caf\u00e9", "cafe\u0301"]]
     labels = [label for group in zip(*groups) for label in group] + ["cars", "bus", "tram", "ss"]

@@ -72,7 +72,7 @@ def read(source, options=None):
         return items, scan.findings
 
 
-def told(findings):
+def reported(findings):
     return [(finding.rule, finding.file, finding.place) for finding in findings]
 
 
@@ -189,7 +189,7 @@ def test_turned_photo(write, folder):
     items, findings = read(coco_files(write(coco([annotation()], [shown])), folder.root))
     assert (list(items), findings) == (["turned.jpg"], [])
     items, findings = read(coco_files(write(coco([annotation()], [stored])), folder.root))
-    assert (items, told(findings)) == ({}, [(Rule.SIZE_MISMATCH, "turned.jpg", "")])
+    assert (items, reported(findings)) == ({}, [(Rule.SIZE_MISMATCH, "turned.jpg", "")])
     assert "EXIF orientation 6" in findings[0].message
 
 
@@ -243,7 +243,7 @@ def test_odd_annotation(look, case):
     items, findings = look(odd)
     beside = {Rule.CATEGORY_UNUSED, Rule.BOX_FOR_MASK} - {rule}
     findings = [finding for finding in findings if finding.rule not in beside]
-    assert told(findings) == [(rule, "a.jpg", "annotations[0]")]
+    assert reported(findings) == [(rule, "a.jpg", "annotations[0]")]
     if areas is not None:
         assert [instance.area for instance in items["a.jpg"]] == areas
 
@@ -253,7 +253,7 @@ def test_holes(look):
         annotation(segmentation=[SQUARE, [10, 10, 14, 10, 14, 14, 10, 14]]),
         options=ShapeOptions(holes=True, training_size=10_000),
     )
-    assert told(findings) == [(Rule.HOLE_CUT, "a.jpg", "annotations[0]")]
+    assert reported(findings) == [(Rule.HOLE_CUT, "a.jpg", "annotations[0]")]
     assert [instance.area for instance in items["a.jpg"]] == [256 - 16]
 
 
@@ -270,23 +270,23 @@ def test_outlines_that_are_too_long_together(look, folder):
 
 def test_an_empty_category_name(look):
     _, findings = look(annotation(segmentation=[SQUARE, SQUARE[::-1]]), categories=[(1, " ")])
-    assert told(findings) == [(Rule.EMPTY_LABEL, "a.jpg", "annotations[0]")]  # once, not for each polygon
+    assert reported(findings) == [(Rule.EMPTY_LABEL, "a.jpg", "annotations[0]")]  # once, not for each polygon
 
 
 @pytest.mark.parametrize("segmentation", [[SQUARE], {"size": [48, 64], "counts": [100, 20, 2952]}])
 def test_the_same_annotation_twice(look, segmentation):
     twice = annotation(1, segmentation), annotation(2, segmentation)
     items, findings = look(*twice)
-    assert told(findings) == [(Rule.DUPLICATE_SHAPE, "a.jpg", "annotations[1]")]
+    assert reported(findings) == [(Rule.DUPLICATE_SHAPE, "a.jpg", "annotations[1]")]
     assert (findings[0].message, len(items["a.jpg"])) == ("'car', as annotations[0]", 2)
     items, findings = look(*twice, options=ShapeOptions(drop_duplicates=True, training_size=10_000))
-    assert told(findings) == [(Rule.DUPLICATE_DROPPED, "a.jpg", "annotations[1]")]
+    assert reported(findings) == [(Rule.DUPLICATE_DROPPED, "a.jpg", "annotations[1]")]
     assert len(items["a.jpg"]) == 1
 
 
 def test_an_annotation_without_its_image(look):
     items, findings = look(annotation(), annotation(image_id=7))
-    assert told(findings) == [(Rule.IMAGE_UNKNOWN, "instances.json", "annotations[1]")]
+    assert reported(findings) == [(Rule.IMAGE_UNKNOWN, "instances.json", "annotations[1]")]
     assert len(items["a.jpg"]) == 1
 
 
@@ -302,14 +302,14 @@ def test_annotation_ids_do_not_matter_for_adopt(look):
 
 def test_image_without_annotations(look):
     items, findings = look(categories=[])
-    assert (items, told(findings)) == ({"a.jpg": []}, [(Rule.NO_SHAPES, "a.jpg", "")])
+    assert (items, reported(findings)) == ({"a.jpg": []}, [(Rule.NO_SHAPES, "a.jpg", "")])
 
 
 def test_two_images_of_one_id(look, folder):
     folder.photo("b.jpg", seed=1)
     items, findings = look(annotation(), images=[image(), image(1, "b.jpg")])
     assert items == {}
-    assert told(findings) == [
+    assert reported(findings) == [
         (Rule.IMAGE_ID_TWICE, "a.jpg", "images[0]"),
         (Rule.IMAGE_ID_TWICE, "b.jpg", "images[1]"),
     ]
@@ -317,14 +317,14 @@ def test_two_images_of_one_id(look, folder):
 
 def test_two_images_of_one_photo(look):
     items, findings = look(annotation(), annotation(2, image_id=2), images=[image(), image(2, "./a.jpg")])
-    assert (items, told(findings)) == ({}, [(Rule.PHOTO_LISTED_TWICE, "a.jpg", "images[0], images[1]")])
+    assert (items, reported(findings)) == ({}, [(Rule.PHOTO_LISTED_TWICE, "a.jpg", "images[0], images[1]")])
 
 
 def test_one_photo_in_two_splits(write, folder):
     files = {split: write(coco([annotation()]), f"{split}.json") for split in ("train", "val")}
     items, findings = read(CocoFiles(files, folder.root))
     place = "images[0] of train.json, images[0] of val.json"
-    assert (items, told(findings)) == ({}, [(Rule.PHOTO_LISTED_TWICE, "a.jpg", place)])
+    assert (items, reported(findings)) == ({}, [(Rule.PHOTO_LISTED_TWICE, "a.jpg", place)])
 
 
 def test_places_name_the_file_where_there_are_several(write, folder):
@@ -332,7 +332,7 @@ def test_places_name_the_file_where_there_are_several(write, folder):
     train = write(coco([annotation(iscrowd=1)]), "train.json")
     val = write(coco([annotation(iscrowd=1)], [image(1, "b.jpg")]), "val.json")
     _, findings = read(CocoFiles({"train": train, "val": val}, folder.root))
-    assert told(findings) == [
+    assert reported(findings) == [
         (Rule.CROWD, "a.jpg", "annotations[0] of train.json"),
         (Rule.CROWD, "b.jpg", "annotations[0] of val.json"),
     ]
@@ -343,7 +343,7 @@ def test_photo_missing_or_broken(look, folder):
     images = [image(1, "gone.jpg"), image(2, "broken.jpg"), image(3, "../a.jpg"), image(4, "a.jpg", (640, 480))]
     items, findings = look(annotation(), images=images)
     assert items == {}
-    assert [finding[:2] for finding in told(findings)] == [
+    assert [finding[:2] for finding in reported(findings)] == [
         (Rule.PHOTO_MISSING, "gone.jpg"),
         (Rule.PHOTO_UNREADABLE, "broken.jpg"),
         (Rule.PHOTO_LEAVES_ROOT, "../a.jpg"),
@@ -352,7 +352,7 @@ def test_photo_missing_or_broken(look, folder):
 
 
 def test_categories_without_annotations(write, folder):
-    """The root that Roboflow puts before the classes is no class; a class that is not used stays one."""
+    """The root that Roboflow puts before the classes is not a class; a class that is not used stays one."""
     categories = [
         {"id": 0, "name": "vehicles", "supercategory": "none"},
         {"id": 1, "name": "car", "supercategory": "vehicles"},
@@ -461,7 +461,7 @@ def test_a_dataset_folder_with_faults(judge, change, rules):
 
 
 def test_measures_are_compared_with_the_right_mask(judge):
-    """An annotation that covers no pixel is no instance; the one after it is still compared with its own."""
+    """An annotation that covers no pixel is not an instance; the one after it is still compared with its own."""
 
     def change(content):
         nothing = [[1.1, 1.1, 1.2, 1.1, 1.2, 1.2]]

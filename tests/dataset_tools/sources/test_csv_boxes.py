@@ -44,7 +44,7 @@ def read(source, options=None):
         return {entry.file: scan.instances(entry) for entry in scan.entries}, scan.findings
 
 
-def told(findings):
+def reported(findings):
     return [(finding.rule, finding.file, finding.place) for finding in findings]
 
 
@@ -101,7 +101,7 @@ def test_photos_in_sub_folders(table, folder):
     path = table("car,1,1,9,9,c.jpg,64,48", "car,1,1,9,9,d.jpg,64,48", "car,1,1,9,9,y/d.jpg,64,48")
     items, findings = read(CsvBoxes(path))
     assert list(items) == ["x/c.jpg", "y/d.jpg"]
-    assert told(findings)[:1] == [(Rule.PHOTO_AMBIGUOUS, "d.jpg", "line 2")]
+    assert reported(findings)[:1] == [(Rule.PHOTO_AMBIGUOUS, "d.jpg", "line 2")]
     assert "'x/d.jpg', 'y/d.jpg'" in findings[0].message
 
 
@@ -117,7 +117,7 @@ def test_photos_in_another_folder(table, folder, tmp_path):
 def test_names_with_folders_of_another_machine(look):
     items, findings = look(r"car,1,1,9,9,C:\photos\a.jpg,64,48", "car,1,1,9,9,old/b.jpg,64,48")
     assert list(items) == ["a.jpg", "b.jpg"]
-    assert told(findings) == [(Rule.PHOTO_ELSEWHERE, "a.jpg", "line 1"), (Rule.PHOTO_ELSEWHERE, "b.jpg", "line 2")]
+    assert reported(findings) == [(Rule.PHOTO_ELSEWHERE, "a.jpg", "line 1"), (Rule.PHOTO_ELSEWHERE, "b.jpg", "line 2")]
 
 
 def test_turned_photo(look, folder):
@@ -125,17 +125,17 @@ def test_turned_photo(look, folder):
     shown, stored = "car,1,2,30,40,turned.jpg,48,64", "car,1,2,30,40,turned.jpg,64,48"
     unread = [(Rule.PHOTO_WITHOUT_FILE, "a.jpg", ""), (Rule.PHOTO_WITHOUT_FILE, "b.jpg", "")]
     items, findings = look(shown)
-    assert (items, told(findings)) == ({"turned.jpg": [box("car", 1, 2, 30, 40)]}, unread)
+    assert (items, reported(findings)) == ({"turned.jpg": [box("car", 1, 2, 30, 40)]}, unread)
     items, findings = look(shown, stored)
-    assert (items, told(findings)) == ({}, [(Rule.SIZE_MISMATCH, "turned.jpg", "line 2"), *unread])
+    assert (items, reported(findings)) == ({}, [(Rule.SIZE_MISMATCH, "turned.jpg", "line 2"), *unread])
     assert "EXIF orientation 6" in findings[0].message
 
 
 def test_photos_that_no_line_names(look):
     _, findings = look(LINES[0])
-    assert told(findings) == [(Rule.PHOTO_WITHOUT_FILE, "a.jpg", "")]
+    assert reported(findings) == [(Rule.PHOTO_WITHOUT_FILE, "a.jpg", "")]
     items, findings = look(LINES[0], negatives=True)
-    assert (items["a.jpg"], told(findings)) == ([], [(Rule.TAKEN_AS_NEGATIVE, "a.jpg", "")])
+    assert (items["a.jpg"], reported(findings)) == ([], [(Rule.TAKEN_AS_NEGATIVE, "a.jpg", "")])
 
 
 @pytest.mark.parametrize("line", ["car,1,1,9,9,b_1.jpg,64,48", "car,1,1,9,9"])
@@ -179,13 +179,13 @@ def test_folders_decide_the_split(table, folder):
 def test_odd_boxes(look, line, rule, areas):
     options = ShapeOptions(LabelRules(classes=("car",)), training_size=10_000)
     items, findings = look("car,12,8,20,10,b.jpg,64,48", line, options=options)
-    assert told(findings) == [(rule, "a.jpg", "line 2")]
+    assert reported(findings) == [(rule, "a.jpg", "line 2")]
     assert [instance.area for instance in items["a.jpg"]] == areas
 
 
 def test_the_same_box_twice(look):
     items, findings = look(HEADER, LINES[1], LINES[0], LINES[1])
-    assert told(findings) == [(Rule.DUPLICATE_SHAPE, "a.jpg", "line 4")]
+    assert reported(findings) == [(Rule.DUPLICATE_SHAPE, "a.jpg", "line 4")]
     assert findings[0].message == "'bus', as line 2"
 
 
@@ -204,23 +204,23 @@ def test_the_same_box_twice(look):
 def test_bad_lines(look, line, message):
     items, findings = look(*LINES, line)
     assert items == READ
-    assert told(findings) == [(Rule.BAD_LINE, "boxes.csv", "line 4")]
+    assert reported(findings) == [(Rule.BAD_LINE, "boxes.csv", "line 4")]
     assert findings[0].message == message
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("car,left,8,20,10,a.jpg,64,48", "bbox_x is 'left', which is no number"),
-        ("car,nan,8,20,10,a.jpg,64,48", "bbox_x is 'nan', which is no number"),
-        ("car,12,8,20,10,a.jpg,64,", "image_height is '', which is no number"),
+        ("car,left,8,20,10,a.jpg,64,48", "bbox_x is 'left', which is not a number"),
+        ("car,nan,8,20,10,a.jpg,64,48", "bbox_x is 'nan', which is not a number"),
+        ("car,12,8,20,10,a.jpg,64,", "image_height is '', which is not a number"),
         ("car,12,8,-20,10,a.jpg,64,48", "a box of -20 x 10"),
     ],
 )
 def test_a_bad_line_of_a_photo_is_an_error_of_the_photo(look, line, message):
     """Which goes as a whole with --skip-bad: what is left of it would be a photo with objects that nobody annotated."""
     _, findings = look(*LINES, line)
-    assert told(findings) == [(Rule.BAD_LINE, "a.jpg", "line 4")]
+    assert reported(findings) == [(Rule.BAD_LINE, "a.jpg", "line 4")]
     assert findings[0].message == message
 
 
@@ -229,7 +229,7 @@ def test_photo_missing_or_broken(look, folder):
     names = ("gone.jpg", "broken.jpg", "../a.jpg", "b.jpg")
     items, findings = look(*(f"car,1,1,9,9,{name},640,480" for name in names))
     assert items == {}
-    assert told(findings)[:4] == [
+    assert reported(findings)[:4] == [
         (Rule.PHOTO_MISSING, "gone.jpg", "line 1"),
         (Rule.PHOTO_UNREADABLE, "broken.jpg", ""),
         (Rule.PHOTO_LEAVES_ROOT, "../a.jpg", "line 3"),

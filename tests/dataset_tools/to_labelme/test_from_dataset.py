@@ -386,7 +386,7 @@ def test_there_and_back(shapes, folder, square, tmp_path):
         photo = Path(name).parent / image_path
         if not (folder.root / photo).exists():
             folder.photo(photo.as_posix(), seed=index)
-        # One square is for sure, since nothing at all is no dataset.
+        # One square is for sure, since nothing at all is not a dataset.
         folder.json(f"{name}.json", [*shapes[index], *([square()] if index == 0 else [])], image_path)
     options = {"classes": ("car", "bus"), "jobs": 1, "overwrite": True}
     folder.convert(**options)
@@ -575,7 +575,7 @@ def test_refuses_two_photos_for_one_file(dataset, out):
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         lambda content: content.pop("images"),
         lambda content: content["categories"].reverse(),
@@ -585,9 +585,9 @@ def test_refuses_two_photos_for_one_file(dataset, out):
         lambda content: content["images"][0].update(file_name=".."),
     ],
 )
-def test_broken_data_are_exit_code_1_as_the_help_says(dataset, out, spoil):
+def test_broken_data_are_exit_code_1_as_the_help_says(dataset, out, damage):
     content = json.loads((dataset / "test.json").read_text())
-    spoil(content)
+    damage(content)
     (dataset / "test.json").write_text(json.dumps(content))
     error = refusal(dataset=dataset, output=out)
     assert (error.file, error.exit_code) == (dataset / "test.json", 1)

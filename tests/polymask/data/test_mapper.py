@@ -46,7 +46,7 @@ def test_masks_and_boxes_follow_the_pixels(
     image, instances = item["image"], item["instances"]
     height, width = image.shape[1:]
     assert instances.image_size == (height, width)
-    # The mini photos hold one object of each colour; a class has two of them, told apart by where they are.
+    # The mini photos hold one object of each colour; a class has two of them, distinguished by where they are.
     left = dict(enumerate(masks_of(instances, image))) if len(instances) else {}
     for index in range(objects):
         surely, perhaps = shown(image, index)

@@ -188,7 +188,7 @@ for file in sorted(Path(sys.argv[1]).iterdir()):
 
 
 def test_crafted_pickles_are_refused(tmp_path):
-    """In a process of its own, which a pointer of the file's choice would end, and with little memory."""
+    """In a separate process, which a pointer of the file's choice would end, and with little memory."""
     for name, content in CRAFTED.items():
         (tmp_path / f"{name}.pkl").write_bytes(content)
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
