@@ -18,7 +18,7 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
-from dataset_tools.files import write_atomically
+from dataset_tools.files import read_file, write_atomically
 from polymask.config.keys import AUTO
 
 CONFIG_NAME = "config.yaml"
@@ -67,8 +67,8 @@ def read_facts(folder: Path) -> RunFacts | None:
     if not path.is_file():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunFacts)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return msgspec.json.decode(read_file(path), type=RunFacts)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"the facts of the run cannot be read: {error}", file=path, remedy="Delete this file"
         ) from error

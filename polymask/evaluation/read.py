@@ -13,6 +13,7 @@ import pycocotools.mask
 from numpy.typing import NDArray
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.files import read_file
 from dataset_tools.formats.coco import Annotation, CocoFile, Image, read_coco
 from dataset_tools.geometry.rle import BadRle, Rle, checked_runs
 
@@ -202,7 +203,7 @@ def _code(annotation: Annotation, image: Image) -> bytes | str:
 def _decode(source: Path | list[dict], file: Path | None) -> list[CocoResult]:
     try:
         if isinstance(source, Path):
-            return msgspec.json.decode(source.read_bytes(), type=list[CocoResult])
+            return msgspec.json.decode(read_file(source), type=list[CocoResult])
         return msgspec.convert(source, list[CocoResult])
     except OSError as error:
         raise UserError(

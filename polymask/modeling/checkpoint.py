@@ -17,7 +17,7 @@ from fvcore.common.checkpoint import Checkpointer as FvcoreCheckpointer
 from iopath.common.file_io import PathManager
 
 from dataset_tools.errors import UserError
-from dataset_tools.files import write_atomically
+from dataset_tools.files import read_file, write_atomically
 from polymask.config.checks import check_supported
 from polymask.modeling.build import build_model
 from polymask.modeling.weights import (
@@ -171,7 +171,7 @@ class Checkpointer(FvcoreCheckpointer):
             BrokenCheckpoint: it names none of this folder.
         """
         last = Path(self.save_dir) / LAST_CHECKPOINT
-        name = last.read_bytes().decode(errors="replace").strip()
+        name = read_file(last).decode(errors="replace").strip()
         if not STATE_FILE.fullmatch(name):
             raise BrokenCheckpoint(f"it names no state of this folder, but {name!r}", file=last, remedy="Correct it")
         return str(last.with_name(name))

@@ -227,7 +227,7 @@ def plain(value: object) -> object:
 def _curves(history: Path) -> dict[str, Curve]:
     try:
         return read_curves(history)
-    except (ValueError, TypeError, csv.Error) as error:  # ValueError: not a number, or not text
+    except (OSError, ValueError, TypeError, csv.Error) as error:  # ValueError: not a number, or not text
         raise UserError(
             f"not the history of a training: {error}",
             file=history,

@@ -10,7 +10,7 @@ from pathlib import Path
 from detectron2.engine import HookBase
 
 from dataset_tools.errors import UserError
-from dataset_tools.files import write_atomically
+from dataset_tools.files import read_file, write_atomically
 
 HISTORY_NAME = "history.csv"
 # (iteration, value), in ascending order of iterations.
@@ -78,16 +78,15 @@ class History(HookBase):
 
 def read_history(path: Path | str) -> tuple[list[str], list[dict[str, str]]]:
     """The columns and the rows of a history; an empty cell is an empty string."""
-    with Path(path).open(newline="") as file:
-        reader = csv.DictReader(file)
-        return list(reader.fieldnames or []), list(reader)
+    reader = csv.DictReader(io.StringIO(read_file(path).decode(), newline=""))
+    return list(reader.fieldnames or []), list(reader)
 
 
 def read_curves(path: Path | str) -> dict[str, Curve]:
     """Every column of a history with its numbers; where there is none, or NaN, the point is left out.
 
     Raises:
-        ValueError, TypeError, csv.Error: the file is not a history.
+        OSError, ValueError, TypeError, csv.Error: the file is not a history.
     """
     columns, rows = read_history(path)
     curves = {}

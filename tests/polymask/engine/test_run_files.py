@@ -31,6 +31,9 @@ def test_a_damaged_file_is_an_error_in_words(tmp_path):
     (tmp_path / FACTS_NAME).write_text("{")
     with pytest.raises(UserError, match=FACTS_NAME):
         read_facts(tmp_path)
+    os.truncate(tmp_path / FACTS_NAME, 40 << 30)
+    with pytest.raises(UserError, match=FACTS_NAME):
+        read_facts(tmp_path)
 
 
 def test_versions_are_those_that_run():

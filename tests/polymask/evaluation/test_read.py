@@ -76,6 +76,12 @@ def test_what_is_no_file_of_results_is_refused_in_words(tmp_path, content):
     assert "not results in COCO's format" in refuse(truth, tmp_path / "x.json")
 
 
+def test_detections_without_end_are_not_read(tmp_path):
+    truth = read_truth(make_results(1).write(tmp_path)[0])
+    (tmp_path / "found.json").symlink_to("/dev/zero")
+    assert "not a regular file" in refuse(truth, tmp_path / "found.json")
+
+
 def test_detections_that_are_not_there(tmp_path):
     truth = read_truth(make_results(1).write(tmp_path)[0])
     assert "cannot be read" in refuse(truth, tmp_path / "absent.json")

@@ -1,4 +1,5 @@
 import csv
+import os
 
 import pytest
 from detectron2.engine import HookBase
@@ -103,3 +104,10 @@ def test_curves_are_the_columns_with_their_iterations(tmp_path):
         "total_loss": ((0, 3.0),),
         "validation/segm/AP": ((1, 40.0),),
     }
+
+
+def test_a_history_of_40_gb_is_not_read(tmp_path):
+    (tmp_path / "history.csv").touch()
+    os.truncate(tmp_path / "history.csv", 40 << 30)
+    with pytest.raises(OSError, match="bytes"):
+        read_curves(tmp_path / "history.csv")
