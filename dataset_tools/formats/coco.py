@@ -12,7 +12,7 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import read_file
 from dataset_tools.formats.card import CARD_NAME, Card
 from dataset_tools.geometry.polygons import MAX_LENGTH, are_fillable
-from dataset_tools.geometry.rle import BadRle, Rle, checked_runs
+from dataset_tools.geometry.rle import BadRle, Rle, check_fits
 
 
 class Category(msgspec.Struct, frozen=True):
@@ -120,7 +120,7 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
         found = ", ".join(f"{category.id} {category.name}" for category in content.categories)
         classes = ", ".join(card.classes)
         fail(f"its categories ({found}) are not the classes of {CARD_NAME}, numbered from 1 ({classes})", "categories")
-    sizes = {image.id: (image.height, image.width) for image in content.images}
+    sizes = {image.id: (image.width, image.height) for image in content.images}
     ids = {annotation.id for annotation in content.annotations}
     if len(sizes) < len(content.images) or len(ids) < len(content.annotations) or 0 in ids:
         fail("its ids are not all different, or an annotation has the id 0, which COCO's evaluation never matches")
@@ -133,23 +133,14 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
             fail("there is no outline in it", place)
         if not isinstance(annotation.segmentation, Rle):
             continue
-        if problem := _problem(annotation.segmentation, sizes[annotation.image_id]):
-            fail(problem, place)
+        try:
+            check_fits(annotation.segmentation, sizes[annotation.image_id])
+        except BadRle as error:
+            fail(f"the mask cannot be read: {error}", place)
         if card.mask_format == "polygon":  # Detectron2 believes it, and fails in the middle of training
             reason = f"the mask is a run-length code, and mask_format in {CARD_NAME} is 'polygon'"
             fail(reason, place, f"Write 'bitmask' into {CARD_NAME}")
     return content
-
-
-def _problem(rle: Rle, size: tuple[int, int]) -> str | None:
-    """Why pycocotools would fill a mask up with whatever is in memory, if it would."""
-    if rle.size != size:
-        return f"the mask is {rle.size[1]} x {rle.size[0]} pixels, the photo {size[1]} x {size[0]}"
-    try:
-        checked_runs(rle.size, rle.counts)
-    except BadRle as error:
-        return f"the mask cannot be read: {error}"
-    return None
 
 
 def categories_of(classes: list[str]) -> list[Category]:

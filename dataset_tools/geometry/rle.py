@@ -15,8 +15,9 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
-from dataset_tools.geometry.masks import Mask, rasterise_polygons, union_masks
+from dataset_tools.geometry.masks import EncodedMask, Mask, rasterise_polygons, union_masks
 from dataset_tools.geometry.polygons import Polygon
 
 # Left, top, right and bottom in whole pixels; right and bottom are the first that are outside.
@@ -30,11 +31,7 @@ _SIGN = 0x10
 # Characters of a number. A run of the largest photo that is read needs 28 bits and the sign, and a seventh character
 # would overflow the 32 bits in which pycocotools 2.0.11 puts them together.
 _LONGEST_NUMBER = 6
-_PLACES = np.arange(_LONGEST_NUMBER)
 _CODE = re.compile(rf"(?:[P-o]{{0,{_LONGEST_NUMBER - 1}}}[0-O])*+")
-
-# From each of these on, a number takes one more character.
-_LIMITS = 1 << (_BITS * _PLACES[1:] - 1)
 
 
 class Rle(msgspec.Struct, frozen=True, gc=False):
@@ -66,8 +63,9 @@ def encode(mask: Mask, size: tuple[int, int] | None = None, left: int = 0, top: 
     if rows == height:  # at the bottom of a column and at the top of the next, a run goes on
         edges, times = np.unique(edges, return_counts=True)
         edges = edges[times == 1]
-    runs = _lengths(np.append(edges, height * width))
-    return Rle((height, width), _write(runs[:-1] if runs[-1] == 0 else runs))
+    runs = _lengths(np.append(edges, height * width)).tolist()
+    runs = runs[:-1] if runs[-1] == 0 else runs
+    return as_rle(coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width))
 
 
 def decode(rle: Rle, window: Window | None = None) -> Mask:
@@ -98,8 +96,13 @@ def rasterise(polygons: Sequence[Polygon], size: tuple[int, int]) -> Rle:
     """The pixels of at least one polygon in a photo of a (width, height), by pycocotools' rule."""
     if not polygons:
         return encode(np.zeros((0, 0), dtype=bool), size[::-1])
-    encoded = union_masks(rasterise_polygons(polygons, size))
-    return Rle(tuple(encoded["size"]), encoded["counts"].decode("ascii"))
+    return as_rle(union_masks(rasterise_polygons(polygons, size)))
+
+
+def as_rle(encoded: EncodedMask) -> Rle:
+    """A mask of pycocotools as a record."""
+    height, width = encoded["size"]
+    return Rle((height, width), encoded["counts"].decode("ascii"))
 
 
 def rle_of_segmentation(segmentation: Rle | Sequence[Sequence[float]], size: tuple[int, int]) -> Rle:
@@ -125,6 +128,18 @@ def bounds(rle: Rle) -> Window:
     if (starts // height != (ends - 1) // height).any():  # down to the bottom of a column, and on at the top
         return left, 0, right, height
     return left, int((starts % height).min()), right, int(((ends - 1) % height).max()) + 1
+
+
+def check_fits(rle: Rle, size: tuple[int, int]) -> None:
+    """Refuse a code that is not a mask of a photo of a (width, height): pycocotools would read beyond its end.
+
+    Raises:
+        BadRle: it has another size, or as ``decode``.
+    """
+    height, width = rle.size
+    if (width, height) != size:
+        raise BadRle(f"it has {width} x {height} pixels, the photo {size[0]} x {size[1]}")
+    checked_runs(rle.size, rle.counts)
 
 
 def checked_runs(size: tuple[int, int], counts: str | Sequence[int]) -> NDArray[np.int64]:
@@ -167,14 +182,3 @@ def _lengths(ends: NDArray[np.int64]) -> NDArray[np.int64]:
     lengths = ends.copy()
     lengths[1:] -= ends[:-1]
     return lengths
-
-
-def _write(runs: NDArray[np.int64]) -> str:
-    """The text of runs."""
-    numbers = runs.copy()
-    numbers[3:] -= runs[1:-2]
-    more = np.where(numbers < 0, ~numbers, numbers)[:, None] >= _LIMITS
-    codes = (numbers[:, None] >> (_BITS * _PLACES)) & (_MORE - 1)
-    codes[:, :-1] |= more * _MORE
-    written = np.column_stack([np.ones(len(runs), dtype=bool), more])
-    return (codes[written] + _FIRST_CHARACTER).astype(np.uint8).tobytes().decode("ascii")

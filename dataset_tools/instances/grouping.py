@@ -19,7 +19,7 @@ from dataset_tools.geometry.masks import (
     overlapping_masks,
     union_masks,
 )
-from dataset_tools.geometry.rle import Rle
+from dataset_tools.geometry.rle import as_rle
 from dataset_tools.instances.shapes import LONGEST_SIDE, Part, ShapeOptions, outlines_of_files, parts_of_shapes
 from dataset_tools.records import Canvas, Instance, Segmentation
 
@@ -124,8 +124,7 @@ def _joined(file: str, parts: Sequence[Part], options: ShapeOptions) -> tuple[Se
     pixels = _with_holes(masks, depths) if holed else union_masks(masks)
     if not holed and all(part.polygons for part in parts):
         return [polygon.ravel().tolist() for part in parts for polygon in part.polygons], pixels, nested
-    height, width = pixels["size"]
-    return Rle((height, width), pixels["counts"].decode("ascii")), pixels, nested
+    return as_rle(pixels), pixels, nested
 
 
 def _with_holes(masks: Sequence[EncodedMask], depths: Sequence[int]) -> EncodedMask:

@@ -15,6 +15,7 @@ from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, read_card
 from dataset_tools.formats.coco import Image, read_split
 from dataset_tools.formats.predictions import read_predictions
+from dataset_tools.geometry.rle import BadRle
 from dataset_tools.images.header import ImageError, read_header
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
@@ -310,7 +311,7 @@ def _draw_all(page: _Page, split: _Split, options: ToLabelmeOptions) -> list[Ins
     for place, instance in page.instances:
         try:
             drawn.append(draw(instance, size, shapes, options.tolerance))
-        except BadSegmentation as error:
+        except (BadSegmentation, BadRle) as error:
             raise UserError(
                 str(error),
                 file=split.source,

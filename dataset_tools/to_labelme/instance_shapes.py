@@ -89,12 +89,12 @@ def draw(
             rasterises it to the mask itself.
 
     Raises:
-        BadSegmentation: the segmentation cannot be drawn on a photo of this size.
+        BadSegmentation, BadRle: the segmentation cannot be drawn on a photo of this size.
     """
     description = _description(instance.score)
     if isinstance(instance.segmentation, Rle):
-        code = _checked(instance.segmentation, size)
-        as_mask = shapes != "polygon"
+        code, as_mask = instance.segmentation, shapes != "polygon"
+        rle.check_fits(code, size)
     else:
         polygons = [_pairs(polygon) for polygon in instance.segmentation]
         polygons = [polygon for polygon in polygons if len(polygon) >= 3]  # others cover nothing; Detectron2 drops them
@@ -138,18 +138,6 @@ def _pairs(polygon: list[float]) -> list[tuple[float, float]]:
     if len(polygon) % 2:
         raise BadSegmentation(f"a polygon has {len(polygon)} numbers, which are not pairs of x and y")
     return list(zip(polygon[::2], polygon[1::2]))
-
-
-def _checked(encoded: Rle, size: tuple[int, int]) -> Rle:
-    """A code of a photo of this size."""
-    width, height = size
-    if tuple(encoded.size) != (height, width):
-        raise BadSegmentation(f"the mask is {encoded.size[1]} x {encoded.size[0]} pixels, the photo {width} x {height}")
-    try:
-        rle.checked_runs(encoded.size, encoded.counts)
-    except rle.BadRle as error:
-        raise BadSegmentation(f"the mask cannot be decoded: {error}") from error
-    return encoded
 
 
 def _filled(polygons: Sequence[list[tuple[float, float]]], size: tuple[int, int]) -> Rle:
