@@ -115,7 +115,7 @@ def test_coco_file_that_contradicts_the_card(folder, square, change):
 
 
 def test_no_dataset_folder(tmp_path):
-    with pytest.raises(UserError, match="no dataset folder"):
+    with pytest.raises(UserError, match="not a dataset folder"):
         register(tmp_path)
 
 

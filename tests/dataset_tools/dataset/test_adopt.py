@@ -274,4 +274,4 @@ def test_command(folder, write, capsys):
     assert "warning LM060" in said.err  # no test
     assert main(["adopt", "--output", str(folder.dataset)]) == 2
     assert main(["adopt", str(folder.root / "0_0.jpg"), "--output", str(folder.root / "x")]) == 1
-    assert "no COCO file" in capsys.readouterr().err
+    assert "not a COCO file" in capsys.readouterr().err

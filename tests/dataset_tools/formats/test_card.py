@@ -79,7 +79,7 @@ def test_no_json(tmp_path, content):
 
 
 def test_no_card(tmp_path):
-    with pytest.raises(UserError, match="no dataset folder"):
+    with pytest.raises(UserError, match="not a dataset folder"):
         read_card(tmp_path)
 
 

@@ -48,7 +48,7 @@ def test_categories_are_numbered_from_1():
 )
 def test_what_is_no_coco_file(tmp_path, content):
     (tmp_path / "train.json").write_bytes(content)
-    with pytest.raises(UserError, match="no COCO file") as caught:
+    with pytest.raises(UserError, match="not a COCO file") as caught:
         read_coco(tmp_path / "train.json")
     assert caught.value.file == tmp_path / "train.json"
 

@@ -385,7 +385,7 @@ def test_categories_without_annotations(write, folder):
     ],
 )
 def test_no_coco_file(write, folder, content, place):
-    with pytest.raises(UserError, match="no COCO file") as caught:
+    with pytest.raises(UserError, match="not a COCO file") as caught:
         coco_files(write(content), folder.root)
     assert (caught.value.exit_code, caught.value.place) == (EXIT_DATA, place)
 

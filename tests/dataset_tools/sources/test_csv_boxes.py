@@ -249,7 +249,7 @@ def test_empty_file(table, content):
 def test_no_csv_file(table, folder):
     with pytest.raises(UserError, match="cannot be read"):
         CsvBoxes(folder.root / "gone.csv")
-    with pytest.raises(UserError, match="no CSV file"):
+    with pytest.raises(UserError, match="not a CSV file"):
         CsvBoxes(table('"' + "x" * 200_000))
 
 

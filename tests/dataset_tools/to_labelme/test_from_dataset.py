@@ -549,7 +549,7 @@ def test_refuses_what_are_no_predictions(dataset, out, tmp_path, content):
     file = tmp_path / "p.json"
     file.write_bytes(content)
     error = refusal(dataset=dataset, output=out, predictions=file, split="test")
-    assert "no list of predictions" in error.reason
+    assert "not a list of predictions" in error.reason
 
 
 def test_refuses_photos_that_labelme_would_not_open(dataset, out):

@@ -78,7 +78,7 @@ def test_a_sheet_alone(dataset, tmp_path):
     draw(dataset.dataset, tmp_path / "grid.png")
     draw(dataset.dataset, tmp_path / "grid.png", split="val")  # replaces its own sheet
     Image.new("RGB", (9, 9)).save(tmp_path / "other.png")
-    with pytest.raises(UserError, match="no sheet"):
+    with pytest.raises(UserError, match="not a sheet"):
         draw(dataset.dataset, tmp_path / "other.png")
     assert Image.open(tmp_path / "other.png").size == (9, 9)
 

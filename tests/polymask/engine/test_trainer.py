@@ -518,7 +518,7 @@ def test_empty_splits_are_skipped_in_words(train_photos_only, train):
 
 
 def test_no_dataset_folder_is_wrong_usage(train, tmp_path):
-    with pytest.raises(UserError, match="no dataset folder") as caught:
+    with pytest.raises(UserError, match="not a dataset folder") as caught:
         train(dataset=tmp_path)
     assert caught.value.exit_code == EXIT_USAGE
 

@@ -66,5 +66,5 @@ def test_no_run_and_no_evaluation_are_errors_in_words(folder, tmp_path):
 def test_a_dataset_that_is_gone_is_an_error_in_words(folder):
     path = folder()
     (path.parent / "dataset").rename(path.parent / "elsewhere")
-    with pytest.raises(UserError, match="no dataset folder"):
+    with pytest.raises(UserError, match="not a dataset folder"):
         read_run(path)
