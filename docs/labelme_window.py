@@ -7,6 +7,7 @@ A separate script, because it is the only file that imports labelme: polymask ne
 
 from __future__ import annotations
 
+import os
 import sys
 
 from labelme.app import MainWindow
@@ -25,6 +26,7 @@ def main(annotation_file: str, picture: str) -> None:
     QTimer.singleShot(WAIT, application.quit)
     application.exec_()
     window.grab().save(picture)
+    os._exit(0)  # Qt sometimes crashes while it takes down a window without a screen; the picture is written by then
 
 
 if __name__ == "__main__":

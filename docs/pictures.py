@@ -25,7 +25,8 @@ SHEET_WIDTH = 1600  # px; larger ones are made smaller
 # px: the report's first page on a desktop screen
 BROWSER_WINDOW = (1200, 1500)
 PREVIEWED = 10  # photos
-SHOWN_SCENE = DOCS.parent / "data/sample/test/scene_test_0001.json"
+# Cars and a sign board, as a reader expects from the sample.
+SHOWN_SCENE = DOCS.parent / "data/sample/test/scene_test_0005.json"
 
 
 def main() -> None:
