@@ -17,6 +17,7 @@ from polymask.engine.hooks.checkpoints import CHECKPOINTS_TO_KEEP
 from polymask.engine.hooks.history import read_history
 from polymask.engine.setup import setup
 from polymask.engine.trainer import Trainer
+from polymask.modeling.precision import half_type
 from tests.polymask.conftest import TINY
 
 SHORT = ("TEST.EVAL_PERIOD", "0", "SOLVER.IMS_PER_BATCH", "2")
@@ -497,8 +498,8 @@ def test_without_autocast_the_loss_is_nearly_the_same(train, tmp_path):
     for enabled in ("True", "False"):
         output = train(*SHORT, "SOLVER.MAX_ITER", "1", "SOLVER.AMP.ENABLED", enabled, output=tmp_path / enabled)
         losses.append(float(read_history(output / "history.csv")[1][0]["total_loss"]))
-    # bfloat16 has 8 bits of mantissa: the two are close and not equal.
-    assert losses[0] != losses[1]
+    # bfloat16 has 8 bits of mantissa: where the hardware has it, the two are close and not equal.
+    assert (losses[0] != losses[1]) == (half_type("cpu") is not None)
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
 
 
