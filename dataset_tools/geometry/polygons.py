@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -44,11 +45,11 @@ def is_sane(points: Polygon) -> bool:
 
 
 def outlines_length(polygons: Iterable[Polygon]) -> float:
-    """How many pixels pycocotools goes along polygons: for each side its width or its height, the larger one.
+    """The widths and heights of all sides of polygons together: pycocotools goes along at most so many pixels.
 
     The side that closes a polygon does not count: it is at most as long as the others together.
     """
-    return float(sum(np.abs(np.diff(polygon, axis=0)).max(axis=1, initial=0).sum() for polygon in polygons))
+    return float(sum(np.abs(np.diff(polygon, axis=0)).sum() for polygon in polygons))
 
 
 def are_fillable(polygons: Sequence[Sequence[float]]) -> bool:
@@ -90,7 +91,14 @@ def stroke_outlines(points: Polygon, width: float) -> list[Polygon]:
     ]
 
 
-def simple_outlines(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) -> list[Polygon | None]:
+class Outline(NamedTuple):
+    """A polygon and its length, as ``outlines_length`` measures it."""
+
+    polygon: Polygon
+    length: float
+
+
+def simple_outlines(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np.intp]) -> list[Outline | None]:
     """The outlines that are simple, rounded, and None for each of the others.
 
     An outline is simple if it lies inside the photo, repeats no vertex, has area and does not cross or touch itself.
@@ -111,15 +119,17 @@ def simple_outlines(points: Polygon, counts: NDArray[np.intp], sizes: NDArray[np
     previous[starts] = ends - 1
     (x, y), (widths, heights) = points.T, np.repeat(sizes, counts, axis=0).T
     is_inside = (x >= 0) & (y >= 0) & (x <= widths) & (y <= heights)
-    is_new = (x != x[previous]) | (y != y[previous])
     points[~is_inside] = 0.0  # of an outline that is not simple; GEOS raises an error for what is not a number
+    steps = np.abs(x - x[previous]) + np.abs(y - y[previous])
     rings = np.append(starts, len(points))
     outlines = shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (rings, np.arange(len(rings))))
     left, top, right, bottom = shapely.bounds(outlines).T
     # Half the length of a hull is at most the two sides of its box: see ``has_area``.
     is_wide = shapely.area(outlines) > _THINNEST * (right - left + bottom - top)
-    simple = np.logical_and.reduceat(is_inside & is_new, starts) & is_wide & shapely.is_valid(outlines)
-    return [points[start:end] if ok else None for start, end, ok in zip(starts, ends, simple)]
+    simple = np.logical_and.reduceat(is_inside & (steps > 0), starts) & is_wide & shapely.is_valid(outlines)
+    lengths = np.add.reduceat(steps, starts)
+    found = zip(starts, ends, lengths, simple)
+    return [Outline(points[start:end], float(length)) if ok else None for start, end, length, ok in found]
 
 
 def without_repeats(polygon: Polygon) -> Polygon:

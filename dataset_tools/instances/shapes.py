@@ -28,6 +28,7 @@ from dataset_tools.geometry.masks import (
 )
 from dataset_tools.geometry.polygons import (
     MAX_LENGTH,
+    Outline,
     Polygon,
     circle_outline,
     clip_polygon,
@@ -130,7 +131,7 @@ class UnusableShape(Exception):
 
 
 def parts_of_shapes(
-    canvas: Canvas, shapes: Sequence[Shape], outlines: Sequence[Polygon | None], options: ShapeOptions
+    canvas: Canvas, shapes: Sequence[Shape], outlines: Sequence[Outline | None], options: ShapeOptions
 ) -> tuple[list[Part], list[Finding]]:
     """What each shape of a file covers, in their order, and the findings about them.
 
@@ -154,7 +155,7 @@ def parts_of_shapes(
     return parts, findings + list(_shared_groups(canvas.file, parts))
 
 
-def outlines_of_files(files: Sequence[tuple[Canvas, Sequence[Shape]]]) -> list[list[Polygon | None]]:
+def outlines_of_files(files: Sequence[tuple[Canvas, Sequence[Shape]]]) -> list[list[Outline | None]]:
     """For each file, the rounded outline of each shape that is simple, in the photo; None for each other shape."""
     outlined = [(canvas.size, shape.points) for canvas, shapes in files for shape in shapes if _has_outline(shape)]
     counts = np.array([len(points) for _, points in outlined], dtype=int)
@@ -174,7 +175,7 @@ def _part(
     canvas: Canvas,
     index: int,
     shape: Shape,
-    outline: Polygon | None,
+    outline: Outline | None,
     options: ShapeOptions,
     notes: list[Note],
     length_left: float,
@@ -190,13 +191,14 @@ def _part(
         outlines = _outlines(shape.kind, points, options, notes)
         polygons = _clipped(outlines, f"{shape.kind} {label!r}", canvas.size, notes)
     else:
-        polygons = [outline]
+        polygons, length = [outline.polygon], outline.length
     if outline is None or canvas.frame != canvas.size:
         scale = np.divide(canvas.frame, canvas.size)
         polygons = [polygon for polygon in (round_polygon(piece * scale) for piece in polygons) if has_area(polygon)]
+        length = outlines_length(polygons)
     if not polygons:
         raise UnusableShape(Rule.NO_PIXELS, f"label {label!r}")
-    if (length := outlines_length(polygons)) > length_left:
+    if length > length_left:
         message = f"label {label!r}; those of all shapes are more than {MAX_LENGTH:,} pixels long"
         raise UnusableShape(Rule.OUTLINES_TOO_LONG, message)
     return Part(place, label, group, polygons, union_masks(rasterise_polygons(polygons, canvas.frame)), length)

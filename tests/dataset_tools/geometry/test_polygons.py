@@ -23,6 +23,7 @@ from dataset_tools.geometry.polygons import (
     describe_crossing,
     has_area,
     is_sane,
+    outlines_length,
     rectangle_outline,
     repair_polygon,
     round_polygon,
@@ -276,7 +277,8 @@ def test_simple_outlines(polygons):
         thinnest = 0.01 * np.ptp(rounded, axis=0).sum()
         assume(abs(shape.area - thinnest) > 1e-9)
         if inside and not repeats and shapely.is_valid(shape) and shape.area > thinnest:
-            assert np.array_equal(outline, rounded)
+            assert np.array_equal(outline.polygon, rounded)
+            assert outline.length == pytest.approx(outlines_length([np.vstack([rounded, rounded[:1]])]))
         else:
             assert outline is None
 
