@@ -110,7 +110,7 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     Raises:
         NotJson, TooLarge, WrongEncoding, WrongStructure, NotLabelme: as their names say.
     """
-    if (values := content.count(b",")) > _MAX_VALUES:
+    if len(content) > _MAX_VALUES and (values := content.count(b",")) > _MAX_VALUES:
         raise TooLarge(f"it has {values:,} values; at most {_MAX_VALUES:,} are read")
     if content.startswith(UTF8_BOM):  # it says its encoding itself
         content, encoding = content.removeprefix(UTF8_BOM), "utf-8"

@@ -174,7 +174,7 @@ class PhotoFinder:
         if not embedded:
             return fitting[0], None
         for photo in fitting:
-            if has_bytes(self.root / photo.path, embedded):
+            if has_bytes(f"{self._folder}/{photo.path}", embedded):
                 return photo, None
         differences = [describe_difference(self.root / photo.path, photo.size, embedded) for photo in fitting]
         best = differences.index(None) if None in differences else 0
