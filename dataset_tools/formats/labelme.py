@@ -8,6 +8,7 @@ import re
 import msgspec
 import pybase64
 
+from dataset_tools.findings import Rule
 from dataset_tools.text import UTF8_BOM, parse_integer
 
 # Bytes of the largest annotation file that is read: a photo of 100 megapixels, embedded as PNG, takes half of them.
@@ -75,31 +76,12 @@ _DECODER = msgspec.json.Decoder(AnnotationFile)
 
 
 class LabelmeError(Exception):
-    """A file that cannot be read; ``place`` says where in it, e.g. ``shapes[3].points[0]``."""
+    """A file that cannot be read: the rule that it breaks, and where in it, e.g. ``shapes[3].points[0]``."""
 
-    def __init__(self, message: str, place: str = ""):
+    def __init__(self, rule: Rule, message: str, place: str = ""):
         super().__init__(message)
+        self.rule = rule
         self.place = place
-
-
-class NotJson(LabelmeError):
-    """The bytes are not JSON."""
-
-
-class TooLarge(LabelmeError):
-    """The bytes hold more values than are read."""
-
-
-class WrongEncoding(LabelmeError):
-    """The bytes are not text in the expected encoding."""
-
-
-class WrongStructure(LabelmeError):
-    """A LabelMe file with a value of the wrong type or length."""
-
-
-class NotLabelme(LabelmeError):
-    """JSON of another kind, such as a COCO file."""
 
 
 def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
@@ -108,10 +90,11 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     Coordinates may be infinite or NaN, since LabelMe's JSON writer lets them into a file: callers must check.
 
     Raises:
-        NotJson, TooLarge, WrongEncoding, WrongStructure, NotLabelme: as their names say.
+        LabelmeError: it is not JSON, not text in the encoding, not a LabelMe file, or too large; or a value in it has the
+            wrong type.
     """
     if len(content) > _MAX_VALUES and (values := content.count(b",")) > _MAX_VALUES:
-        raise TooLarge(f"it has {values:,} values; at most {_MAX_VALUES:,} are read")
+        raise LabelmeError(Rule.FILE_TOO_LARGE, f"it has {values:,} values; at most {_MAX_VALUES:,} are read")
     if content.startswith(UTF8_BOM):  # it says its encoding itself
         content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
     if encoding != "utf-8" and not _is_utf8(content):  # old and new files of one folder may differ
@@ -121,7 +104,7 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _decode_loosely(_text(content, "utf-8"))
     except RecursionError as error:
-        raise NotJson("it is nested too deeply") from error
+        raise LabelmeError(Rule.NOT_JSON, "it is nested too deeply") from error
 
 
 def _is_utf8(content: bytes) -> bool:
@@ -136,7 +119,9 @@ def _text(content: bytes, encoding: str) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise WrongEncoding(f"it is not {encoding} text: {error.reason} at byte {error.start}") from error
+        raise LabelmeError(
+            Rule.WRONG_ENCODING, f"it is not {encoding} text: {error.reason} at byte {error.start}"
+        ) from error
 
 
 def _decode_loosely(content: str) -> AnnotationFile:
@@ -144,18 +129,18 @@ def _decode_loosely(content: str) -> AnnotationFile:
     try:
         tree = json.loads(content, parse_int=parse_integer)
     except (ValueError, RecursionError) as error:
-        raise NotJson(str(error)) from error
+        raise LabelmeError(Rule.NOT_JSON, str(error)) from error
     if not isinstance(tree, dict) or "shapes" not in tree:
-        raise NotLabelme("it has no 'shapes'")
+        raise LabelmeError(Rule.NOT_LABELME, "it has no 'shapes'")
     try:
         json.dumps(tree, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise NotJson("it holds half of a surrogate pair, which is not text") from error
+        raise LabelmeError(Rule.NOT_JSON, "it holds half of a surrogate pair, which is not text") from error
     try:
         return msgspec.convert(tree, AnnotationFile)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
-        raise WrongStructure(message, re.sub(r"^\$\.?", "", place.strip("`"))) from error
+        raise LabelmeError(Rule.WRONG_STRUCTURE, message, re.sub(r"^\$\.?", "", place.strip("`"))) from error
 
 
 # What encode() writes is laid out as labelme 6.3.1 does it: the same keys in the same order.

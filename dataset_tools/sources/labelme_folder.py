@@ -16,7 +16,7 @@ from dataset_tools.formats.card import CARD_NAME
 from dataset_tools.formats.labelme import AnnotationFile, Shape
 from dataset_tools.images.embedded import extract_embedded
 from dataset_tools.images.folders import NAME_THE_FOLDER, check_folder, list_folder
-from dataset_tools.images.header import fit_size, photo_size
+from dataset_tools.images.header import ImageError, fit_size, photo_size
 from dataset_tools.images.names import is_photo_name
 from dataset_tools.images.photo_finder import PhotoFinder
 from dataset_tools.instances.grouping import build_instances
@@ -25,22 +25,6 @@ from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
 from dataset_tools.sources.source import Rest, check_encoding
 from dataset_tools.sources.split_folders import SplitFolders
 from dataset_tools.text import is_text
-
-_RULES = {
-    labelme.NotJson: Rule.NOT_JSON,
-    labelme.TooLarge: Rule.FILE_TOO_LARGE,
-    labelme.WrongEncoding: Rule.WRONG_ENCODING,
-    labelme.WrongStructure: Rule.WRONG_STRUCTURE,
-    labelme.NotLabelme: Rule.NOT_LABELME,
-}
-
-
-class _Unreadable(Exception):
-    """A file of which nothing can be used, and why."""
-
-    def __init__(self, finding: Finding):
-        super().__init__(str(finding))
-        self.finding = finding
 
 
 class _OpenedFile(NamedTuple):
@@ -126,10 +110,9 @@ class LabelmeFolder:
                 return None, [size]
             canvas = Canvas(key, size, fit_size(size, max_size))
             return _OpenedFile(canvas, Photo(key, size), split, ()), [Finding(Rule.TAKEN_AS_NEGATIVE, key)]
-        try:
-            record = self._decode(key)
-        except _Unreadable as error:
-            return None, [error.finding]
+        record = self._decode(key)
+        if isinstance(record, Finding):
+            return None, [record]
         photo, findings = self._finder.find(key, record)
         if photo is None:
             return None, findings
@@ -146,6 +129,8 @@ class LabelmeFolder:
         if not photo.embedded:
             return self.photo_root / photo.path
         record = self._decode(file)
+        if isinstance(record, Finding):  # it has changed meanwhile
+            raise ImageError(record.rule, record.message)
         return extract_embedded(record.picture(), (record.image_width, record.image_height)).content
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
@@ -173,14 +158,14 @@ class LabelmeFolder:
         lost = [file for file in apart if _stem(file) not in named]
         return sorted(photo for photo in unused if _stem(photo) not in named), sorted(lost)
 
-    def _decode(self, file: str) -> AnnotationFile:
+    def _decode(self, file: str) -> AnnotationFile | Finding:
         try:
             return labelme.decode(read_file(f"{self.root}/{file}", labelme.MAX_BYTES), self._encoding)
         except OSError as error:
             rule = Rule.FILE_TOO_LARGE if error.errno == errno.EFBIG else Rule.NOT_JSON
-            raise _Unreadable(Finding(rule, file, message=error.strerror or str(error))) from error
+            return Finding(rule, file, message=error.strerror or str(error))
         except labelme.LabelmeError as error:
-            raise _Unreadable(Finding(_RULES[type(error)], file, error.place, str(error))) from error
+            return Finding(error.rule, file, error.place, str(error))
 
 
 def _stem(path: str) -> str:

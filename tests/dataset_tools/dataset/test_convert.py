@@ -18,6 +18,7 @@ from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.formats.card import read_card
+from dataset_tools.images.header import ImageError
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.labelme_folder import LabelmeFolder
 
@@ -551,3 +552,15 @@ def test_embedded_photo_of_another_format(folder, square):
     folder.convert()
     assert [image["file_name"] for image in folder.split()["images"]] == ["images/a.png"]
     assert_photos_are_there(folder)
+
+
+def test_an_annotation_file_that_goes_bad_meanwhile(folder, square):
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(stream, "PNG")
+    path = folder.json("a.json", [square()], "a.png", imageData=base64.b64encode(stream.getvalue()).decode())
+    source = LabelmeFolder(folder.root)
+    ((item, _),) = source.read(["a.json"], ShapeOptions())
+    path.write_text("{")
+    with pytest.raises(ImageError) as caught:
+        source.original("a.json", item.photo)
+    assert caught.value.rule is Rule.NOT_JSON
