@@ -144,7 +144,7 @@ def has_area(polygon: Polygon) -> bool:
     """
     if len(polygon) < 3:
         return False
-    hull = shapely.MultiPoint(polygon).convex_hull
+    hull = shapely.LineString(polygon).convex_hull
     return hull.area > _THINNEST * hull.length / 2  # there and back is twice as long as it is
 
 
