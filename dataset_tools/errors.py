@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from _thread import interrupt_main
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +80,7 @@ def run_command(command: Callable[[], int | None]) -> int:
     on standard error. SIGTERM raises :class:`Terminated` meanwhile.
     """
     try:
-        with _termination_raised():
+        with _termination_raised(), _interruption_repeated():
             return command() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -117,3 +118,32 @@ def _termination_raised() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _interruption_repeated() -> Iterator[None]:
+    """Sends the signal again where its exception was lost.
+
+    A signal that arrives while Python runs a destructor, or a callback of a weak reference, raises its exception
+    there, and Python drops it: Ctrl-C would do nothing.
+    """
+    previous = sys.unraisablehook
+
+    def repeat(lost: sys.UnraisableHookArgs) -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            return previous(lost)
+        number = signal.SIGTERM if issubclass(lost.exc_type, Terminated) else signal.SIGINT
+        threading.Timer(0.05, _send_to_main_thread, [number]).start()  # raised in this hook, it would be lost as well
+
+    sys.unraisablehook = repeat
+    try:
+        yield
+    finally:
+        sys.unraisablehook = previous
+
+
+def _send_to_main_thread(number: signal.Signals) -> None:
+    if os.name == "posix":
+        os.kill(os.getpid(), number)  # ends a wait as well
+    else:
+        interrupt_main(number)  # os.kill ends the process there

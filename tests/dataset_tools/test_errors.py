@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,26 @@ def test_a_command_that_is_ended_cleans_up(number, code, capsys):
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "interrupted\n"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_a_destructor_is_not_lost(number, code, capsys):
+    class Destroyed:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+
+    def command():
+        destroyed = Destroyed()
+        del destroyed  # Python drops what is raised here
+        time.sleep(10)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background may ignore it
+    hook = sys.unraisablehook
+    try:
+        assert run_command(command) == code
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "interrupted\n" and sys.unraisablehook is hook
 
 
 def test_what_somebody_does_about_sigterm_is_left_to_them():
