@@ -15,6 +15,7 @@ from detectron2.modeling import build_model
 from PIL import Image
 
 from benchmarks.stages.detectron2_peer import demand_plain, detectron2_config
+from benchmarks.stages.layers import layers_alone, record_layers
 from benchmarks.stages.options import PROJECT, Options, device, frozen_config
 from benchmarks.stages.same_work import LEAST_SCORE, Results, check_detections
 from benchmarks.stages.timing import Contender, Pair, Stage
@@ -23,7 +24,7 @@ from polymask.data.seeding import seed_everything
 from polymask.inference.detections import Detection
 from polymask.inference.predictor import Predictor
 
-OURS, PEER = "Predictor.detect", "DefaultPredictor"
+OURS, PEER, LIMIT = "Predictor.detect", "DefaultPredictor", "the layers alone"
 OURS_RLE, PEER_RLE = "Predictor.detect and rle", "DefaultPredictor and pycocotools"
 
 SIDE = 512  # px
@@ -64,9 +65,12 @@ def detect(options: Options) -> Stage:
 def _small_photos(cfg: CfgNode, photos: int, at_least: float) -> Stage:
     ours, peer = _predictors(cfg)
     pictures = [scenes(4, (SIDE, SIDE), first=4 * number) for number in range(photos)]
+    peer.model.requires_grad_(False)  # the layers alone would be run backward, too
+    calls = record_layers(peer.model, lambda: [peer(picture) for picture in pictures])
     contenders = (
         Contender(OURS, lambda: [ours.detect([picture])[0] for picture in pictures]),
         Contender(PEER, lambda: [peer(picture)["instances"] for picture in pictures]),
+        Contender(LIMIT, layers_alone(calls, torch.float32)),
     )
 
     def check(results: dict[str, list]) -> str:
@@ -74,7 +78,7 @@ def _small_photos(cfg: CfgNode, photos: int, at_least: float) -> Stage:
         return _check(one, [instances_to_coco_json(found.to("cpu"), 0) for found in results[PEER]])
 
     work = f"{photos} photos of {SIDE} x {SIDE} px, one after the other, float32"
-    return Stage(work, contenders, (Pair(OURS, PEER, at_least),), check)
+    return Stage(work, contenders, (Pair(OURS, PEER, at_least, LIMIT),), check)
 
 
 def _check(ours: Sequence[Results], peer: Sequence[Results]) -> str:

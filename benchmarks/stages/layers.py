@@ -1,4 +1,4 @@
-"""The convolutions and products of a training step: what they come to, and how long they take alone."""
+"""The convolutions and products of a training step or of predictions: what they come to, and how long they take alone."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def measure_work(model: nn.Module, calls: Sequence[LayerCall]) -> dict[str, int]
 
 
 def layers_alone(calls: Sequence[LayerCall], dtype: torch.dtype) -> Callable[[], None]:
-    """A function that runs the same layers forward and backward, and nothing else, on random numbers."""
+    """A function that runs the same layers, forward and where they learn also backward, on random numbers."""
     runs = [_layer_run(call, dtype) for call in calls]
 
     def run() -> None:
