@@ -20,7 +20,7 @@ def run(*arguments):
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -148,7 +148,7 @@ def test_a_conversion_that_is_terminated_leaves_nothing(folder, square):
     process = subprocess.Popen([sys.executable, "-c", code, *command], cwd=PROJECT, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"writing\n"
     process.terminate()
-    process.communicate(timeout=30)  # ends with the last process that holds the other end
+    process.communicate(timeout=120)  # ends with the last process that holds the other end
     assert process.returncode == 143
     assert [path.name for path in folder.root.parent.iterdir()] == ["photos"]
 

@@ -64,4 +64,4 @@ def test_no_process_outlives_the_first():
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert len({first.stdout.readline() for _ in range(2)}) == 2
     first.kill()
-    first.communicate(timeout=30)
+    first.communicate(timeout=120)

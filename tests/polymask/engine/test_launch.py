@@ -130,7 +130,7 @@ def begin(command, dataset, output, *overrides):
 def ended(process, expect=0):
     """Standard output and error of a process that has ended."""
     try:
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == expect, output + errors

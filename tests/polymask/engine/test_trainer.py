@@ -420,7 +420,7 @@ def test_the_workers_of_the_loader_end_with_the_program(make, tmp_path, program,
         [sys.executable, "-c", program, *options],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         cwd=Path(train_net.__file__).parent,
         start_new_session=True,
     )
