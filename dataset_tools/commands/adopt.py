@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from dataset_tools.commands.conversion import run_conversion
-from dataset_tools.commands.options import add_labels, add_output, add_shapes, dataset_options
+from dataset_tools.commands.options import add_labels, add_output, add_shapes, record_of
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -45,6 +45,4 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> int:
     from dataset_tools.dataset.adopt import AdoptOptions, adopt
 
-    names = ("file", "train", "val", "test", "images_root")
-    wanted = AdoptOptions(**{name: getattr(options, name) for name in names}, **dataset_options(options))
-    return run_conversion(lambda: adopt(wanted), options.output)
+    return run_conversion(lambda: adopt(record_of(AdoptOptions, options)), options.output)

@@ -45,8 +45,6 @@ def _run(options: argparse.Namespace) -> int:
     from dataset_tools.dataset.checks import check_source
 
     source, reading = open_from_options(options)
-    if options.training_size is not None:
-        reading = replace(reading, shapes=replace(reading.shapes, training_size=options.training_size))
     checked = check_source(source, replace(reading, hash_photos=True))
     if options.format == "json":
         print(_as_json(options.folder, checked))

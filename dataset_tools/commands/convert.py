@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from dataset_tools.commands.conversion import run_conversion
-from dataset_tools.commands.options import add_labels, add_output, add_reading, add_shapes, dataset_options
+from dataset_tools.commands.options import add_labels, add_output, add_reading, add_shapes, record_of
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -39,11 +39,4 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> int:
     from dataset_tools.dataset.convert import ConvertOptions, convert
 
-    wanted = ConvertOptions(
-        source=options.source,
-        photos=options.photos,
-        encoding=options.encoding,
-        negatives=options.negatives,
-        **dataset_options(options),
-    )
-    return run_conversion(lambda: convert(wanted), options.output)
+    return run_conversion(lambda: convert(record_of(ConvertOptions, options)), options.output)

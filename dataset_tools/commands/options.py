@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 
 def add_reading(parser: argparse.ArgumentParser, photos_of: str = "SRC") -> None:
@@ -30,10 +31,9 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
         "--rename",
         metavar="OLD=NEW",
         action="append",
-        default=[],
         help="rename a label; where NEW is in use already, the two become one class (may be repeated)",
     )
-    labels.add_argument("--ignore", metavar="FILE|A,B", default="", help="labels whose shapes are left out")
+    labels.add_argument("--ignore", metavar="FILE|A,B", help="labels whose shapes are left out")
     labels.add_argument(
         "--strip-numbers",
         action="store_true",
@@ -44,7 +44,6 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
 def add_shapes(parser: argparse.ArgumentParser, with_lines: bool = True) -> None:
     """What becomes of shapes; lines and points are LabelMe's alone."""
     shapes = parser.add_argument_group("shapes")
-    parser.set_defaults(line_width=None)
     if with_lines:
         shapes.add_argument(
             "--line-width",
@@ -73,7 +72,6 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--images",
         choices=("reference", "copy", "resize"),
-        default="reference",
         help="leave the photos where they are, copy them, or make larger ones smaller and turn them upright "
         "(default: reference)",
     )
@@ -83,6 +81,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     split = parser.add_argument_group("split")
     split.add_argument(
         "--split",
+        dest="fractions",
         metavar=("TRAIN", "VAL", "TEST"),
         type=float,
         nargs=3,
@@ -93,32 +92,33 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         metavar="REGEX",
         help="photos whose paths have the same match (of the first group in brackets, if there is one) stay together",
     )
-    split.add_argument("--seed", type=int, default=0, help="seed of the draw (default: 0)")
+    split.add_argument("--seed", type=int, help="seed of the draw (default: 0)")
 
 
-def label_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of ``add_labels`` as keywords of ``LabelRules``."""
+Record = TypeVar("Record")
+
+
+def record_of(kind: type[Record], options: argparse.Namespace, **others: Any) -> Record:
+    """The options on a command line as a record whose fields are named as they are.
+
+    What was not passed is what the record has for it.
+
+    Args:
+        kind: the record: a dataclass.
+        options: the command line.
+        others: fields that are not named after an option.
+
+    Raises:
+        UserError: a list of labels cannot be read.
+    """
     from dataset_tools.instances.labels import parse_classes, parse_renames
 
-    return {
-        "classes": parse_classes(options.classes) if options.classes is not None else None,
-        "rename": parse_renames(options.rename),
-        "ignore": parse_classes(options.ignore, "--ignore"),
-        "strip_numbers": options.strip_numbers,
-    }
-
-
-def shape_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of ``add_shapes`` as keywords of ``ShapeOptions``."""
-    return {name: getattr(options, name) for name in ("line_width", "repair", "holes", "drop_duplicates")}
-
-
-def dataset_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of ``add_labels``, ``add_shapes`` and ``add_output`` as keywords of ``DatasetOptions``."""
-    names = ("output", "name", "overwrite", "skip_bad", "images", "max_size", "group", "seed", "jobs")
-    return {
-        **label_options(options),
-        **shape_options(options),
-        **{name: getattr(options, name) for name in names},
-        "fractions": tuple(options.split) if options.split else None,
-    }
+    values = {item.name: getattr(options, item.name, None) for item in fields(kind)}  # type: ignore[arg-type]
+    passed = {name: value for name, value in values.items() if value is not None}
+    if "classes" in passed:
+        passed["classes"] = parse_classes(passed["classes"])
+    if "ignore" in passed:
+        passed["ignore"] = parse_classes(passed["ignore"], "--ignore")
+    if "rename" in passed:
+        passed["rename"] = parse_renames(passed["rename"])
+    return kind(**passed, **others)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset_tools.commands.options import add_labels, add_reading, add_shapes, label_options, shape_options
+from dataset_tools.commands.options import add_labels, add_reading, add_shapes, record_of
 
 if TYPE_CHECKING:
     from dataset_tools.dataset.scan import ReadOptions
@@ -48,12 +48,6 @@ def open_from_options(options: argparse.Namespace) -> tuple[Source, ReadOptions]
         UserError: there is no such folder, or the options are wrong.
     """
     from dataset_tools.dataset.scan import ReadOptions
-    from dataset_tools.instances.labels import LabelRules
-    from dataset_tools.instances.shapes import ShapeOptions
-    from dataset_tools.parallel import all_cores
     from dataset_tools.sources.open import open_source
 
-    source = open_source(options.folder, options.photos, options.encoding)
-    labels = LabelRules(**label_options(options))
-    jobs = options.jobs if options.jobs is not None else all_cores()
-    return source, ReadOptions(ShapeOptions(labels, **shape_options(options)), jobs=jobs)
+    return open_source(options.folder, options.photos, options.encoding), record_of(ReadOptions, options)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dataset_tools.commands.options import record_of
 from dataset_tools.commands.reporting import number
 from dataset_tools.text import one_line, visible
 
@@ -48,7 +49,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--tolerance",
         metavar="PX",
         type=float,
-        default=1.0,
         help="how far in pixels a polygon may be from the mask that it is made of; 0 follows every pixel (default: 1)",
     )
     parser.add_argument(
@@ -63,18 +63,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> int:
     from dataset_tools.to_labelme.from_dataset import ToLabelmeOptions, to_labelme
 
-    written = to_labelme(
-        ToLabelmeOptions(
-            dataset=options.dataset,
-            output=options.output,
-            predictions=options.predictions,
-            split=options.split,
-            min_score=options.min_score,
-            shapes=options.shapes,
-            tolerance=options.tolerance,
-            copy_photos=options.images == "copy",
-        )
-    )
+    written = to_labelme(record_of(ToLabelmeOptions, options, copy_photos=options.images == "copy"))
     print(_summary(written, options.output))
     return 0
 

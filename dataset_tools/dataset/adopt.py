@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from dataset_tools.dataset.make import ConversionResult, DatasetOptions, check_options, make_dataset
+from dataset_tools.dataset.make import ConversionResult, make_dataset
+from dataset_tools.dataset.options import DatasetOptions, check_options
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS, is_dataset_folder, read_card
 from dataset_tools.sources.coco_files import CocoFiles, Files

@@ -43,13 +43,12 @@ def check_source(source: Source, reading: ReadOptions) -> CheckReport:
     """
     with scanned(source, reading) as scan:
         findings = [*scan.findings, *check_shared_photos(source.photo_root, scan.entries)]
-        labels = reading.shapes.labels
-        listed = replace(labels, classes=None).classes_of(source.classes)
-        labels = replace(labels, classes=labels.classes_of(source.classes))
-        findings += check_classes(scan.entries, scan.labels, labels, listed)
+        listed = replace(reading, classes=None).classes_of(source.classes)
+        rules = replace(reading, classes=reading.classes_of(source.classes))
+        findings += check_classes(scan.entries, scan.labels, rules, listed)
         if any(entry.split for entry in scan.entries):
             splits = entries_by_split(scan.entries)
-            findings += check_splits(splits, labels.classes or list(count_labels(scan.entries)))
+            findings += check_splits(splits, rules.classes or list(count_labels(scan.entries)))
         findings += check_similar_photos(scan.entries)
         return CheckReport(len(scan.entries), dict(count_labels(scan.entries)), findings)
 

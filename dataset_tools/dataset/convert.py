@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from dataset_tools.dataset.make import ConversionResult, DatasetOptions, check_options, make_dataset
+from dataset_tools.dataset.make import ConversionResult, make_dataset
+from dataset_tools.dataset.options import DatasetOptions, check_options
 from dataset_tools.sources.open import open_annotations
 
 

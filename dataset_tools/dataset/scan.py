@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
@@ -32,21 +32,19 @@ from dataset_tools.text import is_text
 _KEYS_AT_A_TIME = 16
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How a source is read.
+@dataclass(frozen=True)
+class ReadOptions(ShapeOptions):
+    """How a source is read, and what becomes of its shapes and labels.
 
     Attributes:
-        shapes: what becomes of shapes.
         max_size: the longer side in pixels to which larger photos are scaled, with what is on them; None for as it is.
         hash_photos: decode every photo, to find those that look alike.
-        jobs: how many processes read.
+        jobs: how many processes work; one for each core, if nothing else is asked for.
     """
 
-    shapes: ShapeOptions
     max_size: int | None = None
     hash_photos: bool = False
-    jobs: int = 1
+    jobs: int = field(default_factory=parallel.all_cores)
 
     def check(self) -> None:
         """Refuse options that contradict themselves or are out of range.
@@ -54,7 +52,7 @@ class ReadOptions:
         Raises:
             UserError: a label rule contradicts another, or a number is not above 0.
         """
-        self.shapes.check()
+        super().check()
         if self.jobs < 1:
             raise UserError(f"--jobs is {self.jobs}", remedy="Pass a number from 1 up, or leave it out")
         if self.max_size is not None and self.max_size < 1:
@@ -162,7 +160,7 @@ _ReadKey = tuple[Entry | None, bytes, frozenset[str], list[Finding]]
 def _read_some(state: tuple[Source, ReadOptions], keys: Sequence[str]) -> Generator[_ReadKey]:
     source, reading = state
     for start in range(0, len(keys), _KEYS_AT_A_TIME):
-        for item, findings in source.read(keys[start : start + _KEYS_AT_A_TIME], reading.shapes, reading.max_size):
+        for item, findings in source.read(keys[start : start + _KEYS_AT_A_TIME], reading, reading.max_size):
             yield (None, b"", frozenset(), findings) if item is None else _stored(source, item, findings, reading)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_tools import parallel
+from dataset_tools.dataset.options import DatasetOptions, relative_path
 from dataset_tools.dataset.scan import Entry, Scan, Splits, count_labels
-from dataset_tools.findings import Finding, refusal
+from dataset_tools.findings import Finding
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card
 from dataset_tools.formats.coco import Annotation, Image, categories_of, write_coco
 from dataset_tools.images.header import ImageError
@@ -21,80 +20,46 @@ from dataset_tools.sources.source import Source
 # Where photos go that have to be in the dataset folder.
 _IMAGES = "images"
 
-# What becomes of the photos: left where they are, copied, or made smaller on the way and turned upright.
-IMAGE_MODES = ("reference", "copy", "resize")
 
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """What to write.
-
-    Attributes:
-        name: prefix of the dataset's names in DatasetCatalog.
-        classes: in order.
-        splits: the entries of each split, in order.
-        image_mode: one of ``IMAGE_MODES``.
-        skip_bad: leave photos out that turn out to be broken when they are written, instead of giving up.
-        made_by: for the card.
-        findings: what was found until now, for the error.
-    """
-
-    name: str
-    classes: Sequence[str]
-    splits: Splits
-    image_mode: str
-    skip_bad: bool
-    made_by: Mapping[str, object]
-    findings: Sequence[Finding]
-
-
-def write_dataset(scan: Scan, dataset: Dataset, folder: Path, output: Path, jobs: int) -> tuple[Card, list[Finding]]:
+def write_dataset(
+    scan: Scan, splits: Splits, classes: Sequence[str], folder: Path, options: DatasetOptions
+) -> tuple[Card, list[Finding]]:
     """Write what is in a dataset folder.
 
     Args:
         scan: what was read.
-        dataset: what to write of it.
-        folder: where to write; it is empty.
-        output: where the folder will be in the end.
-        jobs: how many processes write photos.
+        splits: the entries of each split, in order.
+        classes: in order.
+        folder: where to write; it is empty, and will be ``options.output`` in the end.
+        options: what the user asked for.
 
     Returns:
-        The card, and a finding for each photo that was left out because it is broken.
-
-    Raises:
-        BadData: photos are broken and not to be left out, or none is left.
+        The card, and a finding for each photo that is left out because it is broken.
     """
-    entries = [entry for split in SPLITS for entry in dataset.splits[split]]
-    placed = _placed(entries, dataset.image_mode)
+    entries = [entry for split in SPLITS for entry in splits[split]]
+    placed = _placed(entries, options.images)
     root = scan.source.photo_root
     in_place = len(placed) < len(entries)  # a photo stays where it is, and so the image root is there
-    inside = f"{relative_path(output, root)}/" if in_place else ""
+    inside = f"{relative_path(options.output, root)}/" if in_place else ""
     names = {entry.file: inside + placed[entry.file] if entry.file in placed else entry.photo.path for entry in entries}
-    copies = [_Copy(entry, folder / placed[entry.file]) for entry in entries if entry.file in placed]
-    failures = _write_photos(copies, scan.source, dataset.image_mode, jobs)
-    if failures and (not dataset.skip_bad or len(failures) == len(entries)):
-        raise refusal([*dataset.findings, *failures], scan.source.root)
+    copies = [(entry, folder / placed[entry.file]) for entry in entries if entry.file in placed]
+    failures = _write_photos(copies, scan.source, options)
     bad = {finding.file for finding in failures}
     summaries = {}
     for split in SPLITS:
-        kept = [entry for entry in dataset.splits[split] if entry.file not in bad]
-        summaries[split] = _write_split(folder / f"{split}.json", scan, dataset.classes, kept, names)
+        kept = [entry for entry in splits[split] if entry.file not in bad]
+        summaries[split] = _write_split(folder / f"{split}.json", scan, classes, kept, names)
     needs_rle = any(entry.needs_rle for entry in entries if entry.file not in bad)
     card = Card(
-        name=dataset.name,
-        classes=list(dataset.classes),
-        image_root=relative_path(root, output) if in_place else ".",
+        name=options.usable_name(),
+        classes=list(classes),
+        image_root=relative_path(root, options.output) if in_place else ".",
         mask_format="bitmask" if needs_rle else "polygon",
         splits=summaries,
-        made_by=dict(dataset.made_by),
+        made_by=options.made_by(),
     )
     (folder / CARD_NAME).write_bytes(encode_card(card))
     return card, failures
-
-
-def relative_path(target: Path, folder: Path) -> str:
-    """The way from a folder to a target as the system walks it, links resolved, with POSIX slashes."""
-    return Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix()
 
 
 def _placed(entries: Sequence[Entry], image_mode: str) -> dict[str, str]:
@@ -134,34 +99,30 @@ def _annotations(scan: Scan, entries: Sequence[Entry], category_ids: Mapping[str
             yield Annotation(number, image_id, category_ids[item.label], item.segmentation, item.area, item.bbox)
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """A photo to write, and where."""
-
-    entry: Entry
-    path: Path
+# A photo to write, and where.
+_Copy = tuple[Entry, Path]
 
 
-def _write_photos(copies: Sequence[_Copy], source: Source, image_mode: str, jobs: int) -> list[Finding]:
+def _write_photos(copies: Sequence[_Copy], source: Source, options: DatasetOptions) -> list[Finding]:
     """Write photos; a finding for each that is broken, which only shows when it is decoded."""
-    for folder in {copy.path.parent for copy in copies}:
+    for folder in {path.parent for _, path in copies}:
         folder.mkdir(parents=True, exist_ok=True)
-    results = parallel.in_order(_write_photo, (source, image_mode), copies, jobs, "Writing photos", "photo")
+    state = source, options.images
+    results = parallel.in_order(_write_photo, state, copies, options.jobs, "Writing photos", "photo")
     return [finding for finding in results if finding is not None]
 
 
 def _write_photo(state: tuple[Source, str], copy: _Copy) -> Finding | None:
     """Write a photo; why that cannot be done, if it cannot."""
-    source, image_mode = state
-    photo = copy.entry.photo
+    (source, image_mode), (entry, path) = state, copy
     try:
-        original = source.original(copy.entry.file, photo)
+        original = source.original(entry.file, entry.photo)
         if image_mode == "resize":
-            copy.path.write_bytes(encode_upright(original, copy.entry.size, copy.path.suffix))
+            path.write_bytes(encode_upright(original, entry.size, path.suffix))
         elif isinstance(original, bytes):
-            copy.path.write_bytes(original)
+            path.write_bytes(original)
         else:
-            shutil.copyfile(original, copy.path)
+            shutil.copyfile(original, path)
     except ImageError as error:
-        return Finding(error.rule, copy.entry.file, message=f"'{photo.path}': {error}")
+        return Finding(error.rule, entry.file, message=f"'{entry.photo.path}': {error}")
     return None

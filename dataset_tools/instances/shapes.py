@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 
 import msgspec
@@ -71,11 +71,10 @@ LONGEST_SIDE = 1333 / 800
 
 
 @dataclass(frozen=True)
-class ShapeOptions:
-    """What becomes of shapes.
+class ShapeOptions(LabelRules):
+    """What becomes of shapes and their labels.
 
     Attributes:
-        labels: from labels to classes.
         line_width: in pixels; lines and points become strips and discs so wide. None leaves them out.
         repair: outlines that cross themselves are taken apart, by the even-odd rule.
         holes: in a group, a part inside another part is a hole in it.
@@ -83,7 +82,6 @@ class ShapeOptions:
         training_size: the short side in pixels at which the size of an instance is judged.
     """
 
-    labels: LabelRules = field(default_factory=LabelRules)
     line_width: float | None = None
     repair: bool = False
     holes: bool = False
@@ -96,7 +94,7 @@ class ShapeOptions:
         Raises:
             UserError: a label rule contradicts another, or a number of pixels is not above 0.
         """
-        self.labels.check()
+        super().check()
         for flag, value in (("--line-width", self.line_width), ("--training-size", self.training_size)):
             if value is not None and not 0 < value < math.inf:
                 raise UserError(f"{flag} is {value}", remedy="Pass a number of pixels above 0, or leave it out")
@@ -181,7 +179,7 @@ def _part(
     length_left: float,
 ) -> Part:
     """What a shape covers, by polygons no longer than ``length_left``; remarks about it are added to ``notes``."""
-    label, number = resolve_label(shape.label, options.labels, notes)
+    label, number = resolve_label(shape.label, options, notes)
     place = canvas.place(index)
     group = shape.group_id if shape.group_id is not None else number or place
     if outline is None:

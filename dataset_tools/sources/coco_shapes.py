@@ -52,7 +52,7 @@ def parts_of_annotations(
                 raise UnusableShape(Rule.CATEGORY_UNKNOWN, f"category_id {drawing.annotation.category_id}")
             drawn = _drawn(drawing.annotation, drawing.label, canvas, notes)
             if isinstance(drawn, dict):
-                label, _ = resolve_label(drawing.label, options.labels, notes)
+                label, _ = resolve_label(drawing.label, options, notes)
                 masks.append(Part(drawing.place, label, number, [], framed_mask(canvas, drawn)))
             else:
                 shapes += [_shape(number, drawing.label, kind, values) for kind, values in drawn]

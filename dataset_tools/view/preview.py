@@ -97,7 +97,7 @@ def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> Pr
         chosen = _evenly(entries, options.most)
         if folder is None:
             chosen = _evenly(chosen, _MOST_ON_SHEET)
-        task = _Task(scan, Style.of(class_names(scan, reading.shapes.labels)), _names(entries), set(), folder)
+        task = _Task(scan, Style.of(class_names(scan, reading)), _names(entries), set(), folder)
         drawn = _draw(task, chosen, findings, reading.jobs)
         if folder is not None:
             (folder / SHEET_NAME).write_bytes(drawn.sheet)

@@ -108,7 +108,7 @@ def count(source: Source, reading: ReadOptions, split: str | None = None) -> Dat
     with scanned(source, reading) as scan:
         entries, findings = select_photos(scan, split)
         pages = (_counts(entry, scan.instances(entry)) for entry in entries)
-        return replace(tally(pages, class_names(scan, reading.shapes.labels)), findings=findings)
+        return replace(tally(pages, class_names(scan, reading)), findings=findings)
 
 
 def _counts(entry: Entry, instances: Sequence[Instance]) -> PhotoCounts:

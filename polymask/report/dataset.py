@@ -9,8 +9,6 @@ from msgspec import Struct
 from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import SPLITS
-from dataset_tools.instances.labels import LabelRules
-from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
 from dataset_tools.view import stats
 from dataset_tools.view.stats import LARGE, SMALL, Stats
@@ -45,7 +43,7 @@ def overview(run: RunRecord) -> Overview:
 def _count(run: RunRecord) -> Stats:
     source = open_source(run.dataset_folder)
     # In this process: after a training it has threads, with which others could not be forked safely.
-    return stats.count(source, ReadOptions(ShapeOptions(LabelRules(classes=tuple(run.card.classes))))).stats
+    return stats.count(source, ReadOptions(classes=tuple(run.card.classes), jobs=1)).stats
 
 
 def _counted(counted: Stats, classes: list[str]) -> Overview:

@@ -12,7 +12,6 @@ from dataset_tools.commands.conversion import summarise
 from dataset_tools.commands.reporting import PLACES_SHOWN, report
 from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
 from dataset_tools.text import LONGEST_LINE
 from dataset_tools.view.stats import count, table
@@ -73,13 +72,13 @@ def test_a_label_of_megabytes_is_shortened(folder, square):
     converted = folder.convert()
     assert len(summarise(converted, folder.dataset)) < 2000
     assert len(report(converted.findings)) < 20 * LONGEST_LINE
-    assert len(table(count(open_source(folder.dataset), ReadOptions(ShapeOptions())).stats)) < 3000
+    assert len(table(count(open_source(folder.dataset), ReadOptions()).stats)) < 3000
 
 
 def test_a_class_with_the_end_of_a_line_in_it_stays_on_its_line(folder, square):
     folder.pair("train/a", [square("bus\n"), square("car", left=30)])
     text = summarise(folder.convert(), folder.dataset)
-    counted = count(open_source(folder.root), ReadOptions(ShapeOptions())).stats
+    counted = count(open_source(folder.root), ReadOptions()).stats
     for lines in text.splitlines(), table(counted).splitlines():
         assert ["bus\\n", "1"] in [line.split()[:2] for line in lines]
         assert len({len(line) for line in lines if line.startswith(("  bus", "  car"))}) == 1

@@ -12,15 +12,13 @@ from dataset_tools.__main__ import main
 from dataset_tools.dataset.checks import check_source, check_splits
 from dataset_tools.dataset.scan import Entry, ReadOptions
 from dataset_tools.findings import BadData, Rule
-from dataset_tools.instances.labels import LabelRules
-from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import Photo
 from dataset_tools.sources.labelme_folder import LabelmeFolder
 from dataset_tools.sources.open import open_source
 
 
-def examine(folder, **shapes):
-    return check_source(LabelmeFolder(folder.root), ReadOptions(ShapeOptions(**shapes), hash_photos=True))
+def examine(folder, **options):
+    return check_source(LabelmeFolder(folder.root), ReadOptions(**options, hash_photos=True))
 
 
 def scene(seed, size=(160, 120)):
@@ -75,12 +73,10 @@ def test_labels_of_a_dataset_folder_that_may_mean_one_class(folder, square, code
     for index, label in enumerate(("car", "Car", "ball1", "ball2")):
         folder.pair(str(index), [square(label)], seed=index)
     folder.convert(skip_bad=True)
-    found = check_source(
-        open_source(folder.dataset), ReadOptions(ShapeOptions(LabelRules(open_source(folder.dataset).classes)))
-    )
+    found = check_source(open_source(folder.dataset), ReadOptions(open_source(folder.dataset).classes))
     assert {"LM053", "LM058"} <= codes(found.findings)
-    chosen = LabelRules(("car", "Car", "ball1", "ball2"))
-    assert not {"LM053", "LM058"} & codes(examine(folder, labels=chosen).findings), "the user has chosen these"
+    chosen = ("car", "Car", "ball1", "ball2")
+    assert not {"LM053", "LM058"} & codes(examine(folder, classes=chosen).findings), "the user has chosen these"
 
 
 def test_photos_that_look_alike_across_splits_are_said(folder, square):
@@ -173,7 +169,7 @@ def test_masks_that_the_card_calls_polygons_are_an_error(folder, mask_shape):
     folder.convert()
     path = folder.dataset / "dataset.json"
     path.write_text(path.read_text().replace('"bitmask"', '"polygon"'))
-    found = check_source(open_source(folder.dataset), ReadOptions(ShapeOptions())).findings
+    found = check_source(open_source(folder.dataset), ReadOptions()).findings
     assert [(item.rule, item.file, item.place) for item in found if item.is_error] == [
         (Rule.NOT_TRAINABLE, "train.json", "annotations[0].segmentation")
     ]
@@ -187,7 +183,7 @@ def test_false_counts_on_the_card_are_said(folder, square):
     card["splits"]["train"] |= {"images": 9, "instances_per_class": {"car": 5}}
     card["splits"]["val"]["instances"] = 7
     path.write_text(json.dumps(card))
-    found = check_source(open_source(folder.dataset), ReadOptions(ShapeOptions())).findings
+    found = check_source(open_source(folder.dataset), ReadOptions()).findings
     assert [(item.file, item.place, item.message) for item in found if item.rule is Rule.CARD_COUNTS_DIFFER] == [
         ("dataset.json", "splits.train", "9 images, 1 in train.json"),
         ("dataset.json", "splits.train", "5 instances of 'car', 1 in train.json"),
@@ -203,7 +199,7 @@ def test_the_files_of_a_card_may_be_in_a_folder_of_their_own(folder, square):
         (folder.dataset / f"{split}.json").rename(folder.dataset / "files" / f"{split}.json")
     path = folder.dataset / "dataset.json"
     path.write_text(re.sub(r'"(\w+\.json)"', r'"files/\1"', path.read_text()))
-    checked = check_source(open_source(folder.dataset), ReadOptions(ShapeOptions()))
+    checked = check_source(open_source(folder.dataset), ReadOptions())
     assert checked.photos == 1 and not [item for item in checked.findings if item.is_error]
 
 

@@ -375,7 +375,7 @@ def test_a_folder_without_an_instance_is_an_error_for_check_and_convert(folder, 
     with pytest.raises(BadData) as caught:
         folder.convert()
     assert "LM065" in codes(caught.value.findings)
-    checked = check_source(LabelmeFolder(folder.root), ReadOptions(ShapeOptions()))
+    checked = check_source(LabelmeFolder(folder.root), ReadOptions())
     assert [finding.rule.code for finding in checked.findings if finding.is_error] == ["LM065"]
 
 

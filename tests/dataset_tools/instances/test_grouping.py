@@ -19,7 +19,6 @@ from dataset_tools.formats.labelme import Shape
 from dataset_tools.geometry.masks import rasterise_polygons, union_masks
 from dataset_tools.geometry.rle import Rle
 from dataset_tools.instances.grouping import build_instances
-from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import Canvas
 
@@ -29,7 +28,7 @@ SQUARE = ((8.0, 8.0), (24.0, 8.0), (24.0, 24.0), (8.0, 24.0))
 
 def build(*shapes, classes=None, frame=None, **options):
     canvas = Canvas("a.json", SIZE, frame or SIZE)
-    return next(build_instances([(canvas, shapes)], ShapeOptions(LabelRules(classes), **options)))
+    return next(build_instances([(canvas, shapes)], ShapeOptions(classes, **options)))
 
 
 def pixels(instance, size=SIZE):

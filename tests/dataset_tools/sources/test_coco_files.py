@@ -12,7 +12,6 @@ from dataset_tools.dataset.scan import ReadOptions, scanned
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
 from dataset_tools.formats import card as cards
-from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import Instance
 from dataset_tools.sources.coco_files import CocoFiles
@@ -67,7 +66,7 @@ def coco_files(path, photos):
 
 
 def read(source, options=None):
-    with scanned(source, ReadOptions(options or ShapeOptions(training_size=10_000))) as scan:
+    with scanned(source, options or ReadOptions(training_size=10_000)) as scan:
         items = {entry.file: scan.instances(entry) for entry in scan.entries}
         return items, scan.findings
 
@@ -110,7 +109,7 @@ def test_classes_of_several_files_are_merged_by_name(write, folder):
     val = write(coco(annotations, images, [(3, "tram"), (5, "car")]), "v.json")
     files = CocoFiles({"train": train, "val": val}, folder.root)
     assert files.classes == ("car", "bus", "tram")
-    with scanned(files, ReadOptions(ShapeOptions())) as scan:
+    with scanned(files, ReadOptions()) as scan:
         assert [(entry.file, entry.split, entry.counts) for entry in scan.entries] == [
             ("a.jpg", "train", {"car": 1, "bus": 1}),
             ("b.jpg", "val", {"car": 1, "tram": 1}),
@@ -172,9 +171,9 @@ def test_rle_is_scaled_with_its_photo(write, folder):
 
 def test_labels_are_chosen_as_in_convert(look):
     drawn = [annotation(1), annotation(2, category_id=2), annotation(3, category_id=3)]
-    rules = LabelRules(classes=("bus",), rename={"car": "bus"}, ignore=("tram",))
+    options = ReadOptions(classes=("bus",), rename={"car": "bus"}, ignore=("tram",))
     categories = [(1, "car"), (2, "tram"), (3, "van")]
-    items, findings = look(*drawn, categories=categories, options=ShapeOptions(rules))
+    items, findings = look(*drawn, categories=categories, options=options)
     assert [instance.label for instance in items["a.jpg"]] == ["bus"]
     assert [(finding.rule, finding.place) for finding in findings if finding.file == "a.jpg"] == [
         (Rule.IGNORED_ON_REQUEST, "annotations[1]"),
@@ -251,7 +250,7 @@ def test_odd_annotation(look, case):
 def test_holes(look):
     items, findings = look(
         annotation(segmentation=[SQUARE, [10, 10, 14, 10, 14, 14, 10, 14]]),
-        options=ShapeOptions(holes=True, training_size=10_000),
+        options=ReadOptions(holes=True, training_size=10_000),
     )
     assert reported(findings) == [(Rule.HOLE_CUT, "a.jpg", "annotations[0]")]
     assert [instance.area for instance in items["a.jpg"]] == [256 - 16]
@@ -279,7 +278,7 @@ def test_the_same_annotation_twice(look, segmentation):
     items, findings = look(*twice)
     assert reported(findings) == [(Rule.DUPLICATE_SHAPE, "a.jpg", "annotations[1]")]
     assert (findings[0].message, len(items["a.jpg"])) == ("'car', as annotations[0]", 2)
-    items, findings = look(*twice, options=ShapeOptions(drop_duplicates=True, training_size=10_000))
+    items, findings = look(*twice, options=ReadOptions(drop_duplicates=True, training_size=10_000))
     assert reported(findings) == [(Rule.DUPLICATE_DROPPED, "a.jpg", "annotations[1]")]
     assert len(items["a.jpg"]) == 1
 
@@ -481,7 +480,7 @@ def test_the_classes_and_the_splits_are_those_of_the_card(folder, square):
     folder.convert(classes=("zebra", "car"))
     files = CocoFiles.of_dataset(folder.dataset)
     assert files.classes == ("zebra", "car")
-    with scanned(files, ReadOptions(ShapeOptions())) as scan:
+    with scanned(files, ReadOptions()) as scan:
         assert [(entry.file, entry.split) for entry in scan.entries] == [
             ("train/0.jpg", "train"),
             ("val/1.jpg", "val"),
@@ -505,7 +504,7 @@ def test_many_instances_take_seconds(write, folder):
     ]
     path = write(coco(annotations, images))
     start = time.perf_counter()
-    with scanned(coco_files(path, folder.root), ReadOptions(ShapeOptions(), jobs=2)) as scan:
+    with scanned(coco_files(path, folder.root), ReadOptions(jobs=2)) as scan:
         assert sum(sum(entry.counts.values()) for entry in scan.entries) == 1500
         assert [entry.file for entry in scan.entries] == [item["file_name"] for item in images]
     assert time.perf_counter() - start < 5

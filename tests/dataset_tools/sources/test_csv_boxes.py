@@ -7,8 +7,6 @@ from dataset_tools.dataset.scan import ReadOptions, scanned
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import BadData, Rule
 from dataset_tools.formats.csv_table import COLUMNS
-from dataset_tools.instances.labels import LabelRules
-from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import Instance
 from dataset_tools.sources.csv_boxes import CsvBoxes
 
@@ -40,7 +38,7 @@ def look(table):
 
 
 def read(source, options=None):
-    with scanned(source, ReadOptions(options or ShapeOptions(training_size=10_000))) as scan:
+    with scanned(source, options or ReadOptions(training_size=10_000)) as scan:
         return {entry.file: scan.instances(entry) for entry in scan.entries}, scan.findings
 
 
@@ -177,7 +175,7 @@ def test_folders_decide_the_split(table, folder):
     ],
 )
 def test_odd_boxes(look, line, rule, areas):
-    options = ShapeOptions(LabelRules(classes=("car",)), training_size=10_000)
+    options = ReadOptions(("car",), training_size=10_000)
     items, findings = look("car,12,8,20,10,b.jpg,64,48", line, options=options)
     assert reported(findings) == [(rule, "a.jpg", "line 2")]
     assert [instance.area for instance in items["a.jpg"]] == areas

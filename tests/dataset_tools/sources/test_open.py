@@ -4,7 +4,6 @@ import pytest
 
 from dataset_tools.dataset.scan import ReadOptions, scanned
 from dataset_tools.errors import UserError
-from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.coco_files import CocoFiles
 from dataset_tools.sources.csv_boxes import CsvBoxes
 from dataset_tools.sources.labelme_folder import LabelmeFolder
@@ -21,7 +20,7 @@ def test_doors(folder, square):
     assert [source.classes for source in sources] == [None, ("car",), None]
     read = []
     for source in sources:
-        with scanned(source, ReadOptions(ShapeOptions(training_size=10_000))) as scan:
+        with scanned(source, ReadOptions(training_size=10_000)) as scan:
             (entry,) = scan.entries
             read.append((entry.photo, scan.instances(entry), scan.findings))
     assert read[0] == read[1] == read[2]  # the same photo with the same square, however it is written down
@@ -33,7 +32,7 @@ def test_photos_elsewhere(folder, square, tmp_path):
     photos = folder.root.rename(tmp_path / "moved")
     with pytest.raises(UserError, match="no such folder"):
         open_source(folder.dataset)
-    with scanned(open_source(folder.dataset, photos), ReadOptions(ShapeOptions())) as scan:
+    with scanned(open_source(folder.dataset, photos), ReadOptions()) as scan:
         assert [entry.photo.path for entry in scan.entries] == ["a.jpg"]
 
 

@@ -11,13 +11,12 @@ from dataset_tools.__main__ import main
 from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
-from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
 from dataset_tools.view.masks import masks
 
 
 def write(folder, output, **options):
-    return masks(open_source(folder), ReadOptions(ShapeOptions()), output, **options)
+    return masks(open_source(folder), ReadOptions(), output, **options)
 
 
 @pytest.fixture

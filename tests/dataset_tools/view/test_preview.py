@@ -7,7 +7,6 @@ from PIL import Image
 from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
-from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
 from dataset_tools.view.preview import PreviewOptions, preview
 
@@ -23,7 +22,7 @@ def dataset(folder, square, mask_shape):
 
 
 def draw(folder, output, **options):
-    return preview(open_source(folder), ReadOptions(ShapeOptions()), PreviewOptions(output=output, **options))
+    return preview(open_source(folder), ReadOptions(), PreviewOptions(output=output, **options))
 
 
 def pictures(output):

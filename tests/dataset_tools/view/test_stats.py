@@ -8,7 +8,6 @@ from PIL import Image
 from dataset_tools.__main__ import main
 from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
-from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.sources.open import open_source
 from dataset_tools.view import plots, stats
 
@@ -25,7 +24,7 @@ def many(folder, square):
 
 
 def count(path):
-    return stats.count(open_source(path), ReadOptions(ShapeOptions()))
+    return stats.count(open_source(path), ReadOptions())
 
 
 @pytest.mark.parametrize("kind", ["root", "dataset"])
@@ -57,11 +56,11 @@ def test_classes_are_renamed_and_ignored(many, capsys, kind, option, instances):
 
 
 def test_one_split(many):
-    counted = stats.count(open_source(many.dataset), ReadOptions(ShapeOptions()), "val")
+    counted = stats.count(open_source(many.dataset), ReadOptions(), "val")
     assert list(counted.stats.splits) == ["val"]
     assert counted.stats.photo_sizes == [((400, 200), 1)]
     with pytest.raises(UserError, match="'test' has no photos"):
-        stats.count(open_source(many.dataset), ReadOptions(ShapeOptions()), "test")
+        stats.count(open_source(many.dataset), ReadOptions(), "test")
 
 
 def test_nothing_to_count():
