@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dataset_tools.findings import Rule
+from dataset_tools.findings import Finding, Rule
 from dataset_tools.images.folders import list_folder
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.names import is_absolute, with_slashes
@@ -68,6 +68,21 @@ class NamedPhotos:
             if os.path.isfile(f"{self._folder}/{candidate}"):
                 return PhotoMatch(candidate, is_elsewhere)
         return self._anywhere(name, path, is_elsewhere)
+
+    def locate(self, name: str, key: str, place: str, folders: Sequence[str] = ()) -> tuple[str, Finding | None]:
+        """The path of the photo of a name, and what there is to say about it; the name itself, if there is none.
+
+        Args:
+            name, folders: as for ``find``.
+            key: what the name is called where it was read.
+            place: where that was.
+        """
+        try:
+            found = self.find(name, folders)
+        except ImageError as error:
+            return name, Finding(error.rule, name, place, str(error))
+        message = f"{key} is {name!r}, '{found.path}' was taken"
+        return found.path, Finding(Rule.PHOTO_ELSEWHERE, found.path, place, message) if found.is_guess else None
 
     @cached_property
     def all(self) -> list[str]:

@@ -15,13 +15,13 @@ from dataset_tools.formats.card import CARD_NAME, Card, SplitSummary, read_card
 from dataset_tools.formats.coco import CocoFile, read_split
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignCoco, ForeignImage, read_foreign
 from dataset_tools.images.folders import check_folder
-from dataset_tools.images.header import ImageError, fit_size, photo_size
+from dataset_tools.images.header import fit_size, photo_size
 from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances.grouping import DrawnInstance, instances_of_parts
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Canvas, Instance, Photo, SourceResult
 from dataset_tools.sources.coco_shapes import Drawing, parts_of_annotations
-from dataset_tools.sources.source import Rest
+from dataset_tools.sources.source import Rest, Source
 
 # A polygon is filled by whole pixels, which moves an edge by one at most; some tools count the last pixel, some do not.
 _BOX_TOLERANCE = 2.0
@@ -34,25 +34,21 @@ class _ListedPhoto(msgspec.Struct, frozen=True, gc=False):
     """A photo as a COCO file lists it.
 
     Attributes:
-        path: relative to the folder of the photos; as listed, if it is not there.
         place: of the record.
         split: of its file.
         image: the record.
         drawings: its annotations.
-        problem: why it cannot be used, if it cannot.
-        doubt: what there is to say about it otherwise.
+        finding: an error, if it cannot be used; what else there is to say about it.
     """
 
-    path: str
     place: str
     split: str | None
     image: ForeignImage
     drawings: list[Drawing]
-    problem: Finding | None
-    doubt: Finding | None
+    finding: Finding | None
 
 
-class CocoFiles:
+class CocoFiles(Source):
     """Photos and annotations of COCO files, with ids, boxes and areas of any kind: all are made again.
 
     Args:
@@ -112,26 +108,21 @@ class CocoFiles:
 
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
         """Photos with their instances, and the findings about each; see ``Source``."""
-        return (self._read(key, options, max_size) for key in keys)
-
-    def _read(self, key: str, options: ShapeOptions, max_size: int | None) -> SourceResult:
-        size, findings = self._size_and_findings(key)
-        if size is None:
-            return None, findings
-        listed = self._listed[key][0]
-        canvas = Canvas(key, size, fit_size(size, max_size))
-        parts, found = parts_of_annotations(canvas, listed.drawings, options)
-        drawn, further = instances_of_parts(canvas, parts, options)
-        findings += [*found, *further]
-        if self._card:
-            findings += _wrong_measures(listed, drawn)
-        labels = frozenset(drawing.label for drawing in listed.drawings if drawing.label is not None)
-        instances = [item.instance for item in drawn]
-        return AnnotatedPhoto(key, Photo(key, size), canvas.frame, instances, listed.split, labels), findings
-
-    def original(self, file: str, photo: Photo) -> Path:
-        """The path of a photo."""
-        return self.photo_root / photo.path
+        for key in keys:
+            size, findings = self._size_and_findings(key)
+            if size is None:
+                yield None, findings
+                continue
+            listed = self._listed[key][0]
+            canvas = Canvas(key, size, fit_size(size, max_size))
+            parts, found = parts_of_annotations(canvas, listed.drawings, options)
+            drawn, further = instances_of_parts(canvas, parts, options)
+            findings += [*found, *further]
+            if self._card:
+                findings += _wrong_measures(key, listed.drawings, drawn)
+            labels = frozenset(drawing.label for drawing in listed.drawings if drawing.label is not None)
+            instances = [item.instance for item in drawn]
+            yield AnnotatedPhoto(key, Photo(key, size), canvas.frame, instances, listed.split, labels), findings
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """The findings about the files as a whole. Photos that they do not list are not theirs."""
@@ -163,39 +154,20 @@ class CocoFiles:
                 self._about_files.append(Finding(Rule.IMAGE_UNKNOWN, path.name, f"annotations[{index}]", message))
         if self._card:
             self._about_files += _about_ids(path.name, content.annotations)
-        ids = _repeated(image.id for image in content.images)
+        repeated = _repeated(image.id for image in content.images)
         folders = [folder for folder in (self._beside(path), split) if folder]
         for index, image in enumerate(content.images):
-            listed = self._located(image, split, f"images[{index}]{origin}", folders, drawings[image.id], ids)
-            self._listed.setdefault(listed.path, []).append(listed)
+            place = f"images[{index}]{origin}"
+            photo, finding = self._finder.locate(image.file_name, "file_name", place, folders)
+            if image.id in repeated:
+                finding = Finding(Rule.IMAGE_ID_TWICE, photo, place, f"id {image.id}")
+            listed = _ListedPhoto(place, split, image, drawings[image.id], finding)
+            self._listed.setdefault(photo, []).append(listed)
 
     def _beside(self, path: Path) -> str | None:
         """The folder of a COCO file, relative to that of the photos, where it is in there."""
         folder, root = path.resolve().parent, self.photo_root.resolve()
         return folder.relative_to(root).as_posix() if root in folder.parents else None
-
-    def _located(
-        self,
-        image: ForeignImage,
-        split: str | None,
-        place: str,
-        folders: Sequence[str],
-        drawings: list[Drawing],
-        repeated: Set[int | None],
-    ) -> _ListedPhoto:
-        problem = doubt = None
-        try:
-            found = self._finder.find(image.file_name, folders)
-            path = found.path
-            if found.is_guess:
-                message = f"file_name is {image.file_name!r}, '{path}' was taken"
-                doubt = Finding(Rule.PHOTO_ELSEWHERE, path, place, message)
-        except ImageError as error:
-            path = image.file_name
-            problem = Finding(error.rule, path, place, str(error))
-        if image.id in repeated:
-            problem = Finding(Rule.IMAGE_ID_TWICE, path, place, f"id {image.id}")
-        return _ListedPhoto(path, place, split, image, drawings, problem, doubt)
 
     def _size_and_findings(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:
         """The size of a photo, if it can be used, and what there is to say about it."""
@@ -203,9 +175,9 @@ class CocoFiles:
         if len(listed) > 1:
             return None, [Finding(Rule.PHOTO_LISTED_TWICE, key, ", ".join(item.place for item in listed))]
         (only,) = listed
-        if only.problem:
-            return None, [only.problem]
-        findings = [only.doubt] if only.doubt else []
+        findings = [only.finding] if only.finding else []
+        if only.finding and only.finding.is_error:
+            return None, findings
         size = photo_size(self.photo_root, key, [("", (only.image.width, only.image.height))])
         if isinstance(size, Finding):
             return None, [*findings, size]
@@ -259,16 +231,16 @@ def _about_counts(split: str, summary: SplitSummary, content: CocoFile, classes:
             yield Finding(Rule.CARD_COUNTS_DIFFER, CARD_NAME, f"splits.{split}", message)
 
 
-def _wrong_measures(listed: _ListedPhoto, drawn: Sequence[DrawnInstance]) -> Iterator[Finding]:
+def _wrong_measures(photo: str, drawings: Sequence[Drawing], drawn: Sequence[DrawnInstance]) -> Iterator[Finding]:
     """Boxes and areas in the file that are not those of the masks; Detectron2 takes them as they are."""
-    annotations = {drawing.place: drawing.annotation for drawing in listed.drawings}
+    annotations = {drawing.place: drawing.annotation for drawing in drawings}
     for item in drawn:
         for difference in _differences(annotations[item.place], item.instance):
-            yield Finding(Rule.MEASURES_DIFFER, listed.path, item.place, difference)
+            yield Finding(Rule.MEASURES_DIFFER, photo, item.place, difference)
 
 
 def _differences(annotation: ForeignAnnotation, instance: Instance) -> Iterator[str]:
-    """In words, how the box and the area in a file are not those of the mask."""
+    """How the box and the area in a file differ from those of the mask, as text."""
     left, top, width, height = instance.bbox
     if annotation.bbox is not None and not _is_near(annotation.bbox, instance.bbox):
         said = ", ".join("?" if value is None else f"{value:g}" for value in annotation.bbox)

@@ -4,39 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Set
 from pathlib import Path
-from typing import NamedTuple
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import read_file
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME
-from dataset_tools.formats.labelme import AnnotationFile, Shape
+from dataset_tools.formats.labelme import AnnotationFile
 from dataset_tools.images.embedded import extract_embedded
 from dataset_tools.images.folders import NAME_THE_FOLDER, check_folder, list_folder
-from dataset_tools.images.header import ImageError, fit_size, photo_size
+from dataset_tools.images.header import ImageError, photo_size
 from dataset_tools.images.names import is_photo_name
 from dataset_tools.images.photo_finder import PhotoFinder
-from dataset_tools.instances.grouping import build_instances
-from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
-from dataset_tools.sources.source import Rest, check_encoding
+from dataset_tools.records import Photo
+from dataset_tools.sources.source import OpenedFile, Rest, ShapeSource, check_encoding
 from dataset_tools.sources.split_folders import SplitFolders
 from dataset_tools.text import is_text
 
 
-class _OpenedFile(NamedTuple):
-    """What is kept of an annotation file until its shapes become instances: imageData may be large."""
-
-    canvas: Canvas
-    photo: Photo
-    split: str | None
-    shapes: Sequence[Shape]
-
-
-class LabelmeFolder:
+class LabelmeFolder(ShapeSource):
     """Annotation files and photos, mixed in one folder, in sub-folders of one, or in two that mirror each other.
 
     Args:
@@ -48,13 +36,10 @@ class LabelmeFolder:
 
     Attributes:
         keys: what ``read`` takes: the annotation files. It takes what ``negatives`` gives, too.
-        classes: None: a LabelMe folder has no list of them.
 
     Raises:
         UserError: there is no such folder, there is nothing in it, or its sub-folders make no split.
     """
-
-    classes: None = None
 
     def __init__(
         self,
@@ -80,24 +65,8 @@ class LabelmeFolder:
         self._takes_negatives = negatives
         self.keys = self._files
 
-    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
-        """Annotation files with their photos and instances, and the findings about each; see ``Source``.
-
-        If a key is a photo, it is one with nothing in it.
-        """
-        opened = [self._open(key, max_size) for key in keys]
-        built = build_instances([(item.canvas, item.shapes) for item, _ in opened if item], options)
-        for key, (item, findings) in zip(keys, opened):
-            if item is None:
-                yield None, findings
-                continue
-            instances, found = next(built)
-            labels = frozenset(shape.label for shape in item.shapes)
-            photo = AnnotatedPhoto(key, item.photo, item.canvas.frame, instances, item.split, labels)
-            yield photo, [*findings, *found]
-
-    def _open(self, key: str, max_size: int | None) -> tuple[_OpenedFile | None, list[Finding]]:
-        """The photo and the shapes of a key, if they can be used, and the findings about them."""
+    def open(self, key: str) -> tuple[OpenedFile | None, list[Finding]]:
+        """The photo and the shapes of a file, or a photo with nothing on it, if they can be used, and the findings."""
         if not is_text(key):
             return None, [Finding(Rule.BAD_FILE_NAME, key)]
         is_photo = is_photo_name(key)
@@ -108,8 +77,7 @@ class LabelmeFolder:
             size = photo_size(self.photo_root, key)
             if isinstance(size, Finding):
                 return None, [size]
-            canvas = Canvas(key, size, fit_size(size, max_size))
-            return _OpenedFile(canvas, Photo(key, size), split, ()), [Finding(Rule.TAKEN_AS_NEGATIVE, key)]
+            return OpenedFile(Photo(key, size), split, ()), [Finding(Rule.TAKEN_AS_NEGATIVE, key)]
         record = self._decode(key)
         if isinstance(record, Finding):
             return None, [record]
@@ -118,8 +86,7 @@ class LabelmeFolder:
             return None, findings
         if not record.shapes:
             findings = [*findings, Finding(Rule.NO_SHAPES, key)]
-        canvas = Canvas(key, photo.size, fit_size(photo.size, max_size))
-        return _OpenedFile(canvas, photo, split, record.shapes), findings
+        return OpenedFile(photo, split, record.shapes), findings
 
     def original(self, file: str, photo: Photo) -> Path | bytes:
         """The path of a photo; its bytes if it exists in its annotation file only.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding
+from dataset_tools.formats.labelme import Shape
+from dataset_tools.images.header import fit_size
+from dataset_tools.instances.grouping import build_instances
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.records import Photo, SourceResult
+from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +52,10 @@ class Source(Protocol):
         classes: in order, if the source has a list of them.
     """
 
-    @property
-    def root(self) -> Path: ...
-
-    @property
-    def photo_root(self) -> Path: ...
-
-    @property
-    def keys(self) -> Sequence[str]: ...
-
-    @property
-    def classes(self) -> tuple[str, ...] | None: ...
+    root: Path
+    photo_root: Path
+    keys: Sequence[str]
+    classes: tuple[str, ...] | None = None
 
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterable[SourceResult]:
         """For each key, a photo with its instances, and the findings about it; some keys at a time are read faster.
@@ -75,7 +71,7 @@ class Source(Protocol):
 
     def original(self, file: str, photo: Photo) -> Path | bytes:
         """The path of a photo; its bytes if it exists in its annotation file only."""
-        ...
+        return self.photo_root / photo.path
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """What is left once all keys are read.
@@ -85,3 +81,45 @@ class Source(Protocol):
             failed: the files that led to no photo because of an error.
         """
         ...
+
+
+class OpenedFile(NamedTuple):
+    """What is kept of an annotation file until its shapes become instances: imageData may be large.
+
+    Attributes:
+        photo: the photo.
+        split: ``train``, ``val`` or ``test`` where the source says so.
+        shapes: as decoded.
+        places: what the shapes are called in findings; see ``Canvas``.
+    """
+
+    photo: Photo
+    split: str | None
+    shapes: Sequence[Shape]
+    places: Sequence[str] = ()
+
+
+class ShapeSource(Source):
+    """A source of LabelMe's shapes: one reads a key by ``open``."""
+
+    def open(self, key: str) -> tuple[OpenedFile | None, list[Finding]]:
+        """The photo and the shapes of a key, if they can be used, and the findings about them."""
+        raise NotImplementedError
+
+    def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
+        """Photos with their instances, and the findings about each; see ``Source``."""
+        opened = [(key, *self.open(key)) for key in keys]
+        files = [
+            (Canvas(key, item.photo.size, fit_size(item.photo.size, max_size), item.places), item.shapes)
+            for key, item, _ in opened
+            if item
+        ]
+        built = zip(files, build_instances(files, options))
+        for key, item, findings in opened:
+            if item is None:
+                yield None, findings
+                continue
+            (canvas, shapes), (instances, found) = next(built)
+            labels = frozenset(shape.label for shape in shapes)
+            photo = AnnotatedPhoto(key, item.photo, canvas.frame, instances, item.split, labels)
+            yield photo, [*findings, *found]
