@@ -34,15 +34,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dataset_tools.view.preview import SHEET_NAME, PreviewOptions, preview
+    from dataset_tools.view.preview import SHEET_NAME, is_sheet, preview
 
-    wanted = PreviewOptions(output=options.output, split=options.split, most=options.max)
-    drawn, code = run_and_report(lambda: preview(*open_from_options(options), wanted))
+    output = options.output
+    drawn, code = run_and_report(lambda: preview(*open_from_options(options), output, options.split, options.max))
     photos = number(drawn.photos, "photo") + (f" of {drawn.split}" if drawn.split else "")
-    if wanted.is_sheet:
-        print(visible(f"{photos} on one sheet: {options.output}"))
+    if is_sheet(output):
+        print(visible(f"{photos} on one sheet: {output}"))
     else:
-        print(visible(f"{photos} in {options.output}; on one sheet: {options.output / SHEET_NAME}"))
+        print(visible(f"{photos} in {output}; on one sheet: {output / SHEET_NAME}"))
     for caption, label in drawn.numbered.items():
         print(one_line(f"{caption} is {label!r}, which no font here can show"))
     return code

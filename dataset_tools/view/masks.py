@@ -19,13 +19,10 @@ from dataset_tools.output_folder import replaced_folder
 from dataset_tools.records import Instance
 from dataset_tools.sources.source import Source
 from dataset_tools.view.output import check_place
-from dataset_tools.view.photos import BadPhoto, load_entry_photo
+from dataset_tools.view.photos import load_entry_photo
 from dataset_tools.view.selection import select_photos
 
 TABLE_NAME = "masks.json"
-
-# What is written for each photo: objects on black, the numbers of the instances, or both.
-KINDS = ("black", "index", "both")
 
 _LEVELS = 255  # of an 8-bit picture; more instances take 16 bits
 
@@ -49,7 +46,7 @@ def masks(
         source: a LabelMe folder or a dataset folder.
         reading: how it is read.
         output: the folder to make. One that holds nothing but earlier masks is replaced.
-        kind: one of ``KINDS``.
+        kind: ``black`` for objects on black, ``index`` for the numbers of the instances, or ``both``.
         split: ``train``, ``val`` or ``test``; None for all photos.
 
     Raises:
@@ -109,10 +106,9 @@ def _names(entries: Sequence[Entry]) -> dict[str, str]:
 
 def _write_one(task: _Task, entry: Entry) -> list[dict[str, object]] | Finding:
     """Write the pictures of a photo: its rows of the table, or why it cannot be written."""
-    try:
-        photo = load_entry_photo(task.scan.source, entry) if task.kind != "index" else None
-    except BadPhoto as error:
-        return error.finding
+    photo = load_entry_photo(task.scan.source, entry) if task.kind != "index" else None
+    if isinstance(photo, Finding):
+        return photo
     instances = task.scan.instances(entry)
     index = index_of(instances, entry.size)
     name = task.names[entry.file]

@@ -11,29 +11,19 @@ from dataset_tools.images.pixels import load_photo
 from dataset_tools.sources.source import Source
 
 
-class BadPhoto(Exception):
-    """A photo whose header is fine and whose pixels are not; ``finding`` says what is wrong."""
-
-    def __init__(self, finding: Finding):
-        super().__init__(str(finding))
-        self.finding = finding
-
-
-def load_entry_photo(source: Source, entry: Entry) -> Image.Image:
+def load_entry_photo(source: Source, entry: Entry) -> Image.Image | Finding:
     """The photo in RGB as it is shown, of the size that the entry says.
 
-    Raises:
-        BadPhoto: it cannot be read, or has become another one meanwhile.
+    It is a finding if it cannot be read, though its header was fine, or has become another one meanwhile.
     """
-    photo = entry.photo
+    name = f"'{entry.photo.path}'"
     try:
-        picture = load_photo(source.original(entry.file, photo))
+        picture = load_photo(source.original(entry.file, entry.photo))
     except ImageError as error:
-        raise BadPhoto(Finding(error.rule, entry.file, message=f"'{photo.path}': {error}")) from error
+        return Finding(error.rule, entry.file, message=f"{name}: {error}")
     except OSError as error:
-        message = f"'{photo.path}': {error.strerror or error}"
-        raise BadPhoto(Finding(Rule.PHOTO_UNREADABLE, entry.file, message=message)) from error
+        return Finding(Rule.PHOTO_UNREADABLE, entry.file, message=f"{name}: {error.strerror or error}")
     if picture.size != tuple(entry.size):
         sizes = "{} x {}, the file says {} x {}".format(*picture.size, *entry.size)
-        raise BadPhoto(Finding(Rule.SIZE_MISMATCH, entry.file, message=f"'{photo.path}' is {sizes}"))
+        return Finding(Rule.SIZE_MISMATCH, entry.file, message=f"{name} is {sizes}")
     return picture

@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Sequence, Set
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from PIL import Image, PngImagePlugin
@@ -21,7 +21,7 @@ from dataset_tools.sources.source import Source
 from dataset_tools.view import drawing
 from dataset_tools.view.drawing import Style
 from dataset_tools.view.output import check_place
-from dataset_tools.view.photos import BadPhoto, load_entry_photo
+from dataset_tools.view.photos import load_entry_photo
 from dataset_tools.view.selection import class_names, is_split, select_photos
 
 SHEET_NAME = "preview.png"
@@ -42,25 +42,6 @@ _MADE_BY = "polymask preview"
 FAST = 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class PreviewOptions:
-    """What the user asked for.
-
-    Attributes:
-        output: the folder to make; or a name that ends with .png, for the sheet alone.
-        split: ``train``, ``val`` or ``test``; None for train, or for everything where there are no splits.
-        most: at most so many photos, evenly spread; None for all.
-    """
-
-    output: Path
-    split: str | None = None
-    most: int | None = None
-
-    @property
-    def is_sheet(self) -> bool:
-        return self.output.suffix.lower() == ".png"
-
-
 @dataclass(frozen=True, slots=True)
 class PreviewReport:
     """What came of it.
@@ -78,34 +59,58 @@ class PreviewReport:
     findings: list[Finding]
 
 
-def preview(source: Source, reading: ReadOptions, options: PreviewOptions) -> PreviewReport:
+def preview(
+    source: Source, reading: ReadOptions, output: Path, split: str | None = None, most: int | None = None
+) -> PreviewReport:
     """Draw photos with masks, labels and boxes on them: a PNG for each, and a sheet. Those with errors are left out.
+
+    Args:
+        source: a LabelMe folder or a dataset folder.
+        reading: how it is read.
+        output: the folder to make; or a name that ends with .png, for the sheet alone.
+        split: ``train``, ``val`` or ``test``; None for train, or for everything where there are no splits.
+        most: at most so many photos, evenly spread; None for all.
 
     Raises:
         UserError: the options are wrong, or other things are where the pictures are to go.
         BadData: no photo can be drawn. Nothing is made or changed then.
     """
-    if options.most is not None and options.most < 1:
-        raise UserError(f"--max is {options.most}", remedy="Pass a number from 1 up, or leave it out")
-    check_place(options.output, source)
-    if options.is_sheet:
-        _check_sheet(options.output)
-    output = nullcontext() if options.is_sheet else replaced_folder(options.output, "previews")
-    with output as folder, scanned(source, reading) as scan:
-        split = options.split or (_DEFAULT_SPLIT if is_split(scan.entries) else None)
+    if most is not None and most < 1:
+        raise UserError(f"--max is {most}", remedy="Pass a number from 1 up, or leave it out")
+    check_place(output, source)
+    if is_sheet(output):
+        _check_sheet(output)
+    made = nullcontext() if is_sheet(output) else replaced_folder(output, "previews")
+    with made as folder, scanned(source, reading) as scan:
+        split = split or (_DEFAULT_SPLIT if is_split(scan.entries) else None)
         entries, findings = select_photos(scan, split)
-        chosen = _evenly(entries, options.most)
+        chosen = _evenly(entries, most)
+        on_sheet = _evenly(chosen, _MOST_ON_SHEET)
         if folder is None:
-            chosen = _evenly(chosen, _MOST_ON_SHEET)
-        task = _Task(scan, Style.of(class_names(scan, reading)), _names(entries), set(), folder)
-        drawn = _draw(task, chosen, findings, reading.jobs)
+            chosen = on_sheet
+        style = Style.of(class_names(scan, reading))
+        task = _Task(scan, style, _names(entries), {entry.file for entry in on_sheet}, folder)
+        results = list(zip(chosen, parallel.in_order(_draw_one, task, chosen, reading.jobs, "Drawing", "photo")))
+        findings += [result for _, result in results if isinstance(result, Finding)]
+        drawn = [entry for entry, result in results if not isinstance(result, Finding)]
+        if not drawn:
+            remedy = "Correct what is listed above"
+            raise BadData("no photo can be drawn", findings, file=source.root, remedy=remedy)
+        present = {label for entry in drawn for label in entry.counts}
+        tiles = [(task.names[entry.file], result) for entry, result in results if isinstance(result, Image.Image)]
+        sheet = _as_file(drawing.draw_sheet(tiles, style, [name for name in style.colours if name in present]))
         if folder is not None:
-            (folder / SHEET_NAME).write_bytes(drawn.sheet)
+            (folder / SHEET_NAME).write_bytes(sheet)
         else:
-            _check_sheet(options.output)  # again: minutes may have passed
-            options.output.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(options.output, drawn.sheet)
-    return PreviewReport(len(drawn.entries), split, _numbered(task.style, drawn.entries), drawn.findings)
+            _check_sheet(output)  # again: minutes may have passed
+            output.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(output, sheet)
+    return PreviewReport(len(drawn), split, _numbered(style, present), findings)
+
+
+def is_sheet(output: Path) -> bool:
+    """Whether a path names a picture for the sheet alone."""
+    return output.suffix.lower() == ".png"
 
 
 def _check_sheet(output: Path) -> None:
@@ -147,35 +152,11 @@ class _Task:
     folder: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """The photos that were drawn, the sheet as a file, and the findings, also about photos that could not be drawn."""
-
-    entries: list[Entry]
-    sheet: bytes
-    findings: list[Finding]
-
-
-def _draw(task: _Task, entries: Sequence[Entry], findings: Sequence[Finding], jobs: int) -> _Drawn:
-    task = replace(task, on_sheet={entry.file for entry in _evenly(entries, _MOST_ON_SHEET)})
-    results = list(zip(entries, parallel.in_order(_draw_one, task, entries, jobs, "Drawing", "photo")))
-    drawn = [entry for entry, result in results if not isinstance(result, Finding)]
-    findings = [*findings, *(result for _, result in results if isinstance(result, Finding))]
-    if not drawn:
-        remedy = "Correct what is listed above"
-        raise BadData("no photo can be drawn", findings, file=task.scan.source.root, remedy=remedy)
-    tiles = [(task.names[entry.file], result) for entry, result in results if isinstance(result, Image.Image)]
-    present = {label for entry in drawn for label in entry.counts}
-    sheet = drawing.draw_sheet(tiles, task.style, [name for name in task.style.colours if name in present])
-    return _Drawn(drawn, _as_file(sheet), findings)
-
-
 def _draw_one(task: _Task, entry: Entry) -> Image.Image | Finding | None:
     """Draw a photo: its tile on the sheet, None if it is not there, or why it cannot be drawn."""
-    try:
-        photo = load_entry_photo(task.scan.source, entry)
-    except BadPhoto as error:
-        return error.finding
+    photo = load_entry_photo(task.scan.source, entry)
+    if isinstance(photo, Finding):
+        return photo
     instances = task.scan.instances(entry)
     if task.folder is not None:
         picture = drawing.draw_instances(photo, instances, task.style, _picture_size(photo.size))
@@ -197,8 +178,7 @@ def _as_file(sheet: Image.Image) -> bytes:
     return stream.getvalue()
 
 
-def _numbered(style: Style, entries: Sequence[Entry]) -> dict[str, str]:
-    present = {label for entry in entries for label in entry.counts}
+def _numbered(style: Style, present: Set[str]) -> dict[str, str]:
     return {
         caption: label
         for number, (label, caption) in enumerate(style.captions.items(), start=1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import msgspec
 import numpy as np
 
-from dataset_tools.dataset.scan import Entry, ReadOptions, scanned
+from dataset_tools.dataset.scan import Entry, ReadOptions, count_labels, scanned
 from dataset_tools.findings import Finding
 from dataset_tools.formats.card import SPLITS
-from dataset_tools.records import Instance
 from dataset_tools.sources.source import Source
 from dataset_tools.text import LONGEST_CELL, one_line
 from dataset_tools.view.selection import class_names, select_photos
@@ -61,24 +61,6 @@ class Stats(msgspec.Struct, frozen=True):
     relative_sides: list[float]
 
 
-class PhotoCounts(msgspec.Struct, frozen=True, gc=False):
-    """What is counted of a photo.
-
-    Attributes:
-        split: train, val or test; None where nothing is split.
-        size: (width, height) in pixels as shown.
-        labels: of each instance.
-        areas: of each instance, in pixels.
-        boxes: of each instance: x, y, width, height in pixels.
-    """
-
-    split: str | None
-    size: tuple[int, int]
-    labels: list[str]
-    areas: list[float]
-    boxes: list[tuple[float, float, float, float]]
-
-
 @dataclass(frozen=True, slots=True)
 class DatasetCounts:
     """The numbers, what they were made of for plots, and what was found.
@@ -107,35 +89,33 @@ def count(source: Source, reading: ReadOptions, split: str | None = None) -> Dat
     """
     with scanned(source, reading) as scan:
         entries, findings = select_photos(scan, split)
-        pages = (_counts(entry, scan.instances(entry)) for entry in entries)
-        return replace(tally(pages, class_names(scan, reading)), findings=findings)
+        measures = ([(item.area, *item.bbox) for item in scan.instances(entry)] for entry in entries)
+        return replace(tally(entries, measures, class_names(scan, reading)), findings=findings)
 
 
-def _counts(entry: Entry, instances: Sequence[Instance]) -> PhotoCounts:
-    labels, areas = [item.label for item in instances], [item.area for item in instances]
-    return PhotoCounts(entry.split, entry.size, labels, areas, [item.bbox for item in instances])
-
-
-def tally(pages: Iterable[PhotoCounts], classes: Sequence[str]) -> DatasetCounts:
+def tally(
+    entries: Sequence[Entry], measures: Iterable[Sequence[tuple[float, ...]]], classes: Sequence[str]
+) -> DatasetCounts:
     """Count photos.
 
     Args:
-        pages: the photos: all of them in splits, or none.
+        entries: the photos: all of them in splits, or none.
+        measures: of each photo, for each instance: its area, and its box as x, y, width, height; in pixels.
         classes: in order; every label is one of them.
     """
-    by_split: dict[str, list[PhotoCounts]] = {}
-    for page in pages:
-        by_split.setdefault(page.split or ALL, []).append(page)
-    splits = {name: by_split[name] for name in (*SPLITS, ALL) if name in by_split}
-    pages = [page for members in splits.values() for page in members]
-    per_photo = np.array([len(page.labels) for page in pages], dtype=int)
-    sides = np.sqrt([area for page in pages for area in page.areas])
-    boxes = np.array([box for page in pages for box in page.boxes]).reshape(-1, 4)
-    sizes = np.repeat(np.array([page.size for page in pages]).reshape(-1, 2), per_photo, axis=0)
-    commonest = sorted(Counter(page.size for page in pages).items(), key=lambda item: (-item[1], item[0]))
+    per_photo = np.array([sum(entry.counts.values()) for entry in entries], dtype=int)
+    flat = chain.from_iterable(chain.from_iterable(measures))
+    areas, boxes = np.split(np.fromiter(flat, dtype=float).reshape(-1, 5), [1], axis=1)
+    sides = np.sqrt(areas[:, 0])
+    sizes = np.repeat(np.array([entry.size for entry in entries]).reshape(-1, 2), per_photo, axis=0)
+    split_of = np.repeat(np.array([entry.split or ALL for entry in entries], dtype=str), per_photo)
+    splits = {}
+    for name in (*SPLITS, ALL):
+        if members := [entry for entry in entries if (entry.split or ALL) == name]:
+            splits[name] = _split(members, sides[split_of == name], classes)
     stats = Stats(
-        splits={name: _split(members, classes) for name, members in splits.items()},
-        photo_sizes=commonest,
+        splits=splits,
+        photo_sizes=sorted(Counter(entry.size for entry in entries).items(), key=lambda item: (-item[1], item[0])),
         instances_per_photo=_quantiles(per_photo),
         sides=_quantiles(sides),
         relative_sides=_quantiles(sides / np.sqrt(sizes.prod(axis=1))),
@@ -143,11 +123,10 @@ def tally(pages: Iterable[PhotoCounts], classes: Sequence[str]) -> DatasetCounts
     return DatasetCounts(stats, per_photo, sides, (boxes[:, :2] + boxes[:, 2:] / 2) / sizes)
 
 
-def _split(members: Sequence[PhotoCounts], classes: Sequence[str]) -> SplitStats:
-    counts = Counter(label for page in members for label in page.labels)
-    sides = np.sqrt([area for page in members for area in page.areas])
+def _split(members: Sequence[Entry], sides: np.ndarray, classes: Sequence[str]) -> SplitStats:
+    counts = count_labels(members)
     small, large = int((sides < SMALL).sum()), int((sides >= LARGE).sum())
-    negatives = sum(not page.labels for page in members)
+    negatives = sum(not entry.counts for entry in members)
     instances = {name: counts[name] for name in classes}
     return SplitStats(len(members), negatives, instances, small, len(sides) - small - large, large)
 

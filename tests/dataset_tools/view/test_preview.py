@@ -8,7 +8,7 @@ from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
 from dataset_tools.sources.open import open_source
-from dataset_tools.view.preview import PreviewOptions, preview
+from dataset_tools.view.preview import preview
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def dataset(folder, square, mask_shape):
 
 
 def draw(folder, output, **options):
-    return preview(open_source(folder), ReadOptions(), PreviewOptions(output=output, **options))
+    return preview(open_source(folder), ReadOptions(), output, **options)
 
 
 def pictures(output):

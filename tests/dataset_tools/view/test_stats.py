@@ -64,7 +64,7 @@ def test_one_split(many):
 
 
 def test_nothing_to_count():
-    counted = stats.tally([], ["car"])
+    counted = stats.tally([], [], ["car"])
     assert counted.stats == stats.Stats({}, [], [], [], [])
     assert counted.centres.shape == (0, 2)
 
