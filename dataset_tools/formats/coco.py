@@ -59,15 +59,10 @@ class CocoFile(msgspec.Struct, frozen=True):
     categories: list[Category]
 
 
-def encode_coco(content: CocoFile) -> bytes:
-    """The file's bytes: the same for the same content."""
-    return msgspec.json.encode(content) + b"\n"
-
-
 def write_coco(
     file: BinaryIO, images: Iterable[Image], annotations: Iterable[Annotation], categories: Iterable[Category]
 ) -> None:
-    """Write the bytes of ``encode_coco``, one record after the other, so that they need not be in memory together."""
+    """Write a COCO file, the same bytes for the same records; one after the other, so that they need not be in memory."""
     opening = b"{"
     for name, records in (("images", images), ("annotations", annotations), ("categories", categories)):
         file.write(opening + b'"%b":[' % name.encode())

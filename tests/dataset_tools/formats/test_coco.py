@@ -2,6 +2,7 @@
 
 import io
 
+import msgspec
 import pytest
 
 from dataset_tools.errors import UserError
@@ -12,7 +13,6 @@ from dataset_tools.formats.coco import (
     Image,
     Rle,
     categories_of,
-    encode_coco,
     read_coco,
     write_coco,
 )
@@ -28,7 +28,7 @@ CONTENT = CocoFile(
 
 
 def test_what_is_written_is_read(tmp_path):
-    (tmp_path / "train.json").write_bytes(encode_coco(CONTENT))
+    (tmp_path / "train.json").write_bytes(msgspec.json.encode(CONTENT))
     assert read_coco(tmp_path / "train.json") == CONTENT
 
 
@@ -36,7 +36,7 @@ def test_files_that_are_written_bit_by_bit_are_the_same():
     for content in (CONTENT, CocoFile([], [], []), CocoFile(CONTENT.images * 1000, CONTENT.annotations * 1000, [])):
         file = io.BytesIO()
         write_coco(file, content.images, content.annotations, content.categories)
-        assert file.getvalue() == encode_coco(content)
+        assert file.getvalue() == msgspec.json.encode(content) + b"\n"
 
 
 def test_categories_are_numbered_from_1():
@@ -44,7 +44,7 @@ def test_categories_are_numbered_from_1():
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"images": []}', b"\xff", encode_coco(CONTENT).replace(b"64", b'"64"', 1)]
+    "content", [b"", b"[]", b'{"images": []}', b"\xff", msgspec.json.encode(CONTENT).replace(b"64", b'"64"', 1)]
 )
 def test_what_is_no_coco_file(tmp_path, content):
     (tmp_path / "train.json").write_bytes(content)
@@ -55,7 +55,9 @@ def test_what_is_no_coco_file(tmp_path, content):
 
 def test_outlines_that_pycocotools_would_not_survive(tmp_path):
     long = Annotation(3, 1, 1, [[0.0, 0, 1e9, 0, 5, 7]], 35.0, (0.0, 0.0, 10.0, 7.0))
-    (tmp_path / "train.json").write_bytes(encode_coco(CocoFile(CONTENT.images, [*CONTENT.annotations, long], [])))
+    (tmp_path / "train.json").write_bytes(
+        msgspec.json.encode(CocoFile(CONTENT.images, [*CONTENT.annotations, long], []))
+    )
     with pytest.raises(UserError, match="longer than") as caught:
         read_coco(tmp_path / "train.json")
     assert caught.value.place == "annotations[2].segmentation"

@@ -1,11 +1,12 @@
 import copy
 import json
 
+import msgspec
 import numpy as np
 import pycocotools.mask
 import pytest
 
-from dataset_tools.formats.coco import Annotation, CocoFile, Image, categories_of, encode_coco
+from dataset_tools.formats.coco import Annotation, CocoFile, Image, categories_of
 from polymask.evaluation.analysis import analyse
 from polymask.evaluation.counting import count
 from polymask.evaluation.figures import FIGURES
@@ -171,7 +172,7 @@ def truth(tmp_path):
         annotations.append(Annotation(index, index, 1, [rectangle(x, y)], 400.0, (x, y, 20.0, 20.0)))
     images = [Image(index, f"{index}.png", SIDE, SIDE) for index in range(1, 21)]
     path = tmp_path / "test.json"
-    path.write_bytes(encode_coco(CocoFile(images, annotations, categories_of(["square"]))))
+    path.write_bytes(msgspec.json.encode(CocoFile(images, annotations, categories_of(["square"]))))
     return path
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import PIL.Image
 import pycocotools.mask
@@ -11,7 +12,7 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, SplitSummary, encode_card
-from dataset_tools.formats.coco import Annotation, CocoFile, Image, categories_of, encode_coco
+from dataset_tools.formats.coco import Annotation, CocoFile, Image, categories_of
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve_dataset
 from polymask.engine.run_files import RunFacts
@@ -187,7 +188,7 @@ def _split(folder, names, split, photos, rng, file_name):
             annotations.append(Annotation(len(annotations) + 1, index + 1, category, outline, 720.0, box))
         PIL.Image.fromarray(pixels).save(folder / "photos" / name)
     content = CocoFile(images, annotations, categories_of(list(names)))
-    (folder / f"{split}.json").write_bytes(encode_coco(content))
+    (folder / f"{split}.json").write_bytes(msgspec.json.encode(content))
     return content
 
 
