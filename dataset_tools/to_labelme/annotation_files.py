@@ -1,4 +1,4 @@
-"""Annotation files to write: their names and their bytes."""
+"""Annotation files to write: their names, and their ways to the photos."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from dataset_tools.formats import labelme
-from dataset_tools.to_labelme.instance_shapes import InstanceShapes, annotation_file
-
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
 CLASSES_NAME = "classes.txt"
 
@@ -17,7 +14,7 @@ CLASSES_NAME = "classes.txt"
 def annotation_names(photos: Sequence[PurePosixPath]) -> list[PurePosixPath]:
     """The annotation files of all photos in one folder, relative to it as the photos are.
 
-    A file is named after its photo. Photos that differ in their suffix only keep it, as labelme does it since 7.9:
+    A file is named after its photo. Photos that differ in their suffix only keep it, as in labelme from 7.9 on:
     ``a.jpg.json`` and ``a.png.json``.
     """
     short = [photo.with_suffix(".json") for photo in photos]
@@ -26,20 +23,8 @@ def annotation_names(photos: Sequence[PurePosixPath]) -> list[PurePosixPath]:
     return [brief if taken[_folded(brief)] == 1 else long for brief, long in zip(short, full)]
 
 
-def encode_annotations(photo: Path, file: Path, size: tuple[int, int], drawn: Sequence[InstanceShapes]) -> bytes:
-    """The bytes of an annotation file that refers to a photo where it lies.
-
-    Args:
-        photo: the photo.
-        file: where the annotation file will be.
-        size: (width, height) of the turned photo in pixels.
-        drawn: the objects, as ``shapes.draw`` makes them.
-    """
-    return labelme.encode(annotation_file(way_to_photo(photo, file.parent), size, drawn))
-
-
 def _folded(path: PurePosixPath) -> str:
-    """Equal for names that are one on file systems that do not tell capital letters from small ones."""
+    """Equal for names that are one where a file system takes capital and small letters as equal."""
     return path.as_posix().casefold()
 
 

@@ -11,15 +11,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.findings import Finding
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, read_card
 from dataset_tools.formats.coco import Image, read_split
 from dataset_tools.formats.predictions import read_predictions
 from dataset_tools.geometry.rle import BadRle
-from dataset_tools.images.header import ImageError, read_header
+from dataset_tools.images.header import photo_size
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
-from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, encode_annotations
+from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, way_to_photo
 from dataset_tools.to_labelme.instance_shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,
@@ -79,10 +80,10 @@ class WriteReport:
     changed: int = 0
     least_overlap: tuple[float, str] = (1.0, "")
 
-    def count(self, file: PurePosixPath, page: _Page, drawn: Sequence[InstanceShapes]) -> None:
+    def count(self, file: PurePosixPath, instances: Sequence[_Placed], drawn: Sequence[InstanceShapes]) -> None:
         """Add a file."""
         self.files += 1
-        for (_, instance), made in zip(page.instances, drawn):
+        for (_, instance), made in zip(instances, drawn):
             self.instances += bool(made.shapes)
             self.empty += not made.shapes
             self.shapes += len(made.shapes)
@@ -116,23 +117,6 @@ class _Split:
         self.instances.setdefault(image_id, []).append((place, instance))
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """One annotation file to write.
-
-    Attributes:
-        photo: as the COCO file has it.
-        place: where the photo goes, if it is copied; relative to the split's folder.
-        file: where the annotation file goes, likewise.
-        instances: what is on it.
-    """
-
-    photo: Image
-    place: PurePosixPath
-    file: PurePosixPath
-    instances: list[_Placed]
-
-
 def to_labelme(options: ToLabelmeOptions) -> WriteReport:
     """Write a dataset's annotations, or predictions for it, as LabelMe files: one for every photo, in one step.
 
@@ -153,14 +137,7 @@ def to_labelme(options: ToLabelmeOptions) -> WriteReport:
         else:
             splits, written = _annotated(options, card), WriteReport()
         for split in splits:
-            folder, final = part / split.folder, options.output / split.folder
-            folder.mkdir(exist_ok=True)
-            for page in tqdm(_pages(split), desc=f"Writing {split.name}", unit="photo", disable=None):
-                source = options.dataset / card.image_root / page.photo.file_name
-                _check_photo(source, page.photo)
-                drawn = _draw_all(page, split, options)
-                _write(page, source, folder, final, drawn, options.copy_photos)
-                written.count(PurePosixPath(split.folder) / page.file, page, drawn)
+            _write(split, options.dataset / card.image_root, part, options, written)
         (part / CLASSES_NAME).write_text(classes, encoding="utf-8")
     return written
 
@@ -200,13 +177,10 @@ def _predicted(path: Path, options: ToLabelmeOptions, card: Card) -> tuple[_Spli
         if not 1 <= prediction.category_id <= len(card.classes):
             unknown = f"category_id {prediction.category_id}"
         if unknown:
-            raise UserError(
-                f"there is no {unknown} in the split '{name}' of {options.dataset}: these are predictions for other "
-                "photos or classes",
-                file=path,
-                place=f"[{index}]",
-                remedy="Name the dataset folder and the --split that were evaluated",
-            )
+            reason = f"there is no {unknown} in the split '{name}' of {options.dataset}"
+            reason += ": these are predictions for other photos or classes"
+            remedy = "Name the dataset folder and the --split that were evaluated"
+            raise UserError(reason, file=path, place=f"[{index}]", remedy=remedy)
         if prediction.score < min_score:
             below += 1
             continue
@@ -223,20 +197,45 @@ def _split_of_predictions(path: Path, chosen: str | None, card: Card) -> str:
     folder = path.resolve().parent.name
     named = next((split for split in SPLITS if folder == f"{card.name}_{split}"), None)
     if chosen and named and chosen != named:
-        raise UserError(
-            f"by the name of its folder, these are predictions for '{named}', not for '{chosen}'",
-            file=path,
-            remedy=f"Pass --split {named}, or move the file",
-        )
-    split = chosen or named
-    if split is None:
-        reason = "nothing says which split these are predictions for"
-        raise UserError(reason, file=path, remedy="Pass --split, for example --split test")
-    return split
+        reason = f"by the name of its folder, these are predictions for '{named}', not for '{chosen}'"
+        raise UserError(reason, file=path, remedy=f"Pass --split {named}, or move the file")
+    if split := chosen or named:
+        return split
+    reason = "nothing says which split these are predictions for"
+    raise UserError(reason, file=path, remedy="Pass --split, for example --split test")
 
 
-def _pages(split: _Split) -> list[_Page]:
-    """The files to write for a split.
+def _write(split: _Split, photos: Path, part: Path, options: ToLabelmeOptions, written: WriteReport) -> None:
+    """Write the annotation files of a split, with their photos if these should be copied.
+
+    Args:
+        split: what to write.
+        photos: the folder that the photos' file names are relative to.
+        part: stands for the output folder until all is written.
+        options: what the user asked for.
+        written: counts the files.
+    """
+    folder = part / split.folder
+    folder.mkdir(exist_ok=True)
+    places = _places(split)
+    files = tqdm(annotation_names(places), desc=f"Writing {split.name}", unit="photo", disable=None)
+    for file, photo, place in zip(files, split.photos, places):
+        source, target, size = photos / photo.file_name, folder / file, (photo.width, photo.height)
+        _check_photo(source, size)
+        instances = split.instances.get(photo.id, [])
+        drawn = [_drawn(instance, where, size, split, options) for where, instance in instances]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if options.copy_photos:
+            shutil.copyfile(source, folder / place)
+            image_path = place.name
+        else:
+            image_path = way_to_photo(source, (options.output / split.folder / file).parent)
+        target.write_bytes(labelme.encode(annotation_file(image_path, size, drawn)))
+        written.count(PurePosixPath(split.folder) / file, instances, drawn)
+
+
+def _places(split: _Split) -> list[PurePosixPath]:
+    """Where in the split's folder each photo has its place.
 
     Photos in a folder named after the split go without: otherwise each way to LabelMe and back would put them one
     folder deeper.
@@ -244,11 +243,13 @@ def _pages(split: _Split) -> list[_Page]:
     places = [_inside(photo, split) for photo in split.photos]
     if all(place.parts[0] == split.name and len(place.parts) > 1 for place in places):
         places = [place.relative_to(split.name) for place in places]
-    _check_places(places, split)
-    return [
-        _Page(photo, place, file, split.instances.get(photo.id, []))
-        for photo, place, file in zip(split.photos, places, annotation_names(places))
-    ]
+    first: dict[PurePosixPath, int] = {}
+    for photo, place in zip(split.photos, places):
+        if first.setdefault(place, photo.id) != photo.id:
+            reason = f"the images {first[place]} and {photo.id} would share one LabelMe file, that of '{place}'"
+            remedy = "Leave one entry for each photo, with its own file_name"
+            raise UserError(reason, file=split.source, place="images", remedy=remedy, exit_code=EXIT_DATA)
+    return places
 
 
 def _inside(photo: Image, split: _Split) -> PurePosixPath:
@@ -260,86 +261,28 @@ def _inside(photo: Image, split: _Split) -> PurePosixPath:
     path = PureWindowsPath(photo.file_name)  # knows both kinds of slashes, and letters of drives
     parts = [part for part in path.parts if part not in (path.anchor, "..")]
     if not parts or "\0" in photo.file_name:
-        raise UserError(
-            f"{photo.file_name!r} cannot name a photo",
-            file=split.source,
-            place=f"image {photo.id}",
-            remedy="Correct its file_name",
-            exit_code=EXIT_DATA,
-        )
+        reason, place = f"{photo.file_name!r} cannot name a photo", f"image {photo.id}"
+        raise UserError(reason, file=split.source, place=place, remedy="Correct its file_name", exit_code=EXIT_DATA)
     return PurePosixPath(*parts)
 
 
-def _check_places(places: Sequence[PurePosixPath], split: _Split) -> None:
-    first: dict[PurePosixPath, int] = {}
-    for photo, place in zip(split.photos, places):
-        if first.setdefault(place, photo.id) != photo.id:
-            raise UserError(
-                f"the images {first[place]} and {photo.id} would share one LabelMe file, that of '{place}'",
-                file=split.source,
-                place="images",
-                remedy="Leave one entry for each photo, with its own file_name",
-                exit_code=EXIT_DATA,
-            )
-
-
-def _check_photo(path: Path, photo: Image) -> None:
+def _check_photo(path: Path, size: tuple[int, int]) -> None:
     """LabelMe opens no file whose photo is missing, or has another size than the file says."""
+    found = photo_size(path.parent, path.name, [("", size)])
+    if isinstance(found, Finding):
+        remedy = f"Put the photo back that was annotated, or correct image_root in {CARD_NAME}"
+        raise UserError(f"{found.rule.title}: {found.message}", file=path, remedy=remedy, exit_code=EXIT_DATA)
+
+
+def _drawn(
+    instance: LabelledInstance, place: str, size: tuple[int, int], split: _Split, options: ToLabelmeOptions
+) -> InstanceShapes:
+    """The shapes of an instance, drawn as the options say."""
     try:
-        width, height = read_header(path).size
-    except (OSError, ImageError) as error:
-        raise UserError(
-            f"the photo cannot be read: {error.strerror if isinstance(error, OSError) else error}",
-            file=path,
-            remedy=f"Put it back, or correct image_root in {CARD_NAME}",
-            exit_code=EXIT_DATA,
-        ) from error
-    if (width, height) != (photo.width, photo.height):
-        raise UserError(
-            f"the photo is {width} x {height} pixels, its COCO file says {photo.width} x {photo.height}",
-            file=path,
-            remedy="Put the photo back that was annotated",
-            exit_code=EXIT_DATA,
-        )
-
-
-def _draw_all(page: _Page, split: _Split, options: ToLabelmeOptions) -> list[InstanceShapes]:
-    """The shapes of the photo's instances, drawn as the options say."""
-    size = page.photo.width, page.photo.height
-    shapes = options.shapes or ("polygon" if options.predictions else None)
-    drawn = []
-    for place, instance in page.instances:
-        try:
-            drawn.append(draw(instance, size, shapes, options.tolerance))
-        except (BadSegmentation, BadRle) as error:
-            raise UserError(
-                str(error),
-                file=split.source,
-                place=f"{place}.segmentation",
-                remedy=f"Name the predictions for the split '{split.name}' of this dataset"
-                if options.predictions
-                else "Correct it, or convert the photos again",
-                exit_code=EXIT_DATA,
-            ) from error
-    return drawn
-
-
-def _write(page: _Page, source: Path, folder: Path, final: Path, drawn: list[InstanceShapes], copy: bool) -> None:
-    """Write an annotation file, and its photo if it should be copied.
-
-    Args:
-        page: what to write.
-        source: the photo.
-        folder: where to write it.
-        final: where that will be.
-        drawn: the objects.
-        copy: put the photo beside the file instead of referring to it.
-    """
-    target = folder / page.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    size = page.photo.width, page.photo.height
-    if copy:
-        shutil.copyfile(source, folder / page.place)
-        target.write_bytes(labelme.encode(annotation_file(page.place.name, size, drawn)))
-    else:
-        target.write_bytes(encode_annotations(source, final / page.file, size, drawn))
+        return draw(instance, size, options.shapes or ("polygon" if options.predictions else None), options.tolerance)
+    except (BadSegmentation, BadRle) as error:
+        remedy = "Correct it, or convert the photos again"
+        if options.predictions:
+            remedy = f"Name the predictions for the split '{split.name}' of this dataset"
+        place = f"{place}.segmentation"
+        raise UserError(str(error), file=split.source, place=place, remedy=remedy, exit_code=EXIT_DATA) from error

@@ -555,7 +555,7 @@ def test_refuses_what_are_no_predictions(dataset, out, tmp_path, content):
 def test_refuses_photos_that_labelme_would_not_open(dataset, out):
     photo = dataset.parent / "photos" / "train" / "b.jpg"
     Image.new("RGB", (64, 49)).save(photo)
-    assert "64 x 49 pixels, its COCO file says 64 x 48" in refusal(dataset=dataset, output=out).reason
+    assert "64 x 49, the file says 64 x 48" in refusal(dataset=dataset, output=out).reason
     photo.write_text("no photo")
     assert refusal(dataset=dataset, output=out).exit_code == 1
     photo.unlink()
