@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -46,13 +46,12 @@ class BoxLine(msgspec.Struct, frozen=True, gc=False):
     photo_size: tuple[float, float]
 
 
-class BadLine(ValueError):
+class BadLine(msgspec.Struct, frozen=True, gc=False):
     """A line that describes no box, and why; and the photo's name, if it has one."""
 
-    def __init__(self, line: int, reason: str, photo: str = ""):
-        super().__init__(reason)
-        self.line = line
-        self.photo = photo
+    line: int
+    reason: str
+    photo: str = ""
 
 
 def is_table(path: Path) -> bool:
@@ -60,29 +59,26 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() == ".csv"
 
 
-def read_box_table(path: Path, encoding: str) -> Iterator[BoxLine | BadLine]:
-    """The lines of a table, one after another; those that describe no box say why.
+def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
+    """The lines of a table in their order; those that describe no box say why.
 
     Raises:
-        UserError: there is no such file, it is not text in the encoding, or, on the way, not a CSV file.
+        UserError: there is no such file, it is not text in the encoding, or not a CSV file.
     """
-    return _box_lines(path, _text(path, encoding))
-
-
-def _box_lines(path: Path, text: str) -> Iterator[BoxLine | BadLine]:
+    lines: list[BoxLine | BadLine] = []
     columns: Sequence[str] = COLUMNS
+    reader = csv.reader(io.StringIO(_text(path, encoding), newline=""))
     try:
-        for line, fields in _lines(text):
+        for fields in reader:
+            fields = [field.strip() for field in fields]
             if set(COLUMNS) <= set(fields):
                 columns = fields
-                continue
-            try:
-                yield _box_line(line, fields, columns)
-            except BadLine as error:
-                yield error
+            elif any(fields):
+                lines.append(_box_line(reader.line_num, fields, columns))
     except csv.Error as error:
         reason = f"this is not a CSV file: {error}"
         raise UserError(reason, file=path, remedy=EXPORT_AGAIN, exit_code=EXIT_DATA) from error
+    return lines
 
 
 def _text(path: Path, encoding: str) -> str:
@@ -101,39 +97,24 @@ def _text(path: Path, encoding: str) -> str:
         raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA) from error
 
 
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that are not empty, with their numbers, as fields."""
-    reader = csv.reader(io.StringIO(text, newline=""))
-    for fields in reader:
-        fields = [field.strip() for field in fields]
-        if any(fields):
-            yield reader.line_num, fields
-
-
-def _box_line(line: int, fields: Sequence[str], columns: Sequence[str]) -> BoxLine:
-    """The box of a line.
-
-    Raises:
-        BadLine: it has too few or too many fields, or a number that is none.
-    """
+def _box_line(line: int, fields: Sequence[str], columns: Sequence[str]) -> BoxLine | BadLine:
+    """The box of a line, unless it has too few or too many fields, or a number that is none."""
     if len(fields) != len(columns):
-        raise BadLine(line, f"{len(fields)} fields, not {len(columns)}")
+        return BadLine(line, f"{len(fields)} fields, not {len(columns)}")
     values = dict(zip(columns, fields))
-    if not values["image_name"]:
-        raise BadLine(line, "no image_name")
-    left, top, width, height = (_number(line, values, column) for column in COLUMNS[1:5])
+    photo = values["image_name"]
+    if not photo:
+        return BadLine(line, "no image_name")
+    numbers = []
+    for column in (*COLUMNS[1:5], *COLUMNS[6:]):
+        try:
+            numbers.append(float(values[column]))
+        except ValueError:
+            numbers.append(math.nan)
+        if not math.isfinite(numbers[-1]):
+            return BadLine(line, f"{column} is {values[column]!r}, which is not a number", photo)
+    left, top, width, height, *size = numbers
     if min(width, height) < 0:
-        raise BadLine(line, f"a box of {width:g} x {height:g}", values["image_name"])
+        return BadLine(line, f"a box of {width:g} x {height:g}", photo)
     corners = (left, top), (left + width, top + height)
-    size = _number(line, values, "image_width"), _number(line, values, "image_height")
-    return BoxLine(line, values["label_name"], corners, values["image_name"], size)
-
-
-def _number(line: int, values: dict[str, str], column: str) -> float:
-    try:
-        number = float(values[column])
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise BadLine(line, f"{column} is {values[column]!r}, which is not a number", values["image_name"])
-    return number
+    return BoxLine(line, values["label_name"], corners, photo, (size[0], size[1]))

@@ -99,12 +99,12 @@ class CsvBoxes(ShapeSource):
     def _take_lines(self, lines: Iterable[BoxLine | BadLine]) -> None:
         """Take in the lines, each to its photo, which a bad one makes incomplete; without one, it is the table's."""
         for line in lines:
-            if not line.photo:
-                self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line.line}", str(line)))
+            if isinstance(line, BadLine) and not line.photo:
+                self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line.line}", line.reason))
                 continue
             photo = self._photo_of(line.photo, line.line)
             if isinstance(line, BadLine):
-                self._about_photos[photo].append(Finding(Rule.BAD_LINE, photo, f"line {line.line}", str(line)))
+                self._about_photos[photo].append(Finding(Rule.BAD_LINE, photo, f"line {line.line}", line.reason))
             else:
                 self._rows[photo].append(line)
 
