@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import signal
 import sys
@@ -54,19 +55,13 @@ class UserError(Exception):
 
     def __reduce__(self) -> tuple:
         # Exception's own way of pickling, on the way from another process, would lose the keywords.
-        return _rebuild, (type(self), self.__dict__)
+        return copyreg.__newobj__, (type(self),), self.__dict__  # type: ignore[attr-defined]
 
     def __str__(self) -> str:
         where = ", ".join(str(part) for part in (self.file, self.place) if part)
         # Messages of libraries have several lines. Names that may hold the end of one are quoted with repr.
         reason = " ".join(line.strip() for line in f"{self.reason}. {self.remedy}.".split("\n"))
         return one_line(f"{where + ': ' if where else ''}{reason}")
-
-
-def _rebuild(kind: type[UserError], attributes: dict[str, object]) -> UserError:
-    error = kind.__new__(kind)
-    error.__dict__.update(attributes)
-    return error
 
 
 class Terminated(KeyboardInterrupt):

@@ -17,8 +17,6 @@ from dataset_tools.images.header import Header, ImageError, agrees, describe_mis
 from dataset_tools.images.names import SUFFIXES, is_absolute, is_photo_name, with_slashes
 from dataset_tools.records import Photo
 
-_Failures = list[tuple[str, ImageError]]
-
 
 class PhotoFinder:
     """The photos under a folder, and the way from an annotation file to its own.
@@ -128,11 +126,11 @@ class PhotoFinder:
 
     def _fitting_photos(
         self, paths: Iterable[str], record: AnnotationFile, embedded: bytes
-    ) -> tuple[list[Photo], list[tuple[str, ImageError]]]:
+    ) -> tuple[list[Photo], list[ImageError]]:
         """The candidates that exist and fit, and those before the first of them that exist and do not, with why."""
         expected = _expected_size(record, embedded)
         fitting: list[Photo] = []
-        failures: _Failures = []
+        failures: list[ImageError] = []
         for path in dict.fromkeys(paths):
             try:
                 self._demand_inside(path)
@@ -145,11 +143,11 @@ class PhotoFinder:
                 fitting.append(Photo(path, header.size))
             except ImageError as error:
                 if not fitting:
-                    failures.append((path, error))
+                    failures.append(error)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             except (OSError, ValueError) as error:  # a name too long, a link that leads to itself, no permission
-                failures.append((path, ImageError(Rule.PHOTO_UNREADABLE, f"'{path}': {error}")))
+                failures.append(ImageError(Rule.PHOTO_UNREADABLE, f"'{path}': {error}"))
         return fitting, failures
 
     def _demand_inside(self, path: str) -> None:
@@ -222,12 +220,12 @@ def _findings_about_choice(
     named: str | None,
     photo: Photo,
     fitting: list[Photo],
-    failures: _Failures,
+    failures: list[ImageError],
     embedded: bytes,
 ) -> Iterator[Finding]:
     """What there is to say where imagePath does not lead to the photo, or where names disagree and nothing decides."""
     if failures or photo.path != named or is_absolute(record.image_path):
-        reasons = "; ".join(f"{error}" for _, error in failures)
+        reasons = "; ".join(map(str, failures))
         said = f"imagePath is {record.image_path!r}, '{photo.path}' was taken"
         yield Finding(Rule.PHOTO_ELSEWHERE, file, "imagePath", said + (f" ({reasons})" if reasons else ""))
     elif not embedded and not _has_name_of(photo.path, file):
@@ -239,10 +237,10 @@ def _findings_about_choice(
 
 
 def _fall_back(
-    file: str, named: str | None, record: AnnotationFile, failures: _Failures
+    file: str, named: str | None, record: AnnotationFile, failures: list[ImageError]
 ) -> tuple[Photo | None, list[Finding]]:
     """The embedded picture, since no photo fits; without one, the findings say why no photo does."""
-    reasons = [str(error) for _, error in failures] or [f"imagePath is {record.image_path!r}"]
+    reasons = [str(error) for error in failures] or [f"imagePath is {record.image_path!r}"]
     picture = record.picture()
     if picture is not None:
         try:
@@ -254,5 +252,5 @@ def _fall_back(
         return Photo(path, written.size, embedded=True, origin=origin), [
             Finding(Rule.PHOTO_WRITTEN_OUT, file, "imageData", "; ".join(reasons))
         ]
-    rule = failures[0][1].rule if failures else Rule.PHOTO_MISSING
+    rule = failures[0].rule if failures else Rule.PHOTO_MISSING
     return None, [Finding(rule, file, "imagePath", "; ".join(reasons))]
