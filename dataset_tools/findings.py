@@ -62,7 +62,7 @@ class Rule(Enum):
     ORIENTATION_UNSAFE = ("LM019", _ERROR, "an orientation flag (TIFF, or XMP only) that programs read differently",
         "Save the photo as PNG without the flag, and annotate that")
     PHOTO_WITHOUT_FILE = ("LM020", _NOTE, "a photo without an annotation file; left out",
-        "Annotate it; if there is nothing in it, pass --negatives or, with labelme, save it without shapes")
+        "Annotate it; if there is nothing in it, save it in labelme without shapes, or pass --negatives to convert")
     NO_SHAPES = ("LM021", _NOTE, "no shapes: the photo is kept as a negative",
         "Annotate it if there is something in it")
     PHOTO_AMBIGUOUS = ("LM022", _ERROR, "several photos of that name fit",

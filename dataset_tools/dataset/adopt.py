@@ -45,7 +45,7 @@ def adopt(options: AdoptOptions) -> ConversionResult:
     if None not in files and (options.fractions is not None or options.group is not None):
         flag = "--split" if options.fractions is not None else "--group"
         raise UserError("there is a file for each split already", remedy=f"Leave {flag} out, or name one file")
-    photos = options.images_root or _photos(options.file, files)
+    photos = options.images_root or _photo_root(options.file, files)
     check_options(options, [photos, *files.values()])
     dataset = options.file if options.file and is_dataset_folder(options.file) else None
     return make_dataset(CocoFiles(files, photos, exclude=options.output, dataset=dataset), options)
@@ -62,7 +62,7 @@ def _files(options: AdoptOptions) -> Files:
     return by_split
 
 
-def _photos(folder: Path | None, files: Files) -> Path:
+def _photo_root(folder: Path | None, files: Files) -> Path:
     """The folder of the photos of some files: as the card of a dataset folder says, or where the first file is."""
     if folder is None or not folder.is_dir():
         return next(iter(files.values())).parent

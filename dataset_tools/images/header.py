@@ -136,7 +136,7 @@ def agrees(size: tuple[int, int], expected: tuple[float | None, float | None]) -
 
 
 def describe_mismatch(name: str, header: Header, expected: tuple[float | None, float | None]) -> str:
-    """In words, how a picture's size is not what the file says."""
+    """How a picture's size differs from what the file says, as text."""
     width, height = ("?" if value is None else f"{value:g}" for value in expected)
     text = f"'{name}' is {header.size[0]} x {header.size[1]}, the file says {width} x {height}"
     if agrees(header.stored_size, expected):
