@@ -17,7 +17,7 @@ import msgspec
 from tqdm import tqdm
 
 from dataset_tools.errors import UserError
-from dataset_tools.files import to_the_disk
+from dataset_tools.files import read_file, to_the_disk
 
 try:
     import fcntl
@@ -26,6 +26,9 @@ except ImportError:  # Windows, where nothing keeps two commands from writing on
 
 # Lists what a command has written into a folder. It is hidden, so that nobody takes it for a part of a dataset.
 MANIFEST_NAME = ".manifest"
+
+# Bytes of the largest manifest that is read: that of a million files has 150 MB.
+_MAX_BYTES = 512_000_000
 
 # Of Linux: stands for the current folder, and the flag that makes renameat2 swap two paths.
 _AT_FDCWD = -100
@@ -248,9 +251,7 @@ def _write_manifest(folder: Path, kind: str) -> None:
 def _read_manifest(folder: Path) -> _Manifest | None:
     """The manifest of a folder; None if there is none, or it cannot be read."""
     path = folder / MANIFEST_NAME
-    if path.is_symlink() or not path.is_file():
-        return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None if path.is_symlink() else msgspec.json.decode(read_file(path, _MAX_BYTES), type=_Manifest)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -173,6 +173,13 @@ def test_a_folder_without_a_manifest_is_kept(data, manifest):
     assert error.file == data and MANIFEST_NAME in error.reason and "delete" in error.remedy
 
 
+def test_a_manifest_that_is_too_large_is_not_read(data):
+    os.truncate(data / MANIFEST_NAME, 1 << 40)  # of which the disk holds nothing
+    with pytest.raises(UserError, match="no .manifest"):
+        write(data, text="2")
+    assert (data / "sub" / "file").read_text() == "1"
+
+
 def test_a_manifest_leads_out_of_no_folder(data):
     """It says what may go of what is in the folder; nothing is looked for by its paths."""
     (data.parent / "outside").write_text("1")
