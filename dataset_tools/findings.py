@@ -230,9 +230,13 @@ def refusal(findings: list[Finding], folder: object) -> BadData:
     )
 
 
+# The findings are shown before the error.
+_SEE_ABOVE = "Correct what is listed above"
+
+
 class BadData(UserError):
     """The data have errors; ``findings`` holds them and everything else that was found."""
 
-    def __init__(self, reason: str, findings: list[Finding], *, remedy: str, file: object = None):
+    def __init__(self, reason: str, findings: list[Finding], *, remedy: str = _SEE_ABOVE, file: object = None):
         super().__init__(reason, remedy=remedy, file=str(file) if file else None, exit_code=EXIT_DATA)
         self.findings = findings

@@ -1,12 +1,9 @@
-"""What there is to say about a dataset as a whole: shared photos, classes, splits, photos that look alike."""
+"""What there is to say about a dataset as a whole: classes, splits, photos that look alike."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 
 from dataset_tools.dataset.scan import Entry, ReadOptions, Splits, count_labels, entries_by_split, scanned
 from dataset_tools.findings import Finding, Rule
@@ -42,7 +39,7 @@ def check_source(source: Source, reading: ReadOptions) -> CheckReport:
         reading: how it is read.
     """
     with scanned(source, reading) as scan:
-        findings = [*scan.findings, *check_shared_photos(source.photo_root, scan.entries)]
+        findings = list(scan.findings)
         listed = replace(reading, classes=None).classes_of(source.classes)
         rules = replace(reading, classes=reading.classes_of(source.classes))
         findings += check_classes(scan.entries, scan.labels, rules, listed)
@@ -51,23 +48,6 @@ def check_source(source: Source, reading: ReadOptions) -> CheckReport:
             findings += check_splits(splits, rules.classes or list(count_labels(scan.entries)))
         findings += check_similar_photos(scan.entries)
         return CheckReport(len(scan.entries), dict(count_labels(scan.entries)), findings)
-
-
-def check_shared_photos(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:
-    """An error for every file whose photo belongs to another file, too: which one is right is not known."""
-    real_folder = cache(os.path.realpath)
-    owners: dict[str, list[str]] = {}
-    for entry in entries:
-        if entry.photo.origin is not None:
-            owners.setdefault(entry.photo.origin, []).append(entry.file)
-        if not entry.photo.embedded:
-            folder, _, name = f"{root}/{entry.photo.path}".rpartition("/")
-            path = f"{real_folder(folder)}/{name}"
-            owners.setdefault(os.path.realpath(path) if os.path.islink(path) else path, []).append(entry.file)
-    for files in owners.values():
-        for file in files if len(files) > 1 else ():
-            others = ", ".join(f"'{other}'" for other in files if other != file)
-            yield Finding(Rule.TWO_FILES_FOR_ONE_PHOTO, file, "imagePath", f"the same photo as {others}")
 
 
 def check_classes(

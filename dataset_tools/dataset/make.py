@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset_tools.dataset.checks import check_classes, check_shared_photos, check_splits
+from dataset_tools.dataset.checks import check_classes, check_splits
 from dataset_tools.dataset.options import DatasetOptions
 from dataset_tools.dataset.scan import Entry, count_labels, entries_by_split, scanned
 from dataset_tools.dataset.splits import DEFAULT_FRACTIONS, assign_splits, group_names
@@ -37,7 +37,7 @@ def make_dataset(source: Source, options: DatasetOptions) -> ConversionResult:
     output = replaced_folder(options.output, "dataset files", options.overwrite)
     with output as part, scanned(source, options.reading) as scan:
         _check_photos_are_kept(scan.entries, source.photo_root, options.output)
-        findings = [*scan.findings, *check_shared_photos(source.photo_root, scan.entries)]
+        findings = list(scan.findings)
         usable, skipped = _without_errors(scan.entries, findings, options, source.root)
         labels = list(count_labels(usable))
         if not labels:
@@ -73,8 +73,7 @@ def _without_errors(
         raise refusal(findings, root)
     usable = [entry for entry in entries if entry.file not in bad]
     if not usable:
-        remedy = "Correct what is listed above"
-        raise BadData("no annotation file is left; nothing was written", findings, file=root, remedy=remedy)
+        raise BadData("no annotation file is left; nothing was written", findings, file=root)
     return usable, len(bad)
 
 
@@ -87,7 +86,10 @@ def _assign_splits(usable: Sequence[Entry], options: DatasetOptions, root: Path)
             raise UserError("what is converted is split already, into train, val and test", file=root, remedy=remedy)
         splits = entries_by_split(usable)
     else:
-        groups = _groups(usable, options.group) if options.group is not None else None
+        groups = None
+        if options.group is not None:
+            names = group_names([entry.photo.path for entry in usable], options.group)
+            groups = {entry.file: names[entry.photo.path] for entry in usable if entry.photo.path in names}
         counts = {entry.file: entry.counts for entry in usable}
         split_of = assign_splits(counts, options.fractions or DEFAULT_FRACTIONS, options.seed, groups)
         splits = {name: [entry for entry in usable if split_of[entry.file] == name] for name in SPLITS}
@@ -96,9 +98,3 @@ def _assign_splits(usable: Sequence[Entry], options: DatasetOptions, root: Path)
         reason = "'train' has no annotation file that can be used"
         raise UserError(reason, file=root, remedy=remedy, exit_code=EXIT_DATA)
     return splits
-
-
-def _groups(usable: Sequence[Entry], pattern: str) -> dict[str, str]:
-    """The group of each file: what a regular expression finds in the path of its photo."""
-    names = group_names([entry.photo.path for entry in usable], pattern)
-    return {entry.file: names[entry.photo.path] for entry in usable if entry.photo.path in names}

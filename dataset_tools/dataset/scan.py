@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
@@ -87,7 +88,7 @@ class Scan:
     Attributes:
         source: where it is from.
         entries: in the source's order.
-        findings: of all photos.
+        findings: of all photos, and of the source as a whole.
         labels: all labels as they were typed, also those of shapes that are left out.
         store: the file that holds the instances of all entries.
     """
@@ -128,7 +129,8 @@ def scanned(source: Source, reading: ReadOptions) -> Iterator[Scan]:
             rest = source.rest({entry.photo.path for entry in read.entries}, failed - {e.file for e in read.entries})
             negatives = _read_keys(source, rest.negatives, reading, file)
         entries = [*read.entries, *negatives.entries]
-        findings = [*read.findings, *negatives.findings, *rest.findings]
+        shared = _shared_photos(source.photo_root, entries)
+        findings = [*read.findings, *negatives.findings, *rest.findings, *shared]
         yield Scan(source, entries, findings, read.labels, store)
 
 
@@ -189,6 +191,23 @@ def _links_out(source: Source, item: AnnotatedPhoto) -> Iterator[Finding]:
             real = os.path.realpath(f"{root}/{path}")
             if not real.startswith(os.path.join(os.path.realpath(root), "")):
                 yield Finding(Rule.LINK_LEADS_OUT, item.file, message=f"'{path}' is '{real}'")
+
+
+def _shared_photos(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:
+    """An error for every file whose photo belongs to another file, too: which one is right is not known."""
+    real_folder = cache(os.path.realpath)
+    owners: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.photo.origin is not None:
+            owners.setdefault(entry.photo.origin, []).append(entry.file)
+        if not entry.photo.embedded:
+            folder, _, name = f"{root}/{entry.photo.path}".rpartition("/")
+            path = f"{real_folder(folder)}/{name}"
+            owners.setdefault(os.path.realpath(path) if os.path.islink(path) else path, []).append(entry.file)
+    for files in owners.values():
+        for file in files if len(files) > 1 else ():
+            others = ", ".join(f"'{other}'" for other in files if other != file)
+            yield Finding(Rule.TWO_FILES_FOR_ONE_PHOTO, file, "imagePath", f"the same photo as {others}")
 
 
 # The entries of each split, in order.

@@ -54,7 +54,9 @@ class NamedPhotos:
             ImageError: there is none, there are several, or the name leads out of the folder.
         """
         if self._is_exact:
-            return self._exact(name)
+            if not os.path.isfile(os.path.join(self._folder, name)):
+                raise ImageError(Rule.PHOTO_MISSING, repr(name))
+            return PhotoMatch(name)
         path = posixpath.normpath(with_slashes(name))
         is_elsewhere = False
         if is_absolute(path):
@@ -88,11 +90,6 @@ class NamedPhotos:
     def all(self) -> list[str]:
         """All photos, sorted."""
         return sorted(list_folder(self.root, self._exclude).photos)
-
-    def _exact(self, name: str) -> PhotoMatch:
-        if not os.path.isfile(os.path.join(self._folder, name)):
-            raise ImageError(Rule.PHOTO_MISSING, repr(name))
-        return PhotoMatch(name)
 
     def _is_beside(self, path: str) -> bool:
         target = Path(self._folder, path).resolve()

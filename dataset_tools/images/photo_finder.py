@@ -33,6 +33,7 @@ class PhotoFinder:
     def __init__(self, root: Path, photos: Collection[str], files_root: Path, files: Collection[str]):
         self.root = root
         self._folder = os.path.abspath(root)
+        self._real_folder = os.path.realpath(root).rstrip(os.sep)
         self._files_folder = os.path.abspath(files_root)
         self._photos, self._files = photos, files
 
@@ -154,10 +155,6 @@ class PhotoFinder:
         """Refuses what links lead out of the folder to, unless it is among the photos: those the user has put there."""
         if path not in self._photos and not os.path.realpath(self.root / path).startswith(self._real_folder + os.sep):
             raise ImageError(Rule.PHOTO_LEAVES_ROOT, f"'{path}' leads to another folder")
-
-    @cached_property
-    def _real_folder(self) -> str:
-        return os.path.realpath(self.root).rstrip(os.sep)
 
     def _is_drawn_unturned(
         self, path: str, header: Header, expected: tuple[float | None, float | None], embedded: bytes

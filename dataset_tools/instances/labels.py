@@ -160,12 +160,9 @@ def variants(labels: Sequence[str]) -> list[list[str]]:
     groups: dict[str, list[str]] = {}
     for label in labels:
         plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", label).casefold())
-        groups.setdefault(_PLURAL.sub(_singular, plain) or label, []).append(label)
+        singular = _PLURAL.sub(lambda plural: "y" if plural[0] == "ies" else "", plain)
+        groups.setdefault(singular or label, []).append(label)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _singular(plural: re.Match) -> str:
-    return "y" if plural[0] == "ies" else ""
 
 
 def numbered(labels: Sequence[str]) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from dataset_tools.images.header import fit_size, photo_size
 from dataset_tools.images.named_photos import NamedPhotos
 from dataset_tools.instances.grouping import DrawnInstance, instances_of_parts
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.records import AnnotatedPhoto, Canvas, Instance, Photo, SourceResult
+from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
 from dataset_tools.sources.coco_shapes import Drawing, parts_of_annotations
 from dataset_tools.sources.source import Rest, Source
 
@@ -235,19 +235,16 @@ def _wrong_measures(photo: str, drawings: Sequence[Drawing], drawn: Sequence[Dra
     """Boxes and areas in the file that are not those of the masks; Detectron2 takes them as they are."""
     annotations = {drawing.place: drawing.annotation for drawing in drawings}
     for item in drawn:
-        for difference in _differences(annotations[item.place], item.instance):
-            yield Finding(Rule.MEASURES_DIFFER, photo, item.place, difference)
-
-
-def _differences(annotation: ForeignAnnotation, instance: Instance) -> Iterator[str]:
-    """How the box and the area in a file differ from those of the mask, as text."""
-    left, top, width, height = instance.bbox
-    if annotation.bbox is not None and not _is_near(annotation.bbox, instance.bbox):
-        said = ", ".join("?" if value is None else f"{value:g}" for value in annotation.bbox)
-        yield f"bbox {said}; that of the mask is {left:g}, {top:g}, {width:g}, {height:g}"
-    # The pixels of an outline's rim, which belong to the mask or not, are about as many as its box has around it.
-    if annotation.area is not None and abs(annotation.area - instance.area) > 2 * (width + height):
-        yield f"area {annotation.area:g}; that of the mask is {instance.area:g}"
+        annotation, instance = annotations[item.place], item.instance
+        left, top, width, height = instance.bbox
+        if annotation.bbox is not None and not _is_near(annotation.bbox, instance.bbox):
+            said = ", ".join("?" if value is None else f"{value:g}" for value in annotation.bbox)
+            message = f"bbox {said}; that of the mask is {left:g}, {top:g}, {width:g}, {height:g}"
+            yield Finding(Rule.MEASURES_DIFFER, photo, item.place, message)
+        # The pixels of an outline's rim, which belong to the mask or not, are about as many as its box has around it.
+        if annotation.area is not None and abs(annotation.area - instance.area) > 2 * (width + height):
+            message = f"area {annotation.area:g}; that of the mask is {instance.area:g}"
+            yield Finding(Rule.MEASURES_DIFFER, photo, item.place, message)
 
 
 def _is_near(box: Sequence[float | None], other: Sequence[float]) -> bool:

@@ -11,6 +11,8 @@ from dataset_tools.formats.card import SPLITS
 # What folders are called that decide the split, in lower case; Roboflow's is "valid".
 _SPLIT_NAMES = {split: split for split in SPLITS} | {"valid": "val", "validation": "val"}
 
+_REMEDY = "Name the folders train, val and test, or otherwise"
+
 
 class SplitFolders:
     """Folders train, val and test: at the top (train/a.json), or else one below it (labels/train/a.json).
@@ -28,7 +30,11 @@ class SplitFolders:
 
     def __init__(self, files: Sequence[str], root: Path):
         self._depth = 0
-        self._is_split = _are_splits({_folder(file, 0) for file in files}, root)
+        top = _demand_one_each({_folder(file, 0) for file in files}, root)
+        if top and "train" not in map(_split_of, top):
+            reason = f"there is a folder '{top[0]}' but no folder 'train'"
+            raise UserError(reason, file=root, remedy=_REMEDY)
+        self._is_split = bool(top)
         if not self._is_split:
             below = {(_folder(file, 0), _folder(file, 1)) for file in files}
             found = {_split_of(name) for _, name in below} - {None}
@@ -62,18 +68,10 @@ def _split_of(name: str) -> str | None:
     return _SPLIT_NAMES.get(name.lower())
 
 
-def _are_splits(names: Collection[str], root: Path) -> bool:
-    present = sorted(name for name in names if _split_of(name))
-    if present and "train" not in map(_split_of, present):
-        reason = f"there is a folder '{present[0]}' but no folder 'train'"
-        raise UserError(reason, file=root, remedy="Name the folders train, val and test, or otherwise")
-    _demand_one_each(present, root)
-    return bool(present)
-
-
-def _demand_one_each(names: Collection[str], root: Path) -> None:
+def _demand_one_each(names: Collection[str], root: Path) -> list[str]:
+    """Those of some folders that are splits, sorted; refuses two that are the same one."""
     present = sorted(name for name in names if _split_of(name))
     if len(set(map(_split_of, present))) < len(present):
         several = ", ".join(f"'{name}'" for name in present)
-        remedy = "Name the folders train, val and test, or otherwise"
-        raise UserError(f"two of the folders {several} are the same split", file=root, remedy=remedy)
+        raise UserError(f"two of the folders {several} are the same split", file=root, remedy=_REMEDY)
+    return present

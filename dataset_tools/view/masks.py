@@ -57,9 +57,10 @@ def masks(
     with replaced_folder(output, "masks") as part, scanned(source, reading) as scan:
         entries, findings = select_photos(scan, split)
         names = _names(entries)
-        for folder in {(part / each / names[entry.file]).parent for entry in entries for each in _folders(kind)}:
+        kinds = ("black", "index") if kind == "both" else (kind,)
+        for folder in {(part / each / names[entry.file]).parent for entry in entries for each in kinds}:
             folder.mkdir(parents=True, exist_ok=True)
-        task = _Task(scan, kind, names, part)
+        task = _Task(scan, kinds, names, part)
         results = list(parallel.in_order(_write_one, task, entries, reading.jobs, "Writing masks", "photo"))
         table = {
             names[entry.file]: {"photo": entry.photo.path, "instances": result}
@@ -68,8 +69,7 @@ def masks(
         }
         findings += [result for result in results if isinstance(result, Finding)]
         if not table:
-            remedy = "Correct what is listed above"
-            raise BadData("no photo can be read", findings, file=source.root, remedy=remedy)
+            raise BadData("no photo can be read", findings, file=source.root)
         (part / TABLE_NAME).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return MasksReport(len(table), findings)
 
@@ -79,13 +79,9 @@ class _Task:
     """What a process has to know; names are by annotation file."""
 
     scan: Scan
-    kind: str
+    kinds: Sequence[str]
     names: dict[str, str]
     folder: Path
-
-
-def _folders(kind: str) -> tuple[str, ...]:
-    return ("black", "index") if kind == "both" else (kind,)
 
 
 def _names(entries: Sequence[Entry]) -> dict[str, str]:
@@ -106,7 +102,7 @@ def _names(entries: Sequence[Entry]) -> dict[str, str]:
 
 def _write_one(task: _Task, entry: Entry) -> list[dict[str, object]] | Finding:
     """Write the pictures of a photo: its rows of the table, or why it cannot be written."""
-    photo = load_entry_photo(task.scan.source, entry) if task.kind != "index" else None
+    photo = load_entry_photo(task.scan.source, entry) if "black" in task.kinds else None
     if isinstance(photo, Finding):
         return photo
     instances = task.scan.instances(entry)
@@ -115,7 +111,7 @@ def _write_one(task: _Task, entry: Entry) -> list[dict[str, object]] | Finding:
     if photo is not None:
         black = np.asarray(photo) * (index > 0)[..., None]
         Image.fromarray(black).save(task.folder / "black" / name)
-    if task.kind != "black":
+    if "index" in task.kinds:
         Image.fromarray(index).save(task.folder / "index" / name)
     return [
         {"index": number, "label": instance.label, "area": instance.area, "bbox": instance.bbox}

@@ -94,8 +94,7 @@ def preview(
         findings += [result for _, result in results if isinstance(result, Finding)]
         drawn = [entry for entry, result in results if not isinstance(result, Finding)]
         if not drawn:
-            remedy = "Correct what is listed above"
-            raise BadData("no photo can be drawn", findings, file=source.root, remedy=remedy)
+            raise BadData("no photo can be drawn", findings, file=source.root)
         present = {label for entry in drawn for label in entry.counts}
         tiles = [(task.names[entry.file], result) for entry, result in results if isinstance(result, Image.Image)]
         sheet = _as_file(drawing.draw_sheet(tiles, style, [name for name in style.colours if name in present]))
@@ -159,16 +158,13 @@ def _draw_one(task: _Task, entry: Entry) -> Image.Image | Finding | None:
         return photo
     instances = task.scan.instances(entry)
     if task.folder is not None:
-        picture = drawing.draw_instances(photo, instances, task.style, _picture_size(photo.size))
+        factor = math.ceil(_LEAST_SIDE / max(photo.size))
+        size = photo.width * factor, photo.height * factor
+        picture = drawing.draw_instances(photo, instances, task.style, size)
         picture.save(task.folder / f"{task.names[entry.file]}.png", compress_level=FAST)
     if entry.file not in task.on_sheet:
         return None
     return drawing.draw_instances(photo, instances, task.style, drawing.tile_size(photo.size))
-
-
-def _picture_size(size: tuple[int, int]) -> tuple[int, int]:
-    factor = math.ceil(_LEAST_SIDE / max(size))
-    return size[0] * factor, size[1] * factor
 
 
 def _as_file(sheet: Image.Image) -> bytes:

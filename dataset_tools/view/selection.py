@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dataset_tools.dataset.checks import check_shared_photos
 from dataset_tools.dataset.scan import Entry, Scan, count_labels
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData, Finding
@@ -19,12 +18,11 @@ def select_photos(scan: Scan, split: str | None) -> tuple[list[Entry], list[Find
         UserError: the source has no splits, or the split is empty.
     """
     root = scan.source.root
-    findings = [*scan.findings, *check_shared_photos(scan.source.photo_root, scan.entries)]
+    findings = list(scan.findings)
     bad = {finding.file for finding in findings if finding.is_error}
     entries = [entry for entry in scan.entries if entry.file not in bad]
     if not entries:
-        remedy = "Correct what is listed above"
-        raise BadData("no photo with annotations is left", findings, file=root, remedy=remedy)
+        raise BadData("no photo with annotations is left", findings, file=root)
     if split is None:
         return entries, findings
     if not is_split(entries):
