@@ -29,25 +29,18 @@ def register(folder: Path | str) -> Card:
     folder = Path(folder).resolve()
     card = read_card(folder)
     contents = {split: read_split(folder, card, split) for split in card.splits}
-    for split in card.splits:
-        _check_name(folder, card, split)
+    for split, summary in card.splits.items():
+        dataset = f"{card.name}_{split}"
+        if dataset not in DatasetCatalog.list():
+            continue
+        earlier = MetadataCatalog.get(dataset).get("json_file")
+        if earlier != str(folder / summary.annotations):
+            reason = f"the name '{dataset}' is taken, by {earlier or 'another dataset'}"
+            remedy = "Convert one of the two with another --name"
+            raise UserError(reason, file=folder / CARD_NAME, place="name", remedy=remedy)
     for split, content in contents.items():
         _register_split(folder, card, split, content)
     return card
-
-
-def _check_name(folder: Path, card: Card, split: str) -> None:
-    dataset = f"{card.name}_{split}"
-    if dataset not in DatasetCatalog.list():
-        return
-    earlier = MetadataCatalog.get(dataset).get("json_file")
-    if earlier != str(folder / card.splits[split].annotations):
-        raise UserError(
-            f"the name '{dataset}' is taken, by {earlier or 'another dataset'}",
-            file=folder / CARD_NAME,
-            place="name",
-            remedy="Convert one of the two with another --name",
-        )
 
 
 def _register_split(folder: Path, card: Card, split: str, content: CocoFile) -> None:

@@ -222,12 +222,9 @@ class Finding:
 def refusal(findings: list[Finding], folder: object) -> BadData:
     """The error that files have errors and ``--skip-bad`` was not passed; it holds all findings."""
     count = len({finding.file for finding in findings if finding.is_error})
-    return BadData(
-        f"{count} {'file has' if count == 1 else 'files have'} errors; nothing was written",
-        findings,
-        file=folder,
-        remedy="Correct what is listed above, or pass --skip-bad to leave these files out",
-    )
+    reason = f"{count} {'file has' if count == 1 else 'files have'} errors; nothing was written"
+    remedy = "Correct what is listed above, or pass --skip-bad to leave these files out"
+    return BadData(reason, findings, file=folder, remedy=remedy)
 
 
 # The findings are shown before the error.

@@ -96,11 +96,7 @@ def replaced_folder(folder: Path, kind: str | None, overwrite: bool = True) -> I
 
 @contextmanager
 def _locked(work: Path, folder: Path) -> Iterator[None]:
-    """Keeps other processes out of the folder where ``folder`` is built, until the block or this process ends.
-
-    Raises:
-        UserError: another process is in it, or it is a link.
-    """
+    """Keeps other processes out of the folder where ``folder`` is built, until the block or this process ends."""
     if work.is_symlink():
         raise UserError("this is a link, where a folder would be built", file=work, remedy="Remove it")
     if fcntl is None:

@@ -86,11 +86,8 @@ def read_card(folder: Path) -> Card:
     """
     path = Path(folder) / CARD_NAME
     if not path.is_file():
-        raise UserError(
-            "this is not a dataset folder: it has no " + CARD_NAME,
-            file=folder,
-            remedy="Make one with 'python -m dataset_tools convert LABELME_FOLDER --output DATASET_FOLDER'",
-        )
+        remedy = "Make one with 'python -m dataset_tools convert LABELME_FOLDER --output DATASET_FOLDER'"
+        raise UserError(f"this is not a dataset folder: it has no {CARD_NAME}", file=folder, remedy=remedy)
     try:
         card = msgspec.json.decode(read_file(path, _MAX_BYTES), type=Card)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -88,10 +88,7 @@ def read_coco(path: Path) -> CocoFile:
         raise UserError(f"this is not a COCO file: {error}", file=path, remedy=remedy, exit_code=EXIT_DATA) from error
     for index, annotation in enumerate(content.annotations):
         if not (isinstance(annotation.segmentation, Rle) or are_fillable(annotation.segmentation)):
-            place, reason = (
-                f"annotations[{index}].segmentation",
-                f"its outlines are longer than {MAX_LENGTH:,} pixels",
-            )
+            place, reason = f"annotations[{index}].segmentation", f"its outlines are longer than {MAX_LENGTH:,} pixels"
             raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA)
     return content
 

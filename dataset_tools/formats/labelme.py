@@ -119,9 +119,8 @@ def _text(content: bytes, encoding: str) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise LabelmeError(
-            Rule.WRONG_ENCODING, f"it is not {encoding} text: {error.reason} at byte {error.start}"
-        ) from error
+        message = f"it is not {encoding} text: {error.reason} at byte {error.start}"
+        raise LabelmeError(Rule.WRONG_ENCODING, message) from error
 
 
 def _decode_loosely(content: str) -> AnnotationFile:

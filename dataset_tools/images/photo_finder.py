@@ -196,9 +196,7 @@ def _has_name_of(photo: str, file: str) -> bool:
 def _common_folders(photo: str, file: str) -> int:
     """How many folders above the two are named alike, from the inside out."""
     ours, theirs = posixpath.dirname(photo).split("/")[::-1], posixpath.dirname(file).split("/")[::-1]
-    return next(
-        (depth for depth, (one, two) in enumerate(zip(ours, theirs)) if one != two), min(len(ours), len(theirs))
-    )
+    return len(posixpath.commonprefix([ours, theirs]))
 
 
 def _expected_size(record: AnnotationFile, embedded: bytes) -> tuple[float | None, float | None]:
@@ -228,9 +226,8 @@ def _findings_about_choice(
     elif not embedded and not _has_name_of(photo.path, file):
         others = [other.path for other in fitting if _has_name_of(other.path, file)]
         if others:
-            yield Finding(
-                Rule.NAMES_DISAGREE, file, "imagePath", f"it is {record.image_path!r}, beside is '{others[0]}'"
-            )
+            said = f"it is {record.image_path!r}, beside is '{others[0]}'"
+            yield Finding(Rule.NAMES_DISAGREE, file, "imagePath", said)
 
 
 def _fall_back(

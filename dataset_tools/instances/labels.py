@@ -188,15 +188,11 @@ def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
         try:
             names = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines knows other ends, such as U+2028
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"the class list cannot be read: {error}", file=path, remedy="Save it as UTF-8 text, one class a line"
-            ) from error
+            remedy = "Save it as UTF-8 text, one class a line"
+            raise UserError(f"the class list cannot be read: {error}", file=path, remedy=remedy) from error
     elif path.suffix.lower() == ".txt" or "/" in text:
-        raise UserError(
-            "there is no such class list",
-            file=path,
-            remedy=f"Pass {option} a text file with one class a line, or a list like car,dog",
-        )
+        remedy = f"Pass {option} a text file with one class a line, or a list like car,dog"
+        raise UserError("there is no such class list", file=path, remedy=remedy)
     else:
         names = re.split(r"\s+,\s+|,\s*", text)
     return tuple(name for name in names if name.strip() and name.strip() not in RESERVED_LABELS)
@@ -210,11 +206,9 @@ def class_list(names: Sequence[str]) -> str:
     """
     for name in names:
         if "\n" in name or "\r" in name:
-            raise UserError(
-                f"the class {name!r} has the end of a line in it, and a list of classes has one a line",
-                remedy="Give it another name: convert or adopt with --rename",
-                exit_code=EXIT_DATA,
-            )
+            reason = f"the class {name!r} has the end of a line in it, and a list of classes has one a line"
+            remedy = "Give it another name: convert or adopt with --rename"
+            raise UserError(reason, remedy=remedy, exit_code=EXIT_DATA)
     text = "".join(f"{name}\n" for name in names)
     return f"\ufeff{text}" if text.startswith("\ufeff") else text  # one at the beginning is not part of what is read
 

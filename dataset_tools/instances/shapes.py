@@ -210,11 +210,7 @@ def framed_mask(canvas: Canvas, encoded: EncodedMask) -> EncodedMask:
 
 
 def _clipped(outlines: Sequence[Polygon], what: str, size: tuple[int, int], notes: list[Note]) -> list[Polygon]:
-    """The polygons inside the photo, and a note where something was cut off.
-
-    Raises:
-        UnusableShape: the outlines have no area, or nothing is inside.
-    """
+    """The polygons inside the photo, and a note where something was cut off."""
     if not any(map(has_area, outlines)):
         raise UnusableShape(Rule.ZERO_AREA, what)
     inside = [piece for outline in outlines for piece in clip_polygon(outline, size)]

@@ -206,15 +206,7 @@ def _split_of_predictions(path: Path, chosen: str | None, card: Card) -> str:
 
 
 def _write(split: _Split, photos: Path, part: Path, options: ToLabelmeOptions, written: WriteReport) -> None:
-    """Write the annotation files of a split, with their photos if these should be copied.
-
-    Args:
-        split: what to write.
-        photos: the folder that the photos' file names are relative to.
-        part: stands for the output folder until all is written.
-        options: what the user asked for.
-        written: counts the files.
-    """
+    """Write the annotation files of a split into ``part``, which will be the output folder, and count them."""
     folder = part / split.folder
     folder.mkdir(exist_ok=True)
     places = _places(split)
