@@ -218,8 +218,7 @@ def count_labels(entries: Iterable[Entry]) -> Counter[str]:
     """How many instances of each label there are, in the order of the labels."""
     counts: Counter[str] = Counter()
     for entry in entries:
-        for label, count in entry.counts.items():
-            counts[label] += count
+        counts.update(entry.counts)
     return Counter(dict(sorted(counts.items())))
 
 

@@ -6,8 +6,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Rule
@@ -81,14 +80,11 @@ def describe_difference(path: Path, size: tuple[int, int], embedded: bytes) -> s
         width, height = read_header(embedded).stored_size
         if (width, height) != size:
             return f"it is {width} x {height}, the photo {size[0]} x {size[1]}"
-        distance = float(np.abs(_levels(grey_thumbnail(embedded, turn=False)) - _levels(grey_thumbnail(path))).mean())
+        difference = ImageChops.difference(grey_thumbnail(embedded, turn=False), grey_thumbnail(path))
+        distance = ImageStat.Stat(difference).mean[0]
     except ImageError as error:
         return f"one of them cannot be decoded: {error}"
     return f"their grey levels differ by {distance:.0f} of 255 on average" if distance > _SAME_PICTURE else None
-
-
-def _levels(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture, dtype=np.float32)
 
 
 def _as_png(image: Image.Image) -> bytes:
