@@ -27,7 +27,10 @@ def run_conversion(conversion: Callable[[], ConversionResult], output: Path) -> 
 def summarise(converted: ConversionResult, folder: Path) -> str:
     """A table of images and instances per split, where they are, and the next command."""
     card = converted.card
-    lines = [f"{card.name}: {_count(card)} in {folder}"]
+    images = number(sum(split.images for split in card.splits.values()), "image")
+    instances = number(sum(split.instances for split in card.splits.values()), "instance")
+    classes = number(len(card.classes), "class", "classes")
+    lines = [f"{card.name}: {images}, {instances}, {classes} in {folder}"]
     if converted.skipped:
         lines.append(f"left out: {number(converted.skipped, 'file')} with errors")
     return visible("\n".join([*lines, "", *_table(card), "", *_trainings(folder)]))
@@ -54,13 +57,6 @@ def _python() -> str:
     """This interpreter as one may type it here: ``python`` alone is another one where no environment is active."""
     interpreter, here = Path(sys.executable), Path.cwd()
     return shlex.quote(str(interpreter.relative_to(here))) if interpreter.is_relative_to(here) else "python"
-
-
-def _count(card: Card) -> str:
-    images = sum(split.images for split in card.splits.values())
-    instances = sum(split.instances for split in card.splits.values())
-    classes = number(len(card.classes), "class", "classes")
-    return f"{number(images, 'image')}, {number(instances, 'instance')}, {classes}"
 
 
 def _table(card: Card) -> list[str]:

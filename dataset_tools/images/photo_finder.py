@@ -13,7 +13,7 @@ from pathlib import Path
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.labelme import AnnotationFile
 from dataset_tools.images.embedded import describe_difference, extract_embedded, has_bytes
-from dataset_tools.images.header import Header, ImageError, agrees, describe_mismatch, read_header
+from dataset_tools.images.header import ImageError, agrees, describe_mismatch, read_header
 from dataset_tools.images.names import SUFFIXES, is_absolute, is_photo_name, with_slashes
 from dataset_tools.records import Photo
 
@@ -138,7 +138,10 @@ class PhotoFinder:
                 header = read_header(f"{self._folder}/{path}")
                 if not agrees(header.size, expected):
                     raise ImageError(Rule.SIZE_MISMATCH, describe_mismatch(path, header, expected))
-                if embedded and self._is_drawn_unturned(path, header, expected, embedded):
+                # LabelMe shows imageData as it is. Where that is the whole file, flag and all, the points belong to the
+                # photo as it is stored; where LabelMe turns a photo (from 3.7 on), it embeds the turned one.
+                unturned = header.orientation != 1 and agrees(header.stored_size, expected)
+                if embedded and unturned and has_bytes(self.root / path, embedded):
                     message = f"LabelMe showed '{path}' without regard to its EXIF orientation {header.orientation}"
                     raise ImageError(Rule.ORIENTATION_UNSAFE, message)
                 fitting.append(Photo(path, header.size))
@@ -155,14 +158,6 @@ class PhotoFinder:
         """Refuses what links lead out of the folder to, unless it is among the photos: those the user has put there."""
         if path not in self._photos and not os.path.realpath(self.root / path).startswith(self._real_folder + os.sep):
             raise ImageError(Rule.PHOTO_LEAVES_ROOT, f"'{path}' leads to another folder")
-
-    def _is_drawn_unturned(
-        self, path: str, header: Header, expected: tuple[float | None, float | None], embedded: bytes
-    ) -> bool:
-        """Whether the points belong to the photo as it is stored: LabelMe shows imageData as it is, and here it is the
-        whole file, flag and all. Where it turns a photo (from 3.7 on), it embeds the turned one."""
-        unturned = header.orientation != 1 and agrees(header.stored_size, expected)
-        return unturned and has_bytes(self.root / path, embedded)
 
     def _closest(self, fitting: list[Photo], embedded: bytes) -> tuple[Photo, str | None]:
         """The photo that shows what imageData does; if none does, the first one, and how that differs."""

@@ -83,18 +83,14 @@ class CsvBoxes(ShapeSource):
 
         A line with errors may be about any photo, so that no photo is a negative then.
         """
+        lost = self._unusable or self._about_lines
         unnamed = [photo for photo in self._finder.all if photo not in self._rows and photo not in used]
-        if self._takes_negatives and not self._lost:
+        if self._takes_negatives and not lost:
             return Rest(unnamed, self._about_lines)
-        doubt = ", unless it is one with errors" if self._lost else ""
+        doubt = ", unless it is one with errors" if lost else ""
         message = f"no line of {self._name} names it{doubt}"
         ignored = [Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=message) for photo in unnamed]
         return Rest(findings=[*self._about_lines, *ignored])
-
-    @property
-    def _lost(self) -> bool:
-        """Whether a line speaks of a photo that it does not lead to, which may be any."""
-        return bool(self._unusable or self._about_lines)
 
     def _take_lines(self, lines: Iterable[BoxLine | BadLine]) -> None:
         """Take in the lines, each to its photo, which a bad one makes incomplete; without one, it is the table's."""
