@@ -59,7 +59,7 @@ def find_photos(inputs: Sequence[str], output: Path | None) -> list[InputPhoto]:
 
 
 def _folded(photo: InputPhoto) -> str:
-    """Equal for places that are one on file systems that do not tell capital letters from small ones."""
+    """Equal for places that are one where a file system takes capital and small letters as equal."""
     return photo.place.as_posix().casefold()
 
 
