@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import yaml
 from detectron2.config import CfgNode, get_cfg
@@ -40,19 +40,29 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
         raise UserError("there is no such file", file=config_file, remedy="Name one of configs/ or a run's config.yaml")
     cfg = get_cfg()
     add_polymask_config(cfg)
-    for file, content in reversed(_read_layers(Path(config_file), cfg)):
-        try:
-            values = _own_values(content)
-            _make_whole_numbers_floats(values, cfg)
-            cfg.merge_from_other_cfg(values)
-        except REFUSALS as error:
-            raise _config_error(cfg, error, file=file) from error
+    for file, values in reversed(_read_layers(Path(config_file), cfg)):
+        _merge(cfg, flat_items(values), file)
     _check_pairs(overrides)
-    try:
-        cfg.merge_from_list(_with_consequences(_with_floats(overrides, cfg)))
-    except REFUSALS as error:
-        raise _config_error(cfg, error, file="command line") from error
+    _merge(cfg, zip(overrides[::2], overrides[1::2]), "command line")
     return cfg
+
+
+def _merge(cfg: CfgNode, values: Iterable[tuple[str, object]], file: Path | str) -> None:
+    """Puts the values of a file or of the command line into a configuration.
+
+    What they say counts before what is there of the same thing under another key. Epochs and shares count also where
+    iterations are set, as in a run's config.yaml; and a learning rate is meant for the batch at hand.
+    """
+    try:
+        given = dict(values)
+        taken_back = dict(pair for key, pair in CONSEQUENCES.items() if key in given)
+        floats = {key for key, value in flat_items(cfg) if type(value) is float}
+        for key, value in (taken_back | given).items():
+            if key in floats and re.fullmatch(r"-?\d+", str(value)):
+                value = f"{value}.0"  # yacs refuses 50 for a key whose default is 50.0
+            cfg.merge_from_list([key, value])
+    except REFUSALS as error:
+        raise _config_error(cfg, error, file=file) from error
 
 
 def _check_pairs(overrides: list[str]) -> None:
@@ -62,11 +72,17 @@ def _check_pairs(overrides: list[str]) -> None:
         raise UserError(f"{option} stands behind a configuration key", file="command line", remedy=remedy)
     if len(overrides) % 2:
         raise UserError(f"{overrides[-1]} has no value", file="command line", remedy="Give each KEY its VALUE")
+    given = dict(zip(overrides[::2], overrides[1::2]))
+    for key, (other, sentinel) in ITERATIONS_OF.items():
+        if key in given and given.get(other, sentinel) != sentinel:
+            raise UserError(
+                f"{key} and {other} say the same thing", file="command line", remedy="Leave out one of them"
+            )
 
 
-def _read_layers(config_file: Path, cfg: CfgNode) -> list[tuple[Path, dict[str, Any]]]:
+def _read_layers(config_file: Path, cfg: CfgNode) -> list[tuple[Path, CfgNode]]:
     """A file and all that its ``_BASE_`` leads to, with what they hold; each counts before those that follow it."""
-    layers: list[tuple[Path, dict[str, Any]]] = []
+    layers: list[tuple[Path, CfgNode]] = []
     files = [config_file]
     while files:
         if len(layers) == MAX_FILES:
@@ -77,14 +93,13 @@ def _read_layers(config_file: Path, cfg: CfgNode) -> list[tuple[Path, dict[str, 
             content = _parsed_yaml(read_file(file, MAX_BYTES))
             if not isinstance(content, dict):
                 raise ValueError("it holds no keys with values")
-            bases = _bases(content.pop(BASE_KEY, []), file.parent)
+            files += _bases(content.pop(BASE_KEY, []), file.parent)
+            layers.append((file, CfgNode(content)))
         except OSError as error:
             reason = f"{file} cannot be read: {error.strerror}"
             raise UserError(reason, file=config_file, remedy="Name another file, or correct its _BASE_") from error
         except REFUSALS as error:
             raise _config_error(cfg, error, file=file) from error
-        files += bases
-        layers.append((file, content))
     return layers
 
 
@@ -115,52 +130,6 @@ def _bases(named: object, folder: Path) -> list[Path]:
             raise ValueError(f"its _BASE_ is {name}, and not the name of a file on this machine")
         files.append(folder / os.path.expanduser(name))
     return files
-
-
-def _own_values(content: dict[str, Any]) -> CfgNode:
-    """The values of a file, with what takes back what its ``_BASE_`` says of the same thing by another key."""
-    values = CfgNode(content)
-    own = {key for key, _ in flat_items(values)}
-    for key, (other, sentinel) in CONSEQUENCES.items():
-        if key in own and other not in own:
-            section, name = other.split(".")
-            values.setdefault(section, CfgNode())[name] = sentinel
-    return values
-
-
-def _make_whole_numbers_floats(values: CfgNode, defaults: CfgNode) -> None:
-    # yacs refuses 50 for a key whose default is 50.0.
-    for key, value in values.items():
-        default = defaults.get(key)
-        if isinstance(value, CfgNode) and isinstance(default, CfgNode):
-            _make_whole_numbers_floats(value, default)
-        elif type(value) is int and type(default) is float:
-            values[key] = float(value)
-
-
-def _with_floats(overrides: list[str], cfg: CfgNode) -> list[str]:
-    floats = {key for key, value in flat_items(cfg) if type(value) is float}
-    previous = [None, *overrides]
-    return [
-        f"{value}.0" if key in floats and re.fullmatch(r"-?\d+", value) else value
-        for key, value in zip(previous, overrides, strict=False)
-    ]
-
-
-def _with_consequences(overrides: list[str]) -> list[str]:
-    """What the command line says counts before what the file says of the same thing under another key.
-
-    Epochs and shares count also where the file sets iterations, as a run's config.yaml does; and a learning rate is
-    meant for the batch at hand.
-    """
-    given = dict(zip(overrides[::2], overrides[1::2]))
-    for key, (other, sentinel) in ITERATIONS_OF.items():
-        if key in given and given.get(other, sentinel) != sentinel:
-            raise UserError(
-                f"{key} and {other} say the same thing", file="command line", remedy="Leave out one of them"
-            )
-    pairs = [pair for key, pair in CONSEQUENCES.items() if key in given and pair[0] not in given]
-    return [*overrides, *(word for pair in pairs for word in pair)]
 
 
 def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:
