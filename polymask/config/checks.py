@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -33,27 +34,25 @@ UNSUPPORTED = {
     "TEST.EXPECTED_RESULTS": [],
 }
 
-POOLERS = ("ROIAlign", "ROIAlignV2", "ROIPool")
-BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
-# Keys with a few possible words: those of a model, and those of a training.
-MODEL_WORDS = {
-    "MODEL.FPN.FUSE_TYPE": ("sum", "avg"),
-    "MODEL.RPN.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
-    "MODEL.ROI_BOX_HEAD.POOLER_TYPE": POOLERS,
-    "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
-    "MODEL.ROI_MASK_HEAD.POOLER_TYPE": POOLERS,
-    "INPUT.FORMAT": ("RGB", "BGR", "L"),
-}
-TRAINING_WORDS = {
-    "INPUT.CACHE": CACHE_MODES,
-    "INPUT.RANDOM_FLIP": ("horizontal", "vertical", "none"),
-    "INPUT.CROP.TYPE": ("relative_range", "relative", "absolute", "absolute_range"),
-    "SOLVER.OPTIMIZER": ("SGD", "AdamW"),
-}
-# Keys with a range, and what to do about a number outside.
-Ranges = Mapping[str, tuple[Callable[[Any], bool], str]]
+# Which values a key may have, and what to do about another.
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _one_of(*words: str) -> Rule:
+    return (lambda value: value in words), f"Use {', '.join(words[:-1])} or {words[-1]}"
+
+
 _FROM_1 = (lambda x: x >= 1, "Use 1 or a larger number")
-MODEL_NUMBERS: Ranges = {
+_POOLER = _one_of("ROIAlign", "ROIAlignV2", "ROIPool")
+_BOX_LOSS = _one_of("smooth_l1", "giou", "diou", "ciou")
+# Of a model, and of a training.
+MODEL_RULES: Mapping[str, Rule] = {
+    "MODEL.FPN.FUSE_TYPE": _one_of("sum", "avg"),
+    "MODEL.RPN.BBOX_REG_LOSS_TYPE": _BOX_LOSS,
+    "MODEL.ROI_BOX_HEAD.POOLER_TYPE": _POOLER,
+    "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": _BOX_LOSS,
+    "MODEL.ROI_MASK_HEAD.POOLER_TYPE": _POOLER,
+    "INPUT.FORMAT": _one_of("RGB", "BGR", "L"),
     "INPUT.MIN_SIZE_TEST": (lambda x: x >= 0, "Use a number of pixels, or 0 to leave photos as they are"),
     "INPUT.MAX_SIZE_TEST": _FROM_1,
     "MODEL.RPN.PRE_NMS_TOPK_TEST": _FROM_1,
@@ -64,7 +63,11 @@ MODEL_NUMBERS: Ranges = {
         f"Use a number of processes, 0 for none beside this one, or {FOLLOW_CORES} for what suits the machine",
     ),
 }
-TRAINING_NUMBERS: Ranges = {
+TRAINING_RULES: Mapping[str, Rule] = {
+    "INPUT.CACHE": _one_of(*CACHE_MODES),
+    "INPUT.RANDOM_FLIP": _one_of("horizontal", "vertical", "none"),
+    "INPUT.CROP.TYPE": _one_of("relative_range", "relative", "absolute", "absolute_range"),
+    "SOLVER.OPTIMIZER": _one_of("SGD", "AdamW"),
     "INPUT.MAX_SIZE_TRAIN": _FROM_1,
     "INPUT.SCALE_JITTER.SIZE": _FROM_1,
     "INPUT.COLOR_JITTER": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1"),
@@ -111,9 +114,7 @@ def check_supported(cfg: CfgNode) -> None:
     Raises:
         UserError: a key has a value that polymask does not follow, or that would silently predict wrongly.
     """
-    wrong = (*_wrong_words(cfg, MODEL_WORDS), *_wrong_numbers(cfg, MODEL_NUMBERS), *_wrong_model(cfg))
-    for reason, remedy in wrong:
-        raise UserError(reason, remedy=remedy)
+    _refuse_first(_wrong_values(cfg, MODEL_RULES), _wrong_model(cfg))
 
 
 def check_training_keys(cfg: CfgNode, processes: int) -> None:
@@ -126,15 +127,18 @@ def check_training_keys(cfg: CfgNode, processes: int) -> None:
     Raises:
         UserError: the first that is wrong.
     """
-    wrong = (
-        *_wrong_words(cfg, TRAINING_WORDS),
-        *_wrong_numbers(cfg, TRAINING_NUMBERS),
-        *_wrong_sizes(cfg),
-        *_wrong_solver(cfg),
-        *_wrong_batch(cfg, processes),
-        *_contradictions(cfg),
+    _refuse_first(
+        _wrong_values(cfg, TRAINING_RULES),
+        _wrong_sizes(cfg),
+        _wrong_solver(cfg),
+        _wrong_batch(cfg, processes),
+        _contradictions(cfg),
     )
-    for reason, remedy in wrong:
+
+
+def _refuse_first(*wrong: Iterator[tuple[str, str]]) -> None:
+    """Raises for the first of reasons and remedies."""
+    for reason, remedy in chain(*wrong):
         raise UserError(reason, remedy=remedy)
 
 
@@ -153,19 +157,11 @@ def _wrong_model(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             )
 
 
-def _wrong_words(cfg: CfgNode, table: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    for key, words in table.items():
-        value = _get(cfg, key)
-        if value not in words:
-            listed = [word or "''" for word in words]
-            yield f"{key} is {value!r}", f"Use {', '.join(listed[:-1])}{' or ' if listed[1:] else ''}{listed[-1]}"
-
-
-def _wrong_numbers(cfg: CfgNode, table: Ranges) -> Iterator[tuple[str, str]]:
-    for key, (is_right, remedy) in table.items():
+def _wrong_values(cfg: CfgNode, rules: Mapping[str, Rule]) -> Iterator[tuple[str, str]]:
+    for key, (is_right, remedy) in rules.items():
         value = _get(cfg, key)
         if not is_right(value):
-            yield f"{key} is {value}", remedy
+            yield f"{key} is {value!r}", remedy
 
 
 def _wrong_sizes(cfg: CfgNode) -> Iterator[tuple[str, str]]:
