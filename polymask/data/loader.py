@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetFromList, build_detection_test_loader, get_detection_dataset_dicts
+from detectron2.data.build import trivial_batch_collator
 from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
@@ -37,9 +38,9 @@ def build_train_loader(cfg: CfgNode, start_iter: int) -> Iterable[list[dict]]:
         mapper = CopyPasteMapper(mapper, stored, cfg.INPUT.COPY_PASTE.PROBABILITY)
     loader = torch.utils.data.DataLoader(
         SeededPhotos(stored, _ErrorsAsItems(mapper), cfg.SEED),
-        batch_sampler=_Plan(plan, start_iter),
+        batch_sampler=plan.batches(start_iter, comm.get_rank(), comm.get_world_size()),
         num_workers=number_of_workers(cfg),
-        collate_fn=_as_it_is,
+        collate_fn=trivial_batch_collator,
         worker_init_fn=leave_signals_to_the_parent,
         generator=torch.Generator(),  # or its start would draw from the training's
     )
@@ -109,18 +110,3 @@ class SeededPhotos(torch.utils.data.Dataset):
         position, index = place
         with seeded(self._seed, position, index):
             return self._mapper(self._records[index])
-
-
-class _Plan:
-    """The plan as what a DataLoader takes for a batch sampler."""
-
-    def __init__(self, plan: BatchPlan, first: int):
-        self._plan = plan
-        self._first = first
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return self._plan.batches(self._first, comm.get_rank(), comm.get_world_size())
-
-
-def _as_it_is(batch: list[dict]) -> list[dict]:
-    return batch
