@@ -23,20 +23,6 @@ from polymask.report.runs_compared import Comparison, signed
 
 TEMPLATES = Path(__file__).parent / "template"
 
-KINDS_IN_WORDS = {
-    "classification": "found in the right place, named wrongly",
-    "localisation": "named rightly, but the mask covers the object badly",
-    "both": "named wrongly and in the wrong place",
-    "duplicate": "an object that was already found",
-    "background": "something that nobody annotated",
-    "missed": "an annotated object that nothing found",
-}
-_THRESHOLDS_IN_WORDS = {
-    "val": "the one with the best F1 on VAL; for a class of which VAL tells none, on this split",
-    "this split": "the one with the best F1 on this split itself, which flatters it a little: VAL tells none",
-    "default": "0.5, since no split tells a better one",
-}
-
 
 def report_page(run: RunRecord, analysis: Analysis, on_val: Analysis | None, gallery: Gallery) -> str:
     """The report on one run as HTML.
@@ -65,29 +51,18 @@ def report_page(run: RunRecord, analysis: Analysis, on_val: Analysis | None, gal
         summary=summary(analysis),
         advice=advise(analysis, run),
         outcomes=outcomes(analysis),
-        thresholds_words=_THRESHOLDS_IN_WORDS[analysis.thresholds_from],
-        kinds=KINDS_IN_WORDS,
         class_plots=plots.class_plots(analysis.classes),
         training=plots.training_plots(run.curves),
         evaluated_at=_day_and_time(run.detections_of(analysis.split)),
         dataset=overview(run),
-        facts=_facts(run),
     )
 
 
 def comparison_page(runs: Sequence[RunRecord], comparison: Comparison) -> str:
     """The comparison of runs as HTML."""
     facts = [run.facts or RunFacts() for run in runs]
-    cost = [
-        ("Iterations", [fact.iterations or "not recorded" for fact in facts]),
-        ("Training", [duration(fact.training_seconds) if fact.iterations else "not recorded" for fact in facts]),
-        (
-            "Most memory",
-            [f"{fact.peak_memory_gib:.1f} GiB" if fact.peak_memory_gib else "not recorded" for fact in facts],
-        ),
-    ]
     return _rendered(
-        _environment(), "comparison.html", None, comparison=comparison, dataset=runs[0].card.name, cost=cost
+        _environment(), "comparison.html", None, comparison=comparison, dataset=runs[0].card.name, facts=facts
     )
 
 
@@ -101,15 +76,12 @@ def _environment() -> Environment:
     )
     environment.filters["fixed"] = lambda value, digits: f"{value:.{digits}f}"
     environment.filters["signed"] = signed
+    environment.filters["duration"] = duration
+    environment.filters["path"] = path_in_words
+    environment.filters["command"] = command_in_words
     environment.filters["breakable"] = _breakable
     environment.filters["with_code"] = _with_code
-    environment.globals["size"] = {
-        "width": plots.WIDTH,
-        "height": plots.HEIGHT,
-        "left": plots.LEFT,
-        "right": plots.RIGHT,
-        "bottom": plots.BOTTOM,
-    }
+    environment.globals["plots"] = plots
     return environment
 
 
@@ -134,29 +106,6 @@ def _rendered(environment: Environment, template: str, script_name: str | None, 
         script_hash=f"sha256-{digest}",
         **content,
     )
-
-
-def _facts(run: RunRecord) -> list[tuple[str, str | Markup]]:
-    facts = run.facts
-    rows: list[tuple[str, Any]] = [
-        ("Folder", path_in_words(str(run.folder))),
-        ("Dataset folder", path_in_words(str(run.dataset_folder))),
-        ("Seed", run.settings["SEED"]),
-    ]
-    if facts:
-        lines = [*facts.command_lines, *([facts.evaluation_command_line] if facts.evaluation_command_line else [])]
-        rows += [("Command line", Markup("<code>{}</code>").format(command_in_words(line))) for line in lines]
-        rows.append(("Device", facts.device + (f", {facts.processes} processes" if facts.processes > 1 else "")))
-        rows += [("Precision", facts.precision)] if facts.precision else []
-        rows.append(("Versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())))
-        if facts.iterations:
-            rows.append(("Training", f"{facts.iterations} iterations in {duration(facts.training_seconds)}"))
-        if facts.evaluation_seconds is not None:
-            rows.append(("Evaluation", duration(facts.evaluation_seconds)))
-        rows.append(("Most memory", f"{facts.peak_memory_gib:.1f} GiB"))
-    else:
-        rows.append(("Versions and times", "not recorded by this run"))
-    return [(name, value if isinstance(value, Markup) else str(value)) for name, value in rows]
 
 
 def duration(seconds: float) -> str:
