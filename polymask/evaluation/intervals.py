@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polymask.evaluation.counting import count
-from polymask.evaluation.figures import AREAS, FIGURES, IOUS, RECALLS, Evaluation
+from polymask.evaluation.figures import AREAS, FIGURES, IOUS, RECALLS
 from polymask.evaluation.matches import Matches, matches_of
 from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import Interval
@@ -22,12 +22,6 @@ _AT_ONCE = 2**20
 
 # Of each of the FIGURES, the index of the sizes that it is about.
 _AREA_OF_FIGURE = (0, 0, 0, 1, 2, 3, 0, 0, 0, 1, 2, 3)
-
-
-def bootstrap_interval(evaluation: Evaluation, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of AP at IoU .50:.95 of all classes, in percent: see ``intervals``."""
-    interval = intervals(matches_of(evaluation), samples, seed)[-1]["AP"]
-    return interval.low, interval.high
 
 
 def intervals(matches: Matches, samples: int = SAMPLES, seed: int = 0) -> list[dict[str, Interval]]:
