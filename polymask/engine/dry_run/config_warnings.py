@@ -34,17 +34,6 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class ConfigWarning:
-    """What looks wrong, and what to do about it: sentences as those of ``UserError``."""
-
-    reason: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.reason[0].upper()}{self.reason[1:]}. {self.remedy}."
-
-
-@dataclass(frozen=True)
 class TrainingContext:
     """What the warnings need to know beside the configuration.
 
@@ -61,20 +50,21 @@ class TrainingContext:
     free_bytes: int = 0
 
 
-def training_warnings(cfg: CfgNode, context: TrainingContext) -> list[ConfigWarning]:
+def training_warnings(cfg: CfgNode, context: TrainingContext) -> list[str]:
     """All warnings about a training that is possible, most about its data first.
 
     Args:
         cfg: resolved (see ``polymask.engine.setup``).
     """
-    return [
+    warnings = (
         *_about_instances(cfg, context.records),
         *_about_sizes(cfg, context.records),
         *_about_weights(cfg, context),
         *_about_rate(cfg),
         *_about_length(cfg, len(context.records)),
         *_about_disk(context),
-    ]
+    )
+    return [f"{reason[0].upper()}{reason[1:]}. {remedy}." for reason, remedy in warnings]
 
 
 def training_scale(cfg: CfgNode, height: int, width: int) -> float:
@@ -95,23 +85,23 @@ def _objects(record: dict) -> list[dict]:
     return [annotation for annotation in record["annotations"] if not annotation.get("iscrowd", 0)]
 
 
-def _about_instances(cfg: CfgNode, records: Sequence[dict]) -> Iterator[ConfigWarning]:
+def _about_instances(cfg: CfgNode, records: Sequence[dict]) -> Iterator[tuple[str, str]]:
     most = max((len(_objects(record)) for record in records), default=0)
     if most > cfg.TEST.DETECTIONS_PER_IMAGE:
-        yield ConfigWarning(
+        yield (
             f"a training photo has {most} objects, and no more than TEST.DETECTIONS_PER_IMAGE "
             f"({cfg.TEST.DETECTIONS_PER_IMAGE}) are ever predicted",
             f"Set TEST.DETECTIONS_PER_IMAGE to more than {most}",
         )
     sided = [name for name in cfg.DATASETS.CLASSES if re.search(r"\b(left|right)\b", name, re.IGNORECASE)]
     if sided and cfg.INPUT.RANDOM_FLIP == "horizontal":
-        yield ConfigWarning(
+        yield (
             f"photos are mirrored at random, and with them what is called {', '.join(sided)}",
             "Set INPUT.RANDOM_FLIP none, if that would be another class",
         )
 
 
-def _about_sizes(cfg: CfgNode, records: Sequence[dict]) -> Iterator[ConfigWarning]:
+def _about_sizes(cfg: CfgNode, records: Sequence[dict]) -> Iterator[tuple[str, str]]:
     if cfg.INPUT.CROP.ENABLED:  # before a photo is resized: how much its objects are enlarged is random
         return
     scales = np.array([training_scale(cfg, record["height"], record["width"]) for record in records])
@@ -125,13 +115,13 @@ def _about_sizes(cfg: CfgNode, records: Sequence[dict]) -> Iterator[ConfigWarnin
     change = float(np.median(tested / scales))
     if not 1 / MOST_SIZE_CHANGE <= change <= MOST_SIZE_CHANGE:
         short_sides = np.min(sizes, axis=1)
-        yield ConfigWarning(
+        yield (
             f"photos are {change:.2g} times as large in an evaluation as in the training",
             f"Set INPUT.MIN_SIZE_TEST to about {np.median(scales * short_sides):.0f}, and INPUT.MAX_SIZE_TEST to suit",
         )
 
 
-def _about_anchors(cfg: CfgNode, sides: np.ndarray) -> Iterator[ConfigWarning]:
+def _about_anchors(cfg: CfgNode, sides: np.ndarray) -> Iterator[tuple[str, str]]:
     """About the sides in px of (N) objects at the size of the training, as those of a square."""
     anchors = sorted(size for sizes in cfg.MODEL.ANCHOR_GENERATOR.SIZES for size in sizes)
     smallest, largest = anchors[0], anchors[-1]
@@ -141,13 +131,13 @@ def _about_anchors(cfg: CfgNode, sides: np.ndarray) -> Iterator[ConfigWarning]:
     ):
         if outside.sum() > WORTH_A_WORD * len(outside):
             sizes = [[round(size * factor) for size in level] for level in cfg.MODEL.ANCHOR_GENERATOR.SIZES]
-            yield ConfigWarning(
+            yield (
                 f"{100 * outside.mean():.0f} % of the objects have {words}, in photos of the training's size",
                 f'Set MODEL.ANCHOR_GENERATOR.SIZES "{sizes}", or another size of the photos',
             )
 
 
-def _about_weights(cfg: CfgNode, context: TrainingContext) -> Iterator[ConfigWarning]:
+def _about_weights(cfg: CfgNode, context: TrainingContext) -> Iterator[tuple[str, str]]:
     model = cfg.MODEL
     if not model.WEIGHTS:
         frozen: dict[str, str | int] = {
@@ -156,59 +146,57 @@ def _about_weights(cfg: CfgNode, context: TrainingContext) -> Iterator[ConfigWar
         if model.BACKBONE.FREEZE_AT > 0:
             frozen["MODEL.BACKBONE.FREEZE_AT"] = 0
         if frozen:
-            yield ConfigWarning(
+            yield (
                 f"the training starts from random weights, and {' and '.join(frozen)} keep some of them as they are",
                 f"Set {' and '.join(f'{key} {value}' for key, value in frozen.items())}",
             )
     if context.torchvision_weights:
         if cfg.INPUT.FORMAT != "RGB":
-            yield ConfigWarning(
+            yield (
                 f"MODEL.WEIGHTS are torchvision's, which know photos in RGB, and INPUT.FORMAT is {cfg.INPUT.FORMAT}",
                 "Set INPUT.FORMAT RGB",
             )
         for key, values in TORCHVISION_PIXELS.items():
             if np.abs(np.subtract(model[key], values)).max() > PIXEL_TOLERANCE:
-                yield ConfigWarning(
+                yield (
                     f"MODEL.WEIGHTS are torchvision's, whose MODEL.{key} is not {list(model[key])}",
                     f'Set MODEL.{key} "{values}"',
                 )
 
 
-def _about_rate(cfg: CfgNode) -> Iterator[ConfigWarning]:
+def _about_rate(cfg: CfgNode) -> Iterator[tuple[str, str]]:
     solver = cfg.SOLVER
     if solver.OPTIMIZER != "SGD":
         return
     usual = SGD_RATE * solver.IMS_PER_BATCH / SGD_BATCH
     most = usual * (CLIPPING_ALLOWS if solver.CLIP_GRADIENTS.ENABLED else 1)
     if solver.BASE_LR <= LEAST_RATE_OF_SGD:
-        yield ConfigWarning(
-            f"SOLVER.BASE_LR is {solver.BASE_LR:g}: SGD hardly moves the weights", f"Begin with {usual:g}"
-        )
+        yield (f"SOLVER.BASE_LR is {solver.BASE_LR:g}: SGD hardly moves the weights", f"Begin with {usual:g}")
     elif solver.BASE_LR > most * (1 + 1e-6):  # a rate that is just the rule's, but for rounding
-        yield ConfigWarning(
+        yield (
             f"SOLVER.BASE_LR is {solver.BASE_LR:g}: SGD is likely to diverge",
             f"Begin with {usual:g}"
             + ("" if solver.CLIP_GRADIENTS.ENABLED else ", or set SOLVER.CLIP_GRADIENTS.ENABLED True"),
         )
 
 
-def _about_length(cfg: CfgNode, photos: int) -> Iterator[ConfigWarning]:
+def _about_length(cfg: CfgNode, photos: int) -> Iterator[tuple[str, str]]:
     if not cfg.DATASETS.VAL:
-        yield ConfigWarning(
+        yield (
             "there is no val split: the best weights are not kept, and nothing shows when the training should end",
             "Convert with a val split (--split 0.75 0.125 0.125)",
         )
     seen = cfg.SOLVER.MAX_ITER * cfg.SOLVER.IMS_PER_BATCH
     if seen < photos:
-        yield ConfigWarning(
+        yield (
             f"the training ends before it has seen every photo once: after {seen} of {photos}",
             "Raise SOLVER.EPOCHS or SOLVER.MAX_ITER",
         )
 
 
-def _about_disk(context: TrainingContext) -> Iterator[ConfigWarning]:
+def _about_disk(context: TrainingContext) -> Iterator[tuple[str, str]]:
     if context.checkpoint_bytes > context.free_bytes:
-        yield ConfigWarning(
+        yield (
             f"the checkpoints take {context.checkpoint_bytes / GIB:.1f} GiB, and the disk of OUTPUT_DIR has "
             f"{context.free_bytes / GIB:.1f} GiB free",
             "Make room, or set OUTPUT_DIR to another disk",
