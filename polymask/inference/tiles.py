@@ -132,7 +132,7 @@ def merge(
         for detection in detections
         if detection.mask.width
     ]
-    views = _without_slices(views, _is_whole)
+    views = _without_slices(views, lambda other, _slice: not other.cut)
     views = _united(views, tiles)
     views = _without_slices(views, _is_larger)
     return [view.detection for view in _without_duplicates(views)]
@@ -159,10 +159,6 @@ def _without_slices(views: list[_View], counts_more: Callable[[_View, _View], bo
             if cut and _covers(views[other], views[slice_]):
                 dropped.add(slice_)
     return _without(views, dropped)
-
-
-def _is_whole(view: _View, _slice: _View) -> bool:
-    return not view.cut
 
 
 def _is_larger(view: _View, slice_: _View) -> bool:
@@ -201,7 +197,7 @@ def _without_duplicates(views: list[_View]) -> list[_View]:
             rivals[worse].append(better)
     dropped: set[int] = set()
     for worse in range(len(views)):
-        if any(better not in dropped and _are_one(views[better], views[worse]) for better in rivals[worse]):
+        if any(better not in dropped and _agree(views[better], views[worse]) for better in rivals[worse]):
             dropped.add(worse)
     return _without(views, dropped)
 
@@ -227,17 +223,12 @@ def _covers(larger: _View, smaller: _View) -> bool:
     return shared_area(larger.detection.mask, mask) >= AGREEMENT * mask.area
 
 
-def _agree(first: _View, second: _View, window: Window) -> bool:
-    """Whether the masks' IoU within a window is enough."""
+def _agree(first: _View, second: _View, window: Window | None = None) -> bool:
+    """Whether the masks' IoU is enough; within a window, which is what two tiles share, or everywhere."""
     a, b = first.detection.mask, second.detection.mask
     shared = shared_area(a, b)  # all of it is in the window: neither goes beyond its tile
-    return shared > 0 and shared >= AGREEMENT * (area_in(a, window) + area_in(b, window) - shared)
-
-
-def _are_one(first: _View, second: _View) -> bool:
-    a, b = first.detection.mask, second.detection.mask
-    shared = shared_area(a, b)
-    return shared > 0 and shared >= AGREEMENT * (a.area + b.area - shared)
+    both = area_in(a, window) + area_in(b, window) if window else a.area + b.area
+    return shared > 0 and shared >= AGREEMENT * (both - shared)
 
 
 def _union(views: Sequence[_View]) -> _View:
