@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from polymask.inference.detections import Detections, PlacedMask
-from polymask.inference.visualizer import DRAWN_WIDTH, draw_instances, metadata_of
+from polymask.inference.visualizer import DRAWN_WIDTH, draw_instances, metadata_of, shrunk
 
 # px, of a picture's longer side: a screen shows no more, and matplotlib takes long to draw them.
 LARGEST = 2048
@@ -25,18 +24,14 @@ def draw_detections(photo: np.ndarray, found: Detections, largest: int = LARGEST
     Returns:
         (H', W', 3) uint8, BGR: of the photo's size, but not narrower than ``DRAWN_WIDTH`` nor longer than ``largest``.
     """
-    height, width = photo.shape[:2]
-    scale = min(1.0, largest / max(height, width))
-    picture = photo
-    if scale < 1:
-        picture = cv2.resize(photo, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    drawn_width = max(DRAWN_WIDTH, picture.shape[1]) if scale == 1 else picture.shape[1]
+    picture = shrunk(photo, largest)
+    drawn_width = max(DRAWN_WIDTH, picture.shape[1]) if picture is photo else picture.shape[1]
     metadata = metadata_of(found.classes)
     # Large ones first, as the Visualizer does it: what is drawn later is on top.
     ordered = sorted(found, key=lambda detection: -detection.mask.area)
     for start in range(0, max(1, len(ordered)), AT_A_TIME):
         some = ordered[start : start + AT_A_TIME]
-        enlarged = picture.shape[1] / width
+        enlarged = picture.shape[1] / photo.shape[1]
         boxes = np.reshape([detection.box for detection in some], (-1, 4)) * enlarged
         masks = [resized_mask(detection.mask, picture.shape[:2], enlarged) for detection in some]
         classes, scores = [detection.category for detection in some], [detection.score for detection in some]

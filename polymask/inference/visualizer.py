@@ -111,6 +111,15 @@ def arrange(pictures: Sequence[np.ndarray], columns: int, cell: tuple[int, int])
     return sheet
 
 
+def shrunk(picture: np.ndarray, longest: int) -> np.ndarray:
+    """A picture, (H, W, 3) uint8, whose longer side has no more than so many px."""
+    scale = longest / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = tuple(max(1, round(side * scale)) for side in (picture.shape[1], picture.shape[0]))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
 def write_png(target: Path, picture: np.ndarray) -> None:
     """Writes a picture, (H, W, 3) uint8, BGR, in one step."""
     write_atomically(target, cv2.imencode(".png", picture)[1].tobytes())

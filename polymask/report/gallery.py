@@ -16,7 +16,7 @@ from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
 from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import KINDS, Analysis, PhotoAnalysis
-from polymask.inference.visualizer import metadata_of
+from polymask.inference.visualizer import metadata_of, shrunk
 from polymask.report.run import RunRecord
 from polymask.report.side_by_side import draw_pair, rows_of_photo
 
@@ -119,20 +119,11 @@ def draw_gallery(run: RunRecord, analysis: Analysis, budget: int = BUDGET) -> Ga
     return Gallery(_encoded(drawn, budget), unreadable)
 
 
-def resized(picture: np.ndarray, longer_side: int) -> np.ndarray:
-    """A picture, (H, W, 3) uint8, whose longer side has no more than so many px."""
-    scale = longer_side / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    size = tuple(max(1, round(side * scale)) for side in (picture.shape[1], picture.shape[0]))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-
-
 def _encoded(drawn: list[tuple[GalleryChoice, tuple[np.ndarray, np.ndarray]]], budget: int) -> list[GalleryCard]:
     """The cards at the best size that keeps the budget; if none does, as many of the worst photos as do."""
     cards: list[GalleryCard] = []
     for longer_side, quality in SIZES:
-        cards = [_card(chosen, [resized(picture, longer_side) for picture in pair], quality) for chosen, pair in drawn]
+        cards = [_card(chosen, [shrunk(picture, longer_side) for picture in pair], quality) for chosen, pair in drawn]
         weights = np.cumsum([len(card.truth) + len(card.prediction) for card in cards])
         if not cards or weights[-1] <= budget:
             return cards
