@@ -188,15 +188,12 @@ class MemoryCache(_Cache):
         # Anonymous: it has no name in any file system. The system gives the pages when they are first written to.
         self._memory = np.frombuffer(mmap.mmap(-1, max(1, total)), dtype=np.uint8)
 
-    def _slot(self, entry: Entry) -> np.ndarray:
+    def _load(self, entry: Entry) -> np.ndarray:
         begin = self._begins[entry]
         return self._memory[begin : begin + self.entries[entry]]
 
-    def _load(self, entry: Entry) -> np.ndarray:
-        return self._slot(entry)
-
     def _store(self, entry: Entry, header: bytes, pixels: np.ndarray) -> None:
-        slot = self._slot(entry)
+        slot = self._load(entry)
         slot[:_HEADER_BYTES] = 0  # other workers may look at it
         slot[_HEADER_BYTES:] = pixels
         slot[:_HEADER_BYTES] = np.frombuffer(header, dtype=np.uint8)
