@@ -82,9 +82,11 @@ def _messages_kept() -> Iterator[list[logging.LogRecord]]:
     try:
         yield kept.buffer
     except BaseException:
+        shown = logging.StreamHandler()
+        shown.setFormatter(_OneEntry(logging.Formatter()))
         for record in kept.buffer:
             if record.levelno >= logging.WARNING:
-                print(visible(record.getMessage()), file=sys.stderr)
+                shown.handle(record)
         raise
     finally:
         ours.handlers = handlers
@@ -166,7 +168,8 @@ def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
             if handler.stream is sys.stdout:
                 handler.setLevel(logging.INFO)  # the network's layers and the like are for log.txt
             else:
-                _ignore_write_errors(handler)
+                # A full disk ends the run with one error line, which a traceback for each line of the log would hide.
+                handler.handleError = lambda record: None
     log.info("Command line: %s", vars(args))
     log.debug("Environment:\n%s", collect_env_info())
     log.debug("Configuration:\n%s", cfg.dump())
@@ -189,8 +192,3 @@ class _OneEntry(logging.Formatter):
         shown = copy.copy(record)
         shown.msg, shown.args = visible(record.getMessage()).replace("\n", "\n    "), None
         return self._formatter.format(shown)
-
-
-def _ignore_write_errors(log_file: Any) -> None:
-    """A full disk ends the run with one error line, which a traceback for each line of the log would hide."""
-    log_file.handleError = lambda record: None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
-from collections.abc import Iterator
 
 import torch
 from detectron2.config import CfgNode
@@ -82,7 +82,7 @@ def validation_losses(cfg: CfgNode, model: torch.nn.Module) -> dict[str, float]:
     try:
         with torch.no_grad(), EventStorage(), seeded(cfg.SEED):
             _training_mode_without_statistics(model)
-            for batch in _photos_of_val(cfg):
+            for batch in itertools.chain.from_iterable(build_validation_loader(cfg, name) for name in cfg.DATASETS.VAL):
                 with seeded(cfg.SEED, batch[0]["image_id"]):  # whichever process looks at it
                     losses = model(batch)
                 for name, loss in losses.items():
@@ -93,11 +93,6 @@ def validation_losses(cfg: CfgNode, model: torch.nn.Module) -> dict[str, float]:
             module.training = mode
     means = weighted_mean(sums, photos)
     return {"total_loss": sum(means.values()), **means}
-
-
-def _photos_of_val(cfg: CfgNode) -> Iterator[list[dict]]:
-    for name in cfg.DATASETS.VAL:
-        yield from build_validation_loader(cfg, name)
 
 
 def _training_mode_without_statistics(model: torch.nn.Module) -> None:
