@@ -73,30 +73,21 @@ class RunRecord(msgspec.Struct, frozen=True):
         return self.dataset_folder / self.card.splits[split].annotations
 
 
-def config_of(run: Path) -> CfgNode:
-    """The configuration of a run.
-
-    Raises:
-        UserError: it is not the folder of a run.
-    """
-    if not (run / CONFIG_NAME).is_file():
-        raise UserError(
-            "not the folder of a run (no config.yaml in it)",
-            file=run,
-            remedy="Name the OUTPUT_DIR of a training",
-        )
-    return load_config(run / CONFIG_NAME, [])
-
-
 def read_run(folder: Path) -> RunRecord:
     """The record of a run.
 
     Raises:
         UserError: not the folder of a run, its dataset is not there, or nothing has been evaluated.
     """
-    cfg = config_of(folder)
+    if not (folder / CONFIG_NAME).is_file():
+        raise UserError(
+            "not the folder of a run (no config.yaml in it)",
+            file=folder,
+            remedy="Name the OUTPUT_DIR of a training",
+        )
+    cfg = load_config(folder / CONFIG_NAME, [])
     if not cfg.DATASETS.ROOT:
-        raise UserError("DATASETS.ROOT is empty", file=folder / "config.yaml", remedy="Name the dataset folder there")
+        raise UserError("DATASETS.ROOT is empty", file=folder / CONFIG_NAME, remedy="Name the dataset folder there")
     card = read_card(Path(cfg.DATASETS.ROOT))
     evaluated = tuple(s for s in _FIRST_CHOICE if detections_file(folder, f"{card.name}_{s}").is_file())
     if not evaluated:
