@@ -9,7 +9,6 @@ from dataset_tools.errors import UserError
 from polymask.engine import run_files
 from polymask.engine.run_files import (
     FACTS_NAME,
-    PROJECT,
     RunFacts,
     command_line,
     device_in_words,
@@ -39,9 +38,6 @@ def test_a_damaged_file_is_an_error_in_words(tmp_path):
 def test_versions_are_those_that_run():
     found = versions()
     assert found["torch"] == torch.__version__ and found["Python"] == sys.version.split()[0]
-    git = ["git", "-C", str(PROJECT), "rev-parse", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
-    assert found.get("polymask", "").rstrip("+") == commit[:12]
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def hostile(tmp_path):
     (repository / "file").write_text("1")
     names = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     for command in (
-        ["init", "-q"],
+        ["init", "-q", "--initial-branch=main"],
         ["add", "file"],
         [*names, "commit", "-q", "-m", "1"],
         ["config", "core.fsmonitor", str(hook)],
@@ -62,6 +58,14 @@ def hostile(tmp_path):
         subprocess.run(["git", *command], cwd=repository, check=True)
     (repository / "file").write_text("2")
     return repository
+
+
+def test_the_commit_is_the_project_s_with_a_sign_for_changes(hostile, monkeypatch):
+    monkeypatch.setattr(run_files, "PROJECT", hostile)
+    commit = (hostile / ".git/refs/heads/main").read_text()[:12]
+    assert versions()["polymask"] == f"{commit}+"
+    (hostile / "file").write_text("1")
+    assert versions()["polymask"] == commit
 
 
 def test_git_does_not_ask_the_repository_that_the_environment_names(hostile, monkeypatch):
