@@ -45,13 +45,13 @@ def _plot(counted: DatasetCounts, folder: Path) -> None:
     classes = _most_frequent(stats)
     captions = fonts.captions(list(classes))
     plots: list[tuple[tuple[float, float], Callable[[Axes], None]]] = [
-        ((8, 1.5 + 0.35 * sum(classes.values())), lambda axes: _classes(axes, stats, classes, captions)),
-        ((8, 4), lambda axes: _instances_per_photo(axes, counted.instances_per_photo)),
-        ((6, 5), lambda axes: _photo_sizes(axes, stats)),
+        ((8, 1.5 + 0.35 * sum(classes.values())), lambda axes: _plot_classes(axes, stats, classes, captions)),
+        ((8, 4), lambda axes: _plot_instances_per_photo(axes, counted.instances_per_photo)),
+        ((6, 5), lambda axes: _plot_photo_sizes(axes, stats)),
     ]
     if len(counted.sides):
-        plots.append(((8, 4), lambda axes: _instance_sizes(axes, counted.sides)))
-        plots.append(((6, 5), lambda axes: _centres(axes, counted.centres)))
+        plots.append(((8, 4), lambda axes: _plot_instance_sizes(axes, counted.sides)))
+        plots.append(((6, 5), lambda axes: _plot_centres(axes, counted.centres)))
     with matplotlib.rc_context({"font.family": _families(list(captions.values()))}):
         for name, (size, draw) in zip(_PLOTS, plots):
             figure, axes = pyplot.subplots(figsize=size, layout="constrained")
@@ -80,7 +80,7 @@ def _most_frequent(stats: Stats) -> dict[str, bool]:
     return {name: name in frequent for name in totals}
 
 
-def _classes(axes: Axes, stats: Stats, classes: dict[str, bool], captions: dict[str, str]) -> None:
+def _plot_classes(axes: Axes, stats: Stats, classes: dict[str, bool], captions: dict[str, str]) -> None:
     drawn = [name for name, is_drawn in classes.items() if is_drawn]
     left = np.zeros(len(drawn))
     for split, numbers in stats.splits.items():
@@ -95,13 +95,13 @@ def _classes(axes: Axes, stats: Stats, classes: dict[str, bool], captions: dict[
     axes.legend()
 
 
-def _instances_per_photo(axes: Axes, instances: np.ndarray) -> None:
+def _plot_instances_per_photo(axes: Axes, instances: np.ndarray) -> None:
     most = int(instances.max(initial=0))
     axes.hist(instances, bins=np.linspace(-0.5, most + 0.5, min(most + 2, 41)).tolist(), edgecolor="white")
     axes.set(xlabel="instances in a photo", ylabel="photos", title="Instances in a photo")
 
 
-def _instance_sizes(axes: Axes, sides: np.ndarray) -> None:
+def _plot_instance_sizes(axes: Axes, sides: np.ndarray) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     least, most = sides.min() * 0.95, sides.max() * 1.05
@@ -116,7 +116,7 @@ def _instance_sizes(axes: Axes, sides: np.ndarray) -> None:
     axes.set(ylabel="instances", title="Size of the instances")
 
 
-def _centres(axes: Axes, centres: np.ndarray) -> None:
+def _plot_centres(axes: Axes, centres: np.ndarray) -> None:
     x, y = centres.T
     heat = axes.hist2d(x, y, bins=24, range=[(0, 1), (0, 1)], cmap="viridis")
     axes.figure.colorbar(heat[3], label="instances")
@@ -124,7 +124,7 @@ def _centres(axes: Axes, centres: np.ndarray) -> None:
     axes.set(xlabel="share of the width", ylabel="share of the height", title="Centres of the instances")
 
 
-def _photo_sizes(axes: Axes, stats: Stats) -> None:
+def _plot_photo_sizes(axes: Axes, stats: Stats) -> None:
     widths, heights = np.array([size for size, _ in stats.photo_sizes]).T
     dots = [20 + 200 * many / stats.photo_sizes[0][1] for _, many in stats.photo_sizes]
     axes.scatter(widths, heights, s=dots, alpha=0.6)
