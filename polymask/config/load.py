@@ -40,7 +40,7 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
         raise UserError("there is no such file", file=config_file, remedy="Name one of configs/ or a run's config.yaml")
     cfg = get_cfg()
     add_polymask_config(cfg)
-    for file, values in reversed(_read_layers(Path(config_file), cfg)):
+    for file, values in reversed(_read_layers(Path(config_file))):
         _merge(cfg, flat_items(values), file)
     _check_pairs(overrides)
     _merge(cfg, zip(overrides[::2], overrides[1::2]), "command line")
@@ -56,13 +56,16 @@ def _merge(cfg: CfgNode, values: Iterable[tuple[str, object]], file: Path | str)
     try:
         given = dict(values)
         taken_back = dict(pair for key, pair in CONSEQUENCES.items() if key in given)
-        floats = {key for key, value in flat_items(cfg) if type(value) is float}
+        known = dict(flat_items(cfg))
         for key, value in (taken_back | given).items():
-            if key in floats and re.fullmatch(r"-?\d+", str(value)):
+            if key not in known and not any(name.startswith(f"{key}.") for name in known):
+                remedy = f"The nearest known one is {_nearest_key(key, known)}"
+                raise UserError(f"there is no key {key}", file=file, remedy=remedy)
+            if type(known.get(key)) is float and re.fullmatch(r"-?\d+", str(value)):
                 value = f"{value}.0"  # yacs refuses 50 for a key whose default is 50.0
             cfg.merge_from_list([key, value])
     except REFUSALS as error:
-        raise _config_error(cfg, error, file=file) from error
+        raise _config_error(error, file) from error
 
 
 def _check_pairs(overrides: list[str]) -> None:
@@ -80,7 +83,7 @@ def _check_pairs(overrides: list[str]) -> None:
             )
 
 
-def _read_layers(config_file: Path, cfg: CfgNode) -> list[tuple[Path, CfgNode]]:
+def _read_layers(config_file: Path) -> list[tuple[Path, CfgNode]]:
     """A file and all that its ``_BASE_`` leads to, with what they hold; each counts before those that follow it."""
     layers: list[tuple[Path, CfgNode]] = []
     files = [config_file]
@@ -99,7 +102,7 @@ def _read_layers(config_file: Path, cfg: CfgNode) -> list[tuple[Path, CfgNode]]:
             reason = f"{file} cannot be read: {error.strerror}"
             raise UserError(reason, file=config_file, remedy="Name another file, or correct its _BASE_") from error
         except REFUSALS as error:
-            raise _config_error(cfg, error, file=file) from error
+            raise _config_error(error, file) from error
     return layers
 
 
@@ -132,14 +135,10 @@ def _bases(named: object, folder: Path) -> list[Path]:
     return files
 
 
-def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError:
+def _config_error(error: Exception, file: Path | str) -> UserError:
     if isinstance(error, RecursionError | MemoryError):
         return UserError("a value is nested too deeply", file=file, remedy="Write it with fewer brackets or signs")
-    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)  # KeyError's own has quotes around it
-    unknown = re.fullmatch(r"Non-existent (?:config )?key: (.*)", text)  # of a file, or of the command line
-    if unknown:
-        remedy = f"The nearest known one is {_nearest_key(unknown[1], cfg)}"
-        return UserError(f"there is no key {unknown[1]}", file=file, remedy=remedy)
+    text = str(error)
     # yacs writes out both values, and one may be a whole section.
     types = re.fullmatch(r"Type mismatch \((.*?) vs\. (.*?)\) with values .* for config key: (\S+)", text, re.DOTALL)
     if types:
@@ -150,7 +149,7 @@ def _config_error(cfg: CfgNode, error: Exception, file: Path | str) -> UserError
     return UserError(text, file=file, remedy="Correct this value; configs/ has examples of each key")
 
 
-def _nearest_key(unknown: str, cfg: CfgNode) -> str:
+def _nearest_key(unknown: str, known: Iterable[str]) -> str:
     """The known key that is written most like an unknown one, in whatever case; without a section, by its last name."""
-    keys = {key.upper() if "." in unknown else key.rpartition(".")[2]: key for key, _ in flat_items(cfg)}
+    keys = {key.upper() if "." in unknown else key.rpartition(".")[2]: key for key in known}
     return keys[difflib.get_close_matches(unknown.upper(), keys, n=1, cutoff=0)[0]]

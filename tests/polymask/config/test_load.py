@@ -52,6 +52,7 @@ def test_whole_numbers_below_zero_are_numbers_too():
         ("_BASE_: [[]]", "its _BASE_ is "),
         ("_BASE_: " + str([f"other{n}.yaml" for n in range(20)]), "other19.yaml cannot be read"),
         ("_BASE_: .", "cannot be read"),
+        ("SOLVER: {BASE_LR: {X: 1}}", "there is no key SOLVER.BASE_LR.X. The nearest known one is SOLVER.BASE_LR"),
         ("SOLVER: {BASE_LR: fast}", "SOLVER.BASE_LR takes a value of the type float, and this is one of the type str"),
     ],
 )
@@ -100,6 +101,12 @@ def test_whole_numbers_are_fine_where_a_float_is_meant(tmp_path):
     config.write_text("SOLVER:\n  EPOCHS: 50\n")
     assert load_config(config, []).SOLVER.EPOCHS == 50
     assert load_config(BASE, ["SOLVER.EPOCHS", "7"]).SOLVER.EPOCHS == 7
+
+
+def test_a_file_may_write_keys_as_the_command_line_does(tmp_path):
+    (tmp_path / "own.yaml").write_text("SOLVER.EPOCHS: 7\nSOLVER: {GAMMA: 0.2}\n")
+    cfg = load_config(tmp_path / "own.yaml", [])
+    assert (cfg.SOLVER.EPOCHS, cfg.SOLVER.GAMMA) == (7, 0.2)
 
 
 @pytest.mark.parametrize(
