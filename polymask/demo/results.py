@@ -6,9 +6,9 @@ import io
 import os
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -34,13 +34,14 @@ WINDOW = "polymask"
 ESCAPE = 27
 
 
-class Results(Protocol):
+class Results(ABC):
     """A kind of results, one photo after the other."""
 
+    @abstractmethod
     def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
         """Takes what was found on a photo, (H, W, 3) uint8 in BGR; False where nothing more is wanted."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most kinds have nothing left to do
         """Keeps what is there so far, also where something has gone wrong."""
 
 
@@ -120,7 +121,7 @@ def _check_are_free(files: Sequence[Path]) -> None:
         )
 
 
-class Pictures:
+class Pictures(Results):
     """A picture for each photo: ``OUTPUT/a.jpg.png`` for ``a.jpg``, so that ``a.png`` has another; or the one file."""
 
     def __init__(self, output: Path):
@@ -135,11 +136,8 @@ class Pictures:
         write_atomically(target, content.data)
         return True
 
-    def close(self) -> None:
-        pass
 
-
-class CocoResults:
+class CocoResults(Results):
     """All photos in one file: COCO's ``images`` and ``categories``, and its results as ``annotations``."""
 
     def __init__(self, file: Path, classes: Sequence[str]):
@@ -161,7 +159,7 @@ class CocoResults:
         write_atomically(self.file, content.getbuffer())
 
 
-class LabelmeFiles:
+class LabelmeFiles(Results):
     """A LabelMe file for each photo, ``OUTPUT/labelme/a.json`` for ``a.jpg``, with a polygon around each instance."""
 
     def __init__(self, files: Mapping[PurePosixPath, Path]):
@@ -173,24 +171,20 @@ class LabelmeFiles:
         write_atomically(file, found.to_labelme(way_to_photo(photo.path, file.parent)))
         return True
 
-    def close(self) -> None:
-        pass
 
-
-class Window:
-    """A window that shows one picture after the other: any key goes on, Escape ends it."""
+class Window(Results):
+    """A window that shows one picture after the other; Escape ends it."""
 
     def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
-        return show(draw_detections(pixels, found), wait=True)
+        return self.write(draw_detections(pixels, found), wait=True)
+
+    def write(self, picture: np.ndarray, wait: bool = False) -> bool:
+        """Shows a picture, until a key is pressed or for a moment; False if it was Escape."""
+        cv2.imshow(WINDOW, picture)
+        return cv2.waitKey(0 if wait else 1) != ESCAPE
 
     def close(self) -> None:
         cv2.destroyAllWindows()
-
-
-def show(picture: np.ndarray, wait: bool) -> bool:
-    """Shows a picture, until a key is pressed or for a moment; False if it was Escape."""
-    cv2.imshow(WINDOW, picture)
-    return cv2.waitKey(0 if wait else 1) != ESCAPE
 
 
 def demand_screen() -> None:

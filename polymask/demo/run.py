@@ -17,8 +17,8 @@ from tqdm import tqdm
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.text import one_line
 from polymask.demo.photos import InputPhoto, find_photos
-from polymask.demo.results import demand_screen, open_results
-from polymask.demo.video import Video, VideoFile, VideoWindow, open_video, video_target
+from polymask.demo.results import Window, demand_screen, open_results
+from polymask.demo.video import Video, VideoFile, open_video, video_target
 from polymask.inference.detections import Detections
 from polymask.inference.drawing import draw_detections
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
@@ -139,7 +139,7 @@ def _run_video(source: Path | int, options: DemoOptions) -> int:
         if target is None:
             demand_screen()
         detect = _detector(Predictor(_config(options), options.half), options)
-        results = VideoWindow() if target is None else VideoFile(target, video.rate)
+        results = Window() if target is None else VideoFile(target, video.rate)
         with closing(results):
             for frame, found in _found_in(video, detect, _at_a_time(options)):
                 if not results.write(draw_detections(frame, found, largest=max(frame.shape))):

@@ -14,7 +14,6 @@ import numpy as np
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.text import is_text
-from polymask.demo.results import show
 
 SUFFIX = ".mp4"
 # MPEG-4 Part 2. OpenCV's packages on PyPI hold no encoder for H.264.
@@ -153,13 +152,3 @@ class VideoFile:
         if self._writer is not None:
             self._writer.release()
             os.replace(self._part, self.target)
-
-
-class VideoWindow:
-    """A window that shows frames as they come; Escape ends it."""
-
-    def write(self, frame: np.ndarray) -> bool:
-        return show(frame, wait=False)
-
-    def close(self) -> None:
-        cv2.destroyAllWindows()
