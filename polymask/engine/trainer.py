@@ -157,18 +157,7 @@ class Trainer(DefaultTrainer):
         if main:
             # Behind the evaluations, so that their metrics are written.
             built.append(hooks.PeriodicWriter(self.build_writers(), period=LOG_PERIOD))
-            evaluated = bool(cfg.DATASETS.VAL or cfg.DATASETS.TEST)
-            built += [
-                LossCurve(cfg.OUTPUT_DIR),
-                ProgressBar(cfg.SOLVER.IMS_PER_BATCH),
-                RunFactsWriter(
-                    cfg.OUTPUT_DIR,
-                    device=cfg.MODEL.DEVICE,
-                    precision=NAMES[self.compute_type],
-                    period=cfg.SOLVER.CHECKPOINT_PERIOD,
-                    evaluated=evaluated,
-                ),
-            ]
+            built += [LossCurve(), ProgressBar(), RunFactsWriter(cfg, NAMES[self.compute_type])]
         return [hook for hook in (*built, Interruption(checkpoints)) if hook]
 
     def resume_or_load(self, resume: bool = True) -> None:
@@ -242,10 +231,6 @@ class Trainer(DefaultTrainer):
             super().run_step()
         except FloatingPointError as error:
             self._finite_loss.stop(error)
-
-    def save_state(self, name: str) -> None:
-        """Saves all that a resumed training needs as ``OUTPUT_DIR/<name>.pth``; the main process does."""
-        self.checkpointer.save(name)
 
     def save_weights(self, name: str) -> None:
         """Saves the weights of ``evaluated_model`` as ``OUTPUT_DIR/<name>.pth``; the main process does."""

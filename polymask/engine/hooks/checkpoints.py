@@ -45,7 +45,7 @@ class Checkpoints(HookBase):
         if self._saved != trainer.iter:
             if comm.is_main_process():  # a loss of power leaves no state whose history is shorter
                 to_the_disk(Path(trainer.cfg.OUTPUT_DIR) / HISTORY_NAME)
-            trainer.save_state(f"model_{trainer.iter:07d}")
+            trainer.checkpointer.save(f"model_{trainer.iter:07d}")
             self._saved = trainer.iter
             if comm.is_main_process():
                 self._delete_old()

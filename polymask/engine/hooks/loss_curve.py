@@ -19,13 +19,10 @@ SMOOTHING_SHARE = 0.02
 class LossCurve(HookBase):
     """Draws ``OUTPUT_DIR/loss_curve.png`` when the training ends, also when it is interrupted."""
 
-    def __init__(self, output_dir: Path | str):
-        self.output_dir = Path(output_dir)
-
     def after_train(self) -> None:
-        history = self.output_dir / HISTORY_NAME
-        if history.exists():
-            draw_loss_curve(history, self.output_dir / CURVE_NAME)
+        folder = Path(self.trainer.cfg.OUTPUT_DIR)
+        if (folder / HISTORY_NAME).exists():
+            draw_loss_curve(folder / HISTORY_NAME, folder / CURVE_NAME)
 
 
 def draw_loss_curve(history: Path, target: Path) -> None:

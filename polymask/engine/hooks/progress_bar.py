@@ -17,14 +17,9 @@ LOGGERS = ("detectron2", "fvcore", "polymask")
 
 
 class ProgressBar(HookBase):
-    """Shows nothing where standard error is not a terminal; the log's lines say the same there.
+    """Shows nothing where standard error is not a terminal; the log's lines say the same there."""
 
-    Args:
-        images_per_iteration: over all processes.
-    """
-
-    def __init__(self, images_per_iteration: int):
-        self._images = images_per_iteration
+    def __init__(self):
         self._stack = contextlib.ExitStack()
 
     def before_train(self) -> None:
@@ -47,13 +42,13 @@ class ProgressBar(HookBase):
         self._bar.update()
 
     def _postfix(self) -> str:
-        storage = self.trainer.storage
+        storage, cfg = self.trainer.storage, self.trainer.cfg
         words = [f"loss {storage.history('total_loss').median(20):.3f}"]
         if MASK_AP in storage.histories():
             words.append(f"mask AP {storage.history(MASK_AP).latest():.1f}")
         if "time" in storage.histories():  # not in the first iterations
-            words.append(f"{self._images / storage.history('time').median(20):.1f} images/s")
-        return ", ".join([*words, f"{peak_memory_gib(self.trainer.cfg.MODEL.DEVICE):.1f} GiB"])
+            words.append(f"{cfg.SOLVER.IMS_PER_BATCH / storage.history('time').median(20):.1f} images/s")
+        return ", ".join([*words, f"{peak_memory_gib(cfg.MODEL.DEVICE):.1f} GiB"])
 
     def after_train(self) -> None:
         self._stack.close()

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import msgspec
+from detectron2.config import CfgNode
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
@@ -29,19 +30,14 @@ class RunFactsWriter(HookBase):
     It comes behind the checkpoints and the final evaluation; the main process has it.
 
     Args:
-        folder: the run's OUTPUT_DIR.
-        device: ``MODEL.DEVICE``.
-        precision: in which the training computes, such as "float32".
-        period: in updates, of the checkpoints.
-        evaluated: whether an evaluation follows the training.
+        cfg: of the training.
+        precision: in which it computes, such as "float32".
     """
 
-    def __init__(self, folder: Path | str, *, device: str, precision: str, period: int, evaluated: bool):
-        self._folder = Path(folder)
-        self._device = device
+    def __init__(self, cfg: CfgNode, precision: str):
+        self._cfg = cfg
+        self._folder = Path(cfg.OUTPUT_DIR)
         self._precision = precision
-        self._period = period
-        self._evaluated = evaluated
         self._start: RunFacts | None = None
         self._updates = 0
         self._begin = self._last_update = 0.0
@@ -60,7 +56,7 @@ class RunFactsWriter(HookBase):
             earlier,
             command_lines=(*earlier.command_lines, command_line()),
             versions=versions(),
-            device=device_in_words(self._device),
+            device=device_in_words(self._cfg.MODEL.DEVICE),
             precision=self._precision,
             processes=comm.get_world_size(),
             evaluation_seconds=None,
@@ -73,13 +69,13 @@ class RunFactsWriter(HookBase):
     def after_step(self) -> None:
         self._last_update = time.monotonic()
         self._updates = self.trainer.iter + 1
-        if self._updates % self._period == 0:
+        if self._updates % self._cfg.SOLVER.CHECKPOINT_PERIOD == 0:
             self._write()
 
     def after_train(self) -> None:
         ended = self.trainer.iter == self.trainer.max_iter
-        seconds = time.monotonic() - self._last_update if ended and self._evaluated else None
-        self._write(seconds)
+        is_evaluated = ended and (self._cfg.DATASETS.VAL or self._cfg.DATASETS.TEST)
+        self._write(time.monotonic() - self._last_update if is_evaluated else None)
 
     def _write(self, evaluation_seconds: float | None = None) -> None:
         if self._start is None:
@@ -89,6 +85,6 @@ class RunFactsWriter(HookBase):
             iterations=self._updates,
             training_seconds=self._start.training_seconds + self._last_update - self._begin,
             evaluation_seconds=evaluation_seconds,
-            peak_memory_gib=max(self._start.peak_memory_gib, peak_memory_gib(self._device)),
+            peak_memory_gib=max(self._start.peak_memory_gib, peak_memory_gib(self._cfg.MODEL.DEVICE)),
         )
         write_facts(self._folder, facts)

@@ -1,7 +1,10 @@
 import csv
+import time
 
 import pytest
+from detectron2.engine import HookBase
 
+from polymask.config.load import load_config
 from polymask.engine.hooks.run_facts import RunFactsWriter
 from polymask.engine.run_files import command_line, read_facts
 
@@ -9,14 +12,23 @@ STEPS = [{"total_loss": 1.0}] * 6
 
 
 def hook(folder, period=2, evaluated=True, precision="float32"):
-    return RunFactsWriter(folder, device="cpu", precision=precision, period=period, evaluated=evaluated)
+    keys = ["OUTPUT_DIR", str(folder), "MODEL.DEVICE", "cpu", "SOLVER.CHECKPOINT_PERIOD", str(period)]
+    test = "('street_test',)" if evaluated else "()"
+    return RunFactsWriter(load_config("configs/mini_scratch.yaml", [*keys, "DATASETS.TEST", test]), precision)
+
+
+class Evaluation(HookBase):
+    """An evaluation that takes a while."""
+
+    def after_train(self):
+        time.sleep(0.1)
 
 
 def test_a_training_leaves_its_facts(scripted, tmp_path):
-    scripted(STEPS, hook(tmp_path))
+    scripted(STEPS, Evaluation(), hook(tmp_path))
     facts = read_facts(tmp_path)
     assert facts.iterations == 6 and facts.command_lines == (command_line(),)
-    assert facts.training_seconds > 0 and facts.evaluation_seconds >= 0 and facts.peak_memory_gib > 0
+    assert facts.training_seconds > 0 and facts.evaluation_seconds >= 0.1 and facts.peak_memory_gib > 0
 
 
 def test_a_resumed_training_adds_up(scripted, tmp_path):
