@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -70,11 +70,15 @@ class Predictor(DefaultPredictor):
         Raises:
             UserError: the batch does not fit into the GPU's memory.
         """
+        inputs = [self.input_for(photo) for photo in photos]
+        of_one_size = defaultdict(list)
+        for number, model_input in enumerate(inputs):
+            of_one_size[model_input["image"].shape].append(number)
         found: dict[int, Detections] = {}
         try:
-            for numbers, inputs in self._of_one_size(photos):
+            for numbers in of_one_size.values():
                 with torch.no_grad(), self._autocast():
-                    raw = self.model.inference(inputs, do_postprocess=False)
+                    raw = self.model.inference([inputs[number] for number in numbers], do_postprocess=False)
                 for number, instances in zip(numbers, raw, strict=True):
                     height, width = photos[number].shape[:2]
                     objects = tuple(detections_of(instances, (height, width)))
@@ -85,16 +89,6 @@ class Predictor(DefaultPredictor):
                 remedy="Use a smaller batch, half precision, or tiles",
             ) from error
         return [found[number] for number in range(len(photos))]
-
-    def _of_one_size(self, photos: Sequence[np.ndarray]) -> Iterator[tuple[list[int], list[dict]]]:
-        """The model's inputs for photos that have one size after resizing, and their places in the batch."""
-        groups: dict[tuple[int, ...], tuple[list[int], list[dict]]] = defaultdict(lambda: ([], []))
-        for number, photo in enumerate(photos):
-            model_input = self.input_for(photo)
-            numbers, inputs = groups[model_input["image"].shape]
-            numbers.append(number)
-            inputs.append(model_input)
-        yield from groups.values()
 
     def input_for(self, photo: np.ndarray) -> dict[str, torch.Tensor]:
         """The model's input for a photo, (H, W, 3) uint8, BGR: the one that ``__call__`` gives it.
