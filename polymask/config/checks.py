@@ -14,7 +14,7 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
-from polymask.config.data_checks import check_data
+from polymask.config.data_checks import check_photos, check_splits, check_training_data, check_validation_data
 from polymask.config.keys import CACHE_MODES, FOLLOW_CORES
 
 # Detectron2's schedule with steps; the others have none.
@@ -105,7 +105,11 @@ def check(cfg: CfgNode, records: Mapping[str, Sequence[dict]], training: bool) -
     check_supported(cfg)
     if training:
         check_training_keys(cfg, comm.get_world_size())
-    check_data(cfg, records, training)
+    check_splits(cfg, training)
+    if training:
+        check_training_data(cfg, records["TRAIN"])
+        check_validation_data(cfg, records["VAL"])
+    check_photos(records)
 
 
 def check_supported(cfg: CfgNode) -> None:

@@ -13,15 +13,6 @@ from dataset_tools.images.header import ImageError, read_header
 log = logging.getLogger(__name__)
 
 
-def check_data(cfg: CfgNode, records: Mapping[str, Sequence[dict]], training: bool) -> None:
-    """All that can be wrong with the datasets of a training or an evaluation; see ``polymask.config.checks.check``."""
-    check_splits(cfg, training)
-    if training:
-        check_training_data(cfg, records["TRAIN"])
-        check_validation_data(cfg, records["VAL"])
-    check_photos(records)
-
-
 def check_splits(cfg: CfgNode, training: bool) -> None:
     """Whether there are the splits that a training or an evaluation needs.
 
