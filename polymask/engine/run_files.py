@@ -134,10 +134,9 @@ def peak_memory_gib(device: str) -> float:
 
 def _processor() -> str:
     listing = Path("/proc/cpuinfo")  # Linux, where platform.processor() knows nothing
-    names = (
-        [line for line in listing.read_text().splitlines() if line.startswith("model name")] if listing.exists() else []
-    )
-    return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
+    lines = listing.read_text().splitlines() if listing.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _commit() -> str:

@@ -34,16 +34,13 @@ class Overview(Struct, frozen=True):
 def overview(run: RunRecord) -> Overview:
     """What ``dataset_tools stats`` counts; where it finds no photos any more, what the card says."""
     try:
-        return _counted(_count(run), run.card.classes)
+        source = open_source(run.dataset_folder)
+        # In this process: after a training it has threads, with which others could not be forked safely.
+        options = ReadOptions(classes=tuple(run.card.classes), jobs=1)
+        return _counted(stats.count(source, options).stats, run.card.classes)
     except UserError as error:
         log.warning("The report tells of the dataset what its card says alone: %s", error)
         return _of_card(run)
-
-
-def _count(run: RunRecord) -> Stats:
-    source = open_source(run.dataset_folder)
-    # In this process: after a training it has threads, with which others could not be forked safely.
-    return stats.count(source, ReadOptions(classes=tuple(run.card.classes), jobs=1)).stats
 
 
 def _counted(counted: Stats, classes: list[str]) -> Overview:

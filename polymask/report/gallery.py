@@ -77,9 +77,8 @@ def choose(photos: Sequence[PhotoAnalysis], classes: Sequence[str], seed: int = 
     groups: dict[int, str] = {}
 
     def take(candidates: Sequence[PhotoAnalysis], group: str, most: int) -> None:
-        for photo in [p for p in candidates if p.image_id not in groups][
-            : max(0, min(most, MOST_PHOTOS - len(groups)))
-        ]:
+        others = [photo for photo in candidates if photo.image_id not in groups]
+        for photo in others[: max(0, min(most, MOST_PHOTOS - len(groups)))]:
             groups[photo.image_id] = group
 
     take([photo for photo in by_score if photo.score < 1], "worst", WORST)

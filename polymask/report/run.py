@@ -199,12 +199,8 @@ def _without_folders(cfg: CfgNode) -> CfgNode:
 def in_words(value: object) -> str:
     """A value of the configuration for people; an empty one is "(empty)", and of an absolute path the name is left."""
     if isinstance(value, (list, tuple)):
-        return (
-            ", ".join(
-                in_words(item) if not isinstance(item, (list, tuple)) else f"({in_words(item)})" for item in value
-            )
-            or "(empty)"
-        )
+        parts = (f"({in_words(item)})" if isinstance(item, (list, tuple)) else in_words(item) for item in value)
+        return ", ".join(parts) or "(empty)"
     if isinstance(value, float):
         return f"{value:g}"
     return "(empty)" if value is None or value == "" else path_in_words(str(value))

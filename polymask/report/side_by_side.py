@@ -61,8 +61,9 @@ def compare(folder: Path, output: Path, split: str, confidence_threshold: float)
     pictures = []
     for index, photo in enumerate(tqdm(truth.photos, unit="photo", disable=None)):
         target = output / f"{photo.id:04d}_{Path(photo.file_name).stem}.png"
-        pair = draw_pair(records[photo.id], found, rows_of_photo(found, index, kept), metadata)
-        write_png(target, _side_by_side(pair))
+        left, right = draw_pair(records[photo.id], found, rows_of_photo(found, index, kept), metadata)
+        gap = np.full((left.shape[0], GAP, 3), 255, dtype=np.uint8)
+        write_png(target, np.hstack([left, gap, right]))
         pictures.append(target)
     return pictures, _draw_sheet(pictures, output / SHEET_NAME)
 
@@ -112,12 +113,6 @@ def rows_of_photo(found: Detections, index: int, kept: NDArray[np.bool_]) -> NDA
     """
     own = found.of_photo(index)
     return own.start + np.flatnonzero(kept[own])
-
-
-def _side_by_side(pictures: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    left, right = pictures
-    gap = np.full((left.shape[0], GAP, 3), 255, dtype=np.uint8)
-    return np.hstack([left, gap, right])
 
 
 def _draw_sheet(pictures: list[Path], target: Path) -> Path:
