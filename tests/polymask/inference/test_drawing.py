@@ -35,6 +35,7 @@ def changed(picture):
         ((800, 1200), (800, 1200)),
         ((6000, 8000), (1536, LARGEST)),
         ((8000, 400), (LARGEST, 102)),
+        ((1, 10_000), (1, LARGEST)),
     ],
 )
 def test_the_size_of_a_picture(size, expected):
