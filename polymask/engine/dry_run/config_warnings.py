@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from detectron2.config import CfgNode
@@ -33,36 +32,30 @@ PIXEL_TOLERANCE = 1.0
 GIB = 2**30
 
 
-@dataclass(frozen=True)
-class TrainingContext:
-    """What the warnings need to know beside the configuration.
+def training_warnings(
+    cfg: CfgNode,
+    records: Sequence[dict],
+    *,
+    torchvision_weights: bool = False,
+    checkpoint_bytes: int = 0,
+    free_bytes: int = 0,
+) -> list[str]:
+    """All warnings about a training that is possible, most about its data first.
 
-    Attributes:
+    Args:
+        cfg: resolved (see ``polymask.engine.setup``).
         records: the training photos as Detectron2's dataset dicts, after filtering; boxes are XYWH in px.
         torchvision_weights: whether ``MODEL.WEIGHTS`` are torchvision's.
         checkpoint_bytes: the most that the checkpoints take together.
         free_bytes: of the disk of ``OUTPUT_DIR``.
     """
-
-    records: Sequence[dict]
-    torchvision_weights: bool = False
-    checkpoint_bytes: int = 0
-    free_bytes: int = 0
-
-
-def training_warnings(cfg: CfgNode, context: TrainingContext) -> list[str]:
-    """All warnings about a training that is possible, most about its data first.
-
-    Args:
-        cfg: resolved (see ``polymask.engine.setup``).
-    """
     warnings = (
-        *_about_instances(cfg, context.records),
-        *_about_sizes(cfg, context.records),
-        *_about_weights(cfg, context),
+        *_about_instances(cfg, records),
+        *_about_sizes(cfg, records),
+        *_about_weights(cfg, torchvision_weights),
         *_about_rate(cfg),
-        *_about_length(cfg, len(context.records)),
-        *_about_disk(context),
+        *_about_length(cfg, len(records)),
+        *_about_disk(checkpoint_bytes, free_bytes),
     )
     return [f"{reason[0].upper()}{reason[1:]}. {remedy}." for reason, remedy in warnings]
 
@@ -137,7 +130,7 @@ def _about_anchors(cfg: CfgNode, sides: np.ndarray) -> Iterator[tuple[str, str]]
             )
 
 
-def _about_weights(cfg: CfgNode, context: TrainingContext) -> Iterator[tuple[str, str]]:
+def _about_weights(cfg: CfgNode, torchvision_weights: bool) -> Iterator[tuple[str, str]]:
     model = cfg.MODEL
     if not model.WEIGHTS:
         frozen: dict[str, str | int] = {
@@ -150,7 +143,7 @@ def _about_weights(cfg: CfgNode, context: TrainingContext) -> Iterator[tuple[str
                 f"the training starts from random weights, and {' and '.join(frozen)} keep some of them as they are",
                 f"Set {' and '.join(f'{key} {value}' for key, value in frozen.items())}",
             )
-    if context.torchvision_weights:
+    if torchvision_weights:
         if cfg.INPUT.FORMAT != "RGB":
             yield (
                 f"MODEL.WEIGHTS are torchvision's, which know photos in RGB, and INPUT.FORMAT is {cfg.INPUT.FORMAT}",
@@ -194,10 +187,10 @@ def _about_length(cfg: CfgNode, photos: int) -> Iterator[tuple[str, str]]:
         )
 
 
-def _about_disk(context: TrainingContext) -> Iterator[tuple[str, str]]:
-    if context.checkpoint_bytes > context.free_bytes:
+def _about_disk(checkpoint_bytes: int, free_bytes: int) -> Iterator[tuple[str, str]]:
+    if checkpoint_bytes > free_bytes:
         yield (
-            f"the checkpoints take {context.checkpoint_bytes / GIB:.1f} GiB, and the disk of OUTPUT_DIR has "
-            f"{context.free_bytes / GIB:.1f} GiB free",
+            f"the checkpoints take {checkpoint_bytes / GIB:.1f} GiB, and the disk of OUTPUT_DIR has "
+            f"{free_bytes / GIB:.1f} GiB free",
             "Make room, or set OUTPUT_DIR to another disk",
         )

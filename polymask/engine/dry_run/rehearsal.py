@@ -23,7 +23,7 @@ from dataset_tools.errors import UserError
 from polymask.config.resolve import read_records
 from polymask.data.loader import build_evaluation_loader, build_train_loader
 from polymask.engine.distributed import reduce_flag
-from polymask.engine.dry_run.config_warnings import TrainingContext, training_warnings
+from polymask.engine.dry_run.config_warnings import training_warnings
 from polymask.engine.dry_run.training_plan import TrainingCosts, checkpoint_bytes, dataset_table, plan_table
 from polymask.engine.run_files import peak_memory_gib
 from polymask.engine.trainer import Trainer
@@ -65,13 +65,13 @@ def dry_run(cfg: CfgNode) -> None:
     log.info("The dataset %s:\n%s", cfg.DATASETS.ROOT, dataset_table(splits, cfg.DATASETS.CLASSES))
     log.info("The training:\n%s", plan_table(cfg, splits, costs, comm.get_world_size()))
     _draw(cfg, rehearsal.watch.photos)
-    context = TrainingContext(
+    warnings = training_warnings(
+        cfg,
         splits["TRAIN"],
         torchvision_weights=bool(loaded.get(BACKBONE_ONLY_KEY)),
         checkpoint_bytes=checkpoint_bytes(cfg, costs),
         free_bytes=shutil.disk_usage(cfg.OUTPUT_DIR).free,
     )
-    warnings = training_warnings(cfg, context)
     for warning in warnings:
         log.warning("%s", warning)
     log.info("What looks wrong: %s.", "see the warnings above" if warnings else "nothing")

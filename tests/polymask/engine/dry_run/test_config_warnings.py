@@ -14,7 +14,6 @@ from polymask.config.resolve import resolve_schedule
 from polymask.engine.dry_run.config_warnings import (
     GIB,
     TORCHVISION_PIXELS,
-    TrainingContext,
     training_scale,
     training_warnings,
 )
@@ -43,7 +42,7 @@ def resolved(config, *overrides, images=100, classes=CLASSES):
 
 def warnings_of(*overrides, config="mini_scratch", photos=ORDINARY, classes=CLASSES, **context):
     cfg = resolved(f"configs/{config}.yaml", *overrides, images=len(photos), classes=classes)
-    return [str(warning) for warning in training_warnings(cfg, TrainingContext(photos, **context))]
+    return training_warnings(cfg, photos, **context)
 
 
 def expect_only(words, found):
