@@ -144,8 +144,7 @@ class Trainer(DefaultTrainer):
         cfg = self.cfg
         main = comm.is_main_process()
         validated = bool(cfg.DATASETS.VAL)
-        validation = Validation(cfg.TEST.EVAL_PERIOD, cfg.TEST.VALIDATION_LOSS)
-        checkpoints = Checkpoints(cfg.SOLVER.CHECKPOINT_PERIOD)
+        validation, checkpoints = Validation(), Checkpoints()
         built = [hooks.IterationTimer(), hooks.LRScheduler(), self._finite_loss, self._average]
         if validated:
             built += [validation, BestCheckpoint()]

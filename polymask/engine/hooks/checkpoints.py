@@ -17,13 +17,13 @@ CHECKPOINTS_TO_KEEP = 2
 
 
 class Checkpoints(HookBase):
-    """Every ``period`` updates and after the last one ``model_<iteration>.pth``; at the end also ``model_final.pth``.
+    """Saves ``model_<iteration>.pth`` every ``SOLVER.CHECKPOINT_PERIOD`` updates and after the last one.
 
-    It comes behind the hooks that have a state: what is saved is what a training that is resumed needs.
+    At the end also ``model_final.pth``. It comes behind the hooks that have a state: what is saved is what a training
+    that is resumed needs.
     """
 
-    def __init__(self, period: int):
-        self.period = period
+    def __init__(self):
         self._saved = -1  # the iteration of the last state
 
     def before_train(self) -> None:
@@ -36,7 +36,7 @@ class Checkpoints(HookBase):
         update = trainer.iter + 1
         if update == trainer.max_iter:
             trainer.save_weights(FINAL_NAME)
-        if update == trainer.max_iter or update % self.period == 0:
+        if update == trainer.max_iter or update % trainer.cfg.SOLVER.CHECKPOINT_PERIOD == 0:
             self.save()
 
     def save(self) -> None:

@@ -23,25 +23,20 @@ MASK_AP = "validation/segm/AP"
 
 
 class Validation(HookBase):
-    """Every ``period`` updates and after the last one: the mask and box AP on VAL, and the losses there.
+    """Every ``TEST.EVAL_PERIOD`` updates and after the last one: the mask and box AP on VAL, and the losses there.
 
     They are put into the trainer's storage: ``validation/total_loss``, ``validation/<component>``,
-    ``validation/segm/AP``, ``validation/bbox/AP``, and every metric of each dataset as Detectron2 names it.
-
-    Args:
-        period: in updates; 0 for the last one alone.
-        losses: whether the losses are computed too, for which every photo is looked at once more.
+    ``validation/segm/AP``, ``validation/bbox/AP``, and every metric of each dataset as Detectron2 names it. The losses
+    (``TEST.VALIDATION_LOSS``) look at every photo once more.
     """
 
-    def __init__(self, period: int, losses: bool):
-        self.period = period
-        self.losses = losses
+    def __init__(self):
         self._results: dict[str, Metrics] = {}
         self._updates = 0  # that the model had seen when it came to these results
 
     def after_step(self) -> None:
-        update = self.trainer.iter + 1
-        if update == self.trainer.max_iter or (self.period > 0 and update % self.period == 0):
+        update, period = self.trainer.iter + 1, self.trainer.cfg.TEST.EVAL_PERIOD
+        if update == self.trainer.max_iter or (period > 0 and update % period == 0):
             self._validate()
 
     def results_after(self, updates: int) -> dict[str, Metrics]:
@@ -51,7 +46,7 @@ class Validation(HookBase):
     def _validate(self) -> None:
         trainer = self.trainer
         synchronise_buffers(trainer.evaluated_model)
-        if self.losses:
+        if trainer.cfg.TEST.VALIDATION_LOSS:
             try:
                 losses = validation_losses(trainer.cfg, trainer.evaluated_model)
             except FloatingPointError as error:  # Detectron2 refuses such proposals where it computes losses
