@@ -123,11 +123,16 @@ def _one_of(known: tuple[str, ...], value: str, what: str) -> str:
     return value
 
 
+def _mapping() -> dict[str, Any]:
+    """An empty dict. dict() itself would take keys and values, and so hash keys of any kind."""
+    return {}
+
+
 # What a file may name, and what stands in its place.
 NAMES: dict[str, Callable[..., Any] | None] = {
     "numpy ndarray": None,
     "numpy dtype": _Type,
-    "collections OrderedDict": dict,  # and no dict(), which takes keys of any kind
+    "collections OrderedDict": _mapping,
     "_codecs encode": _bytes,
 }
 for core in ("numpy.core", "numpy._core"):  # as numpy 1, with which the zoo was written, and numpy 2 call it

@@ -160,6 +160,7 @@ CRAFTED = {
     "key that overflows": with_key(b")" + b"\x85" * 900_000),
     "type that takes for ever": with_key(DOUBLED, b"cnumpy\ndtype\nh\0\x85R"),
     "name that takes for ever": with_key(DOUBLED, b"h\0h\0\x93"),
+    "pairs of a dict that take for ever": with_key(DOUBLED, b"ccollections\nOrderedDict\n]h\0K\0\x86a\x85R"),
     "encoding that takes for ever": with_key(DOUBLED, b"c_codecs\nencode\nh\0h\0\x86R"),
     "place in memory": with_key(b"K\0r\xff\xff\xff\x7f"),
     "long bytes": with_key(b"\x8e" + (1 << 40).to_bytes(8, "little")),
