@@ -174,10 +174,8 @@ class _Machine:
                 stack.append(tuple(self.last(int(step[-1]))))
             case "LIST":
                 stack.append(self.since_mark())
-            case "APPEND":
-                stack[-1].extend(self.last(1))
-            case "APPENDS":
-                items = self.since_mark()
+            case "APPEND" | "APPENDS":
+                items = self.last(1) if step == "APPEND" else self.since_mark()
                 stack[-1].extend(items)
             case "DICT":
                 items = self.since_mark()

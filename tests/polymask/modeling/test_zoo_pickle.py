@@ -21,7 +21,7 @@ ARRAYS = OrderedDict(a=np.arange(6, dtype=np.float32).reshape(2, 3), b=np.float3
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_arrays_come_through(tmp_path, protocol):
-    content = {"model": ARRAYS, "__author__": "Detectron2"}
+    content = {"model": ARRAYS, "__author__": "Detectron2", "one": ["note"], "two": ["notes", "more"]}
     (tmp_path / "zoo.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
     loaded = read_zoo_file(tmp_path / "zoo.pkl")
     np.testing.assert_array_equal(loaded["model"]["a"], ARRAYS["a"])
