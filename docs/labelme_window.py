@@ -2,7 +2,7 @@
 
 QT_QPA_PLATFORM=offscreen python docs/labelme_window.py FILE.json PICTURE.png
 
-A separate script, because it is the only file that imports labelme: polymask never does.
+A separate script, because it imports labelme and PyQt5, which are GPL-3: what polymask runs never does.
 """
 
 from __future__ import annotations

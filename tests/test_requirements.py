@@ -1,0 +1,87 @@
+"""The requirements name what is imported."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN_TIME = ("dataset_tools", "polymask", "train_net.py", "demo.py")
+DEVELOPMENT = ("benchmarks", "data/sample", "docs", "tests")
+# Detectron2 has a second step of its own (polymask/install_detectron2.py).
+OURS = {
+    "benchmarks",
+    "bootstrap",
+    "dataset_tools",
+    "demo",
+    "detectron2",
+    "docs",
+    "polymask",
+    "street",
+    "tests",
+    "train_net",
+}
+
+# The names of packages that are not imported by them.
+PACKAGES = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "PyYAML"}
+
+DETECTRON2 = "Detectron2 imports it"
+COMMAND = "a command of make test"
+# What is required and imported in none of these files, and why.
+RUN_TIME_REASONS = {
+    "labelme": "a program beside polymask: GPL-3, so nothing that runs may import it",
+    "pyqt5-qt5": "labelme's, which PyPI has in different versions for Windows and others",
+    "setuptools": "builds the three packages that PyPI has as source code only",
+    "cloudpickle": DETECTRON2,
+    "hydra-core": DETECTRON2,
+    "omegaconf": DETECTRON2,
+    "packaging": DETECTRON2,
+    "tensorboard": DETECTRON2,
+    "termcolor": DETECTRON2,
+    "yacs": DETECTRON2,
+}
+DEVELOPMENT_REASONS = {
+    "mypy": COMMAND,
+    "ruff": COMMAND,
+    "playwright": "imported by pytest.importorskip: a machine without Chromium skips these tests",
+}
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(name):
+    """The lines of a requirements file, as (package, version)."""
+    found = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / name).read_text(), re.MULTILINE)
+    return {(canonical(package), version) for package, version in found}
+
+
+def required(name):
+    return {package for package, _ in pins(name)}
+
+
+def imported(places):
+    """The packages that the Python files of some places import."""
+    modules = set()
+    for place in places:
+        for path in [ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, ast.Import):
+                    modules |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    modules.add(node.module.split(".")[0])
+    return {canonical(PACKAGES.get(name, name)) for name in modules - OURS - sys.stdlib_module_names}
+
+
+def test_what_runs_imports_what_is_required():
+    """Not labelme, which is GPL-3."""
+    found = imported(RUN_TIME)
+    assert not found & set(RUN_TIME_REASONS)
+    assert found | set(RUN_TIME_REASONS) == required("requirements.txt")
+
+
+def test_what_develops_imports_what_is_required_for_it():
+    found = imported(DEVELOPMENT) - required("requirements.txt")
+    assert not found & set(DEVELOPMENT_REASONS)
+    assert found | set(DEVELOPMENT_REASONS) == required("requirements-dev.txt")
