@@ -1,4 +1,4 @@
-"""The requirements name what is imported."""
+"""The requirements name what is imported, and the lock file holds them with hashes."""
 
 import ast
 import re
@@ -85,3 +85,16 @@ def test_what_develops_imports_what_is_required_for_it():
     found = imported(DEVELOPMENT) - required("requirements.txt")
     assert not found & set(DEVELOPMENT_REASONS)
     assert found | set(DEVELOPMENT_REASONS) == required("requirements-dev.txt")
+
+
+def test_the_lock_file_holds_all_that_is_required():
+    missing = (pins("requirements.txt") | pins("requirements-dev.txt")) - pins("requirements.lock")
+    assert not missing, "docs/install.md says how the lock file is written again"
+
+
+def test_the_lock_file_names_a_hash_for_each_package_and_no_place_to_get_it_from():
+    lock = (ROOT / "requirements.lock").read_text()
+    packages = re.findall(r"^\w.*(?:\n .*)*", lock, re.MULTILINE)
+    assert len(packages) > 100
+    assert [package for package in packages if "--hash=sha256:" not in package] == []
+    assert "://" not in lock and "index" not in lock
