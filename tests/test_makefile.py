@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(["make", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def test_an_environment_that_cannot_be_made_leaves_the_folder_alone(tmp_path):
