@@ -144,6 +144,8 @@ def _swap(folder: Path, before: dict[str, tuple[int, ...]], new: Path, old: Path
     if _state(folder) != before:
         raise UserError("somebody has changed this meanwhile, so it is kept", file=folder, remedy=_OTHER)
     if not before:
+        if os.name == "nt" and folder.is_dir():
+            folder.rmdir()  # Windows renames no folder onto another, not even onto an empty one
         os.rename(new, folder)  # fails if something has come there at the last moment
         return
     if not _exchange(new, folder):

@@ -157,7 +157,8 @@ def _run_started(
     """What a process of :func:`_start` runs; the process that started it reports its error."""
     # As in a process that nobody spawned: a loader's worker that is spawned loads PyTorch and Detectron2 first.
     multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
-    os.setsid()  # a terminal's Ctrl-C would otherwise come twice
+    if hasattr(os, "setsid"):  # not on Windows
+        os.setsid()  # a terminal's Ctrl-C would otherwise come twice
     tqdm.set_lock(threading.RLock())  # its own is shared between processes, and _end_process would leave it behind
     try:
         _meet(places[index])

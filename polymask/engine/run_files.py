@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import shlex
 import subprocess
 import sys
@@ -20,6 +19,11 @@ from detectron2.utils import comm
 from dataset_tools.errors import UserError
 from dataset_tools.files import read_file, write_atomically
 from polymask.config.keys import AUTO
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 CONFIG_NAME = "config.yaml"
 FACTS_NAME = "run.json"
@@ -125,9 +129,14 @@ def device_in_words(device: str) -> str:
 
 
 def peak_memory_gib(device: str) -> float:
-    """The most memory that this process has held so far: of the GPU that is its device, else of the machine."""
+    """The most memory that this process has held so far: of the GPU that is its device, else of the machine.
+
+    0 where Python does not know it: on Windows.
+    """
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 2**30
+    if resource is None:
+        return 0.0
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 

@@ -110,3 +110,15 @@ def test_an_evaluation_leaves_the_training_as_it_was():
     assert evaluated.evaluation_command_line == command_line()
     alone = facts_of_an_evaluation(None, 7.0, "cpu")
     assert alone.iterations == 0 and alone.device.startswith("CPU") and alone.peak_memory_gib > 0
+
+
+def test_a_system_that_does_not_know_a_process_s_memory():
+    """Windows has no ``resource``."""
+    code = (
+        "import sys, detectron2.engine, torchvision\n"
+        "sys.modules['resource'] = None\n"
+        "from polymask.engine.run_files import peak_memory_gib\n"
+        "print(peak_memory_gib('cpu'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout == "0.0\n"
