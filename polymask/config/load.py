@@ -16,10 +16,13 @@ from dataset_tools.errors import UserError
 from dataset_tools.files import read_file
 from polymask.config.keys import CONSEQUENCES, ITERATIONS_OF, add_polymask_config, flat_items
 
-# Far more than a configuration needs. They bound the work that a stranger's file can ask for.
-MAX_BYTES = 2**18
+# Far more than a configuration needs: a run's has 6 kB, 600 values, 1,200 tokens of YAML and 5 levels. They bound the work
+# that a stranger's file can ask for: at each token PyYAML goes through all levels.
+MAX_BYTES = 2**16
 MAX_FILES = 16
-MAX_VALUES = 100_000
+MAX_TOKENS = 20_000
+MAX_LEVELS = 20
+MAX_VALUES = 10_000  # with those that aliases repeat
 MAX_CHARACTERS = 10_000  # of one value, of which Python and YAML can make a number
 # What YAML, yacs and Python raise for a text that is not a configuration; the last two where it is nested too deeply.
 REFUSALS = (
@@ -106,9 +109,20 @@ def _read_layers(config_file: Path) -> list[tuple[Path, CfgNode]]:
     return layers
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's loader of plain values, which stops where a text holds more of them than it may, or more levels."""
+
+    def fetch_more_tokens(self) -> None:
+        if self.tokens_taken > MAX_TOKENS:
+            raise ValueError(f"it holds more than {MAX_TOKENS} values and signs")
+        if self.flow_level + len(self.indents) > MAX_LEVELS:
+            raise ValueError("a value is nested too deeply")
+        super().fetch_more_tokens()
+
+
 def _parsed_yaml(text: bytes) -> object:
     """YAML as plain values, which are few also when every alias is written out; small files can hold a billion."""
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text)
     root = loader.get_single_node()
     values, pending = 0, [root]
     while pending:
