@@ -40,6 +40,8 @@ class Rule(Enum):
         "Move it out of the folder, or save it again in labelme without imageData")
     OUTLINES_TOO_LONG = ("LM008", _ERROR, "the outlines are too long to be filled",
         "Draw the shape that is named again, with fewer points")
+    TOO_MANY_PAIRS = ("LM009", _ERROR, "too many shapes lie on one another to compare them",
+        "Delete those that are there twice, or cut the photo into several")
     # The photo
     PHOTO_ELSEWHERE = ("LM010", _WARNING, "the path does not lead to the photo; another photo was used",
         "Check that it is the right photo, and correct the path")

@@ -21,8 +21,38 @@ Mask = NDArray[np.bool_]
 
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels
 
+# What may be spent on comparing the masks of one photo with each other, in units of 5 to 10 ns; of which a comparison
+# takes some, and one for each byte of the two codes. It is enough for 400,000 pairs, of 100,000 cells that touch.
+MAX_WORK = 1_000_000_000
+_WORK_OF_PAIR, _WORK_OF_STEP = 1000, 20
+
 # A mask in pycocotools' compressed run-length code: ``size`` is [height, width], ``counts`` its bytes.
 EncodedMask = dict[str, Any]
+
+
+class TooManyPairs(Exception):
+    """So many masks of a photo lie on one another that their pairs cannot be compared in a few seconds."""
+
+
+class PairBudget:
+    """What is left to spend on the pairs of one photo's masks, which may be the square of their number."""
+
+    def __init__(self) -> None:
+        self._left = MAX_WORK
+
+    def spend(self, work: int) -> None:
+        """Takes some work off.
+
+        Raises:
+            TooManyPairs: there is not so much left.
+        """
+        self._left -= work
+        if self._left < 0:
+            raise TooManyPairs
+
+    def spend_on_pair(self, one: EncodedMask, other: EncodedMask) -> None:
+        """The same for the comparison of two masks."""
+        self.spend(_WORK_OF_PAIR + len(one["counts"]) + len(other["counts"]))
 
 
 def paste_mask(mask: Mask, corner: Sequence[float], size: tuple[int, int]) -> Mask:
@@ -83,18 +113,23 @@ def measure_masks(encoded: Sequence[EncodedMask]) -> tuple[list[float], list[Box
     return areas, [tuple(box) for box in coco_mask.toBbox(list(encoded)).tolist()] if encoded else []
 
 
-def nesting_depths(encoded: Sequence[EncodedMask]) -> list[int]:
+def nesting_depths(encoded: Sequence[EncodedMask], budget: PairBudget) -> list[int]:
     """How many masks lie around each of them, each wholly inside the next and smaller, where these are the most.
 
     None around one without a pixel.
+
+    Raises:
+        TooManyPairs: it takes more than the budget.
     """
     measured, boxes = measure_masks(encoded)
     areas, corners = np.array(measured), np.array(boxes)
     corners[:, 2:] += corners[:, :2]
     depths = [0] * len(encoded)
     for one in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)].tolist():  # those around it come first
+        budget.spend(len(encoded))
         # A mask can be in one only whose box holds its own: most pairs need not be drawn.
         for other in np.flatnonzero((areas > areas[one]) & _holds(corners, corners[one])).tolist():
+            budget.spend_on_pair(encoded[one], encoded[other])
             if coco_mask.area(coco_mask.merge([encoded[one], encoded[other]], intersect=True)) == areas[one]:
                 depths[one] = max(depths[one], depths[other] + 1)
     return depths
@@ -106,7 +141,7 @@ def _holds(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.b
 
 
 def overlapping_masks(
-    kinds: Sequence[object], encoded: Sequence[EncodedMask], boxes: Sequence[Box], at_least: float
+    kinds: Sequence[object], encoded: Sequence[EncodedMask], boxes: Sequence[Box], at_least: float, budget: PairBudget
 ) -> Iterator[tuple[int, int, float]]:
     """The pairs of masks of one kind whose intersection over union reaches a value, with it; lower index first.
 
@@ -115,6 +150,10 @@ def overlapping_masks(
         encoded: compressed RLEs.
         boxes: of each mask: x, y, width, height.
         at_least: the value, above 0.
+        budget: of the photo.
+
+    Raises:
+        TooManyPairs: on the way, where it takes more than the budget.
     """
     of_kind: dict[object, list[tuple[float, int, float, float, float]]] = {}
     for index, (kind, (x, y, width, height)) in enumerate(zip(kinds, boxes)):
@@ -124,7 +163,9 @@ def overlapping_masks(
             for left, other, other_top, _, other_bottom in islice(by_left, following, None):
                 if left >= right:
                     break
+                budget.spend(_WORK_OF_STEP)
                 if top < other_bottom and other_top < bottom:
+                    budget.spend_on_pair(encoded[one], encoded[other])
                     value = float(coco_mask.iou([encoded[one]], [encoded[other]], [0])[0, 0])
                     if value >= at_least:
                         yield min(one, other), max(one, other), value

@@ -12,6 +12,8 @@ from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.labelme import Shape
 from dataset_tools.geometry.masks import (
     EncodedMask,
+    PairBudget,
+    TooManyPairs,
     decode_mask,
     encode_mask,
     measure_masks,
@@ -67,6 +69,15 @@ def instances_of_parts(
     canvas: Canvas, parts: Sequence[Part], options: ShapeOptions
 ) -> tuple[list[DrawnInstance], list[Finding]]:
     """The instances that the parts of a file make up, and the findings about them."""
+    try:
+        return _instances_and_findings(canvas, parts, options, PairBudget())
+    except TooManyPairs:
+        return [], [Finding(Rule.TOO_MANY_PAIRS, canvas.file, message=f"there are {len(parts)}")]
+
+
+def _instances_and_findings(
+    canvas: Canvas, parts: Sequence[Part], options: ShapeOptions, budget: PairBudget
+) -> tuple[list[DrawnInstance], list[Finding]]:
     groups: dict[object, list[Part]] = {}
     for part in parts:
         groups.setdefault((part.label, part.group), []).append(part)
@@ -74,7 +85,7 @@ def instances_of_parts(
     joined: list[tuple[Sequence[Part], Segmentation, EncodedMask]] = []
     for group in groups.values():  # in the order of their first parts
         members, repeated = _distinct_parts(canvas.file, group, options) if len(group) > 1 else (group, [])
-        segmentation, pixels, nested = _joined(canvas.file, members, options)
+        segmentation, pixels, nested = _joined(canvas.file, members, options, budget)
         joined.append((members, segmentation, pixels))
         findings += [*repeated, *nested]
     drawn: list[DrawnInstance] = []
@@ -88,7 +99,7 @@ def instances_of_parts(
     are_first, repeated = _are_first(canvas.file, drawn, options)
     distinct = list(compress(drawn, are_first))
     kept = distinct if options.drop_duplicates else drawn
-    findings += [*repeated, *_overlaps(canvas.file, distinct), *_tiny(canvas, kept, options.training_size)]
+    findings += [*repeated, *_overlaps(canvas.file, distinct, budget), *_tiny(canvas, kept, options.training_size)]
     return kept, findings
 
 
@@ -106,14 +117,16 @@ def _distinct_parts(file: str, parts: Sequence[Part], options: ShapeOptions) -> 
     return [part for part, area in zip(parts, areas) if not area or next(judged)], findings
 
 
-def _joined(file: str, parts: Sequence[Part], options: ShapeOptions) -> tuple[Segmentation, EncodedMask, list[Finding]]:
+def _joined(
+    file: str, parts: Sequence[Part], options: ShapeOptions, budget: PairBudget
+) -> tuple[Segmentation, EncodedMask, list[Finding]]:
     """The segmentation and the pixels of an instance of some parts; a finding for each part inside another one.
 
     Polygons stay polygons: COCO takes several in one segmentation as their union. Beside a mask all become one RLE, and
     so does what has a hole.
     """
     masks = [part.pixels for part in parts]
-    depths = nesting_depths(masks) if len(masks) > 1 else [0]
+    depths = nesting_depths(masks, budget) if len(masks) > 1 else [0]
     rule = Rule.HOLE_CUT if options.holes else Rule.NESTED_PARTS
     nested = [
         Finding(rule, file, part.place, f"label {part.label!r}")
@@ -156,10 +169,10 @@ def _places(parts: Sequence[Part]) -> str:
     return ", ".join(dict.fromkeys(part.place for part in parts))  # parts of one annotation have one place
 
 
-def _overlaps(file: str, drawn: Sequence[DrawnInstance]) -> Iterator[Finding]:
+def _overlaps(file: str, drawn: Sequence[DrawnInstance], budget: PairBudget) -> Iterator[Finding]:
     labels, pixels = [item.label for item in drawn], [item.pixels for item in drawn]
     boxes = [item.instance.bbox for item in drawn]
-    for first, second, value in overlapping_masks(labels, pixels, boxes, _SUSPICIOUS_OVERLAP):
+    for first, second, value in overlapping_masks(labels, pixels, boxes, _SUSPICIOUS_OVERLAP, budget):
         one, other = drawn[first], drawn[second]
         yield Finding(Rule.OVERLAP, file, other.place, f"{one.label!r}, IoU {value:.2f} with {one.place}")
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from dataset_tools.geometry.masks import (
+    PairBudget,
     encode_mask,
     fill_polygons,
     measure_masks,
@@ -46,7 +47,7 @@ def test_overlaps_are_those_that_pycocotools_finds(blocks, triangles, at_least):
         for one, other in combinations(range(len(masks)), 2)
         if kinds[one] == kinds[other] and ious[one][other] >= at_least
     ]
-    assert sorted(overlapping_masks(kinds, masks, boxes, at_least)) == expected
+    assert sorted(overlapping_masks(kinds, masks, boxes, at_least, PairBudget())) == expected
 
 
 @given(st.integers(-12, 110), st.integers(-12, 90), st.integers(1, 12), st.integers(1, 12), st.floats(-0.49, 0.49))
@@ -69,4 +70,4 @@ def test_nesting_is_the_longest_chain_of_masks_around_one(boxes):
         around = [other for other in masks if (one <= other).all() and (one != other).any()]
         return max((depth(other) + 1 for other in around), default=0)
 
-    assert nesting_depths([encode_mask(mask) for mask in masks]) == list(map(depth, masks))
+    assert nesting_depths([encode_mask(mask) for mask in masks], PairBudget()) == list(map(depth, masks))

@@ -16,6 +16,7 @@ from pycocotools import mask as coco_mask
 
 from dataset_tools.findings import Rule
 from dataset_tools.formats.labelme import Shape
+from dataset_tools.geometry import masks
 from dataset_tools.geometry.masks import rasterise_polygons, union_masks
 from dataset_tools.geometry.rle import Rle
 from dataset_tools.instances.grouping import build_instances
@@ -187,13 +188,24 @@ def test_outlines_that_pycocotools_would_not_survive():
     assert len(both) == 2 and Rule.OUTLINES_TOO_LONG not in {finding.rule for finding in others}
 
 
+@pytest.mark.parametrize("group", [None, 1])
+def test_more_pairs_than_can_be_compared(group, monkeypatch):
+    """Where each shape lies in all that are larger, which are one instance or many."""
+    monkeypatch.setattr(masks, "MAX_WORK", 50_000)
+    nested = [rectangle(rim, rim, 90 - 2 * rim, 70 - 2 * rim, group_id=group) for rim in range(20)]
+    found, findings = build(*nested[:2])
+    assert len(found) == (1 if group else 2) and not any(finding.is_error for finding in findings)
+    found, findings = build(*nested)
+    assert (found, [finding.rule for finding in findings]) == ([], [Rule.TOO_MANY_PAIRS])
+
+
 def test_masks_on_a_large_photo_are_not_kept_as_pixels():
     size, count = (2000, 1500), 40
     png = base64_png(np.ones((10, 10)))
-    masks = [Shape("car", ((50.0 * i, 0.0), (50.0 * i + 9, 9.0)), "mask", mask=png) for i in range(count)]
+    drawn = [Shape("car", ((50.0 * i, 0.0), (50.0 * i + 9, 9.0)), "mask", mask=png) for i in range(count)]
     tracemalloc.start()
     try:
-        ((found, _),) = build_instances([(Canvas("a.json", size, size), masks)], ShapeOptions())
+        ((found, _),) = build_instances([(Canvas("a.json", size, size), drawn)], ShapeOptions())
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
