@@ -13,6 +13,9 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import read_file
 from dataset_tools.text import UTF8_BOM, parse_integer
 
+# Values of a file that is not strict JSON, counted by their commas: Python's reader takes up to 60 bytes for each.
+_MAX_LOOSE_VALUES = 20_000_000
+
 _REMEDY = "Export it again as COCO instances, or correct what is named"
 
 
@@ -118,6 +121,8 @@ def _decode(content: bytes) -> ForeignCoco:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
+        if content.count(b",") > _MAX_LOOSE_VALUES:
+            raise
         tree = json.loads(content, parse_int=parse_integer)
         return _FILE.decode(msgspec.json.encode(tree))
 

@@ -14,9 +14,9 @@ from dataset_tools.text import UTF8_BOM, parse_integer
 # Bytes of the largest annotation file that is read: a photo of 100 megapixels, embedded as PNG, takes half of them.
 MAX_BYTES = 512_000_000
 
-# Values in one file, counted by their commas, of which base64 has none. A value takes up to 60 times its bytes in
-# memory. The masks of 2,000 objects, as polygons of 500 points, have 2 million.
-_MAX_VALUES = 4_000_000
+# Values in one file, or of one photo in a COCO file, counted by their commas, of which base64 has none. A value takes up
+# to 60 times its bytes in memory. The masks of 2,000 objects, as polygons of 500 points, have 2 million.
+MAX_VALUES = 4_000_000
 
 
 class Shape(msgspec.Struct, frozen=True, gc=False):
@@ -93,8 +93,8 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
         LabelmeError: it is not JSON, not text in the encoding, not a LabelMe file, or too large; or a value in it has the
             wrong type.
     """
-    if len(content) > _MAX_VALUES and (values := content.count(b",")) > _MAX_VALUES:
-        raise LabelmeError(Rule.FILE_TOO_LARGE, f"it has {values:,} values; at most {_MAX_VALUES:,} are read")
+    if len(content) > MAX_VALUES and (values := content.count(b",")) > MAX_VALUES:
+        raise LabelmeError(Rule.FILE_TOO_LARGE, f"it has {values:,} values; at most {MAX_VALUES:,} are read")
     if content.startswith(UTF8_BOM):  # it says its encoding itself
         content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
     if encoding != "utf-8" and not _is_utf8(content):  # old and new files of one folder may differ

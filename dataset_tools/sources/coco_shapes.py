@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignRle, decode_segmentation
-from dataset_tools.formats.labelme import Shape
+from dataset_tools.formats.labelme import MAX_VALUES, Shape
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.masks import EncodedMask
 from dataset_tools.instances.shapes import (
@@ -45,11 +45,16 @@ def parts_of_annotations(
     shapes: list[Shape] = []
     places: list[str] = []
     findings: list[Finding] = []
+    values_left = MAX_VALUES
     for number, drawing in enumerate(drawings):
         notes: list[Note] = []
         try:
             if drawing.label is None:
                 raise UnusableShape(Rule.CATEGORY_UNKNOWN, f"category_id {drawing.annotation.category_id}")
+            values_left -= bytes(drawing.annotation.segmentation).count(b",")
+            if values_left < 0:
+                message = f"label {drawing.label!r}; those of all annotations have more than {MAX_VALUES:,} values"
+                raise UnusableShape(Rule.OUTLINES_TOO_LONG, message)
             drawn = _drawn(drawing.annotation, drawing.label, canvas, notes)
             if isinstance(drawn, dict):
                 label, _ = resolve_label(drawing.label, options, notes)

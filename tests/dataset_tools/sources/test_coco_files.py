@@ -12,8 +12,10 @@ from dataset_tools.dataset.scan import ReadOptions, scanned
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
 from dataset_tools.formats import card as cards
+from dataset_tools.formats import foreign_coco
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import Instance
+from dataset_tools.sources import coco_shapes
 from dataset_tools.sources.coco_files import CocoFiles
 
 SQUARE = [8, 8, 24, 8, 24, 24, 8, 24]
@@ -265,6 +267,25 @@ def test_outlines_that_are_too_long_together(look, folder):
         images=[image(), image(2, "b.png", (4000, 4000))],
     )
     assert len(items["a.jpg"]) == 1 and (Rule.OUTLINES_TOO_LONG, "b.png") in [(f.rule, f.file) for f in findings]
+
+
+def test_more_values_than_a_photo_may_have(look, folder, monkeypatch):
+    monkeypatch.setattr(coco_shapes, "MAX_VALUES", 20)
+    folder.photo("b.jpg")
+    many = [annotation(number, image_id=2) for number in (2, 3, 4)]
+    items, findings = look(annotation(1), *many, images=[image(), image(2, "b.jpg")])
+    assert len(items["a.jpg"]) == 1
+    assert (Rule.OUTLINES_TOO_LONG, "b.jpg", "annotations[3]") in reported(findings)
+
+
+def test_more_values_than_python_should_read(write, folder, monkeypatch):
+    """Only where the file is not strict JSON, which is read in another way."""
+    content = coco([annotation(area=float("nan"))])
+    coco_files(write(content), folder.root)
+    monkeypatch.setattr(foreign_coco, "_MAX_LOOSE_VALUES", 10)
+    with pytest.raises(UserError, match="not a COCO file.*malformed"):
+        coco_files(write(content), folder.root)
+    coco_files(write(coco([annotation()])), folder.root)
 
 
 def test_an_empty_category_name(look):
