@@ -48,6 +48,9 @@ WHOLE = {"version": "5.4.1", "shapes": [_SQUARE], "imagePath": "whole.jpg", "ima
 _CHANGES = {"os.mkdir": 1, "os.rmdir": 1, "os.remove": 1, "os.chmod": 1, "shutil.rmtree": 1}
 _CHANGES |= {"os.rename": 2, "os.link": 2, "os.symlink": 2}
 
+# Those of calls that start a program or open a connection.
+_NEVER = {"os.exec", "os.posix_spawn", "os.system", "socket.connect", "subprocess.Popen"}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -83,7 +86,7 @@ def check_case(number: int, case: Case, folder: Path) -> Verdict:
     lay_out(case, folder)
     start = time.process_time()
     try:
-        with _watch.over(folder):
+        with watch.over(folder):
             result = _convert(folder, case.options)
         seconds = time.process_time() - start
         assert seconds <= SECONDS, f"it took {seconds:.1f} s"
@@ -195,7 +198,7 @@ class _Watch:
 
     @contextlib.contextmanager
     def over(self, folder: Path) -> Iterator[None]:
-        """While the block runs, only what is in ``made`` may be changed, and the secret photo not be read."""
+        """While the block runs, only what is in ``made`` may be changed, the secret photo not be read, and nothing run."""
         self._folder, self._wrong = folder.resolve(), []
         usual, tempfile.tempdir = tempfile.tempdir, str(folder / "made")  # what is temporary must be gone afterwards
         try:
@@ -216,13 +219,15 @@ class _Watch:
         elif event in _CHANGES and arguments[-1] in (None, -1):  # else a name in a folder that is open already
             for path in arguments[: _CHANGES[event]]:
                 self._check(event, path)
+        elif event in _NEVER:
+            self._wrong.append(f"{event} {arguments!r}")
 
     def _check(self, event: str, path: str | bytes | os.PathLike) -> None:
         if not Path(os.path.abspath(os.fsdecode(path))).is_relative_to(self._folder / "made"):
             self._wrong.append(f"{event} on {path!r}")
 
 
-_watch = _Watch()
+watch = _Watch()
 
 
 def check_numbers(

@@ -86,7 +86,7 @@ def broken_case(number: int) -> Case:
         steps.append(change.__name__)
         with contextlib.suppress(Exception):  # an earlier step left nothing that it could change
             change(rng, tree)
-    content = _json_bytes(rng, tree)
+    content = json_bytes(rng, tree)
     for _ in range(rng.choice((1, 1, 2)) if as_bytes else 0):
         change = rng.choice(BYTE_CHANGES)
         steps.append(change.__name__)
@@ -101,7 +101,8 @@ def broken_case(number: int) -> Case:
     return Case(name, content, photos, options, ", ".join([*steps, *options]))
 
 
-def _json_bytes(rng: random.Random, tree: object) -> bytes:
+def json_bytes(rng: random.Random, tree: object) -> bytes:
+    """A tree as JSON, also with what ``json.dumps`` does not write."""
     text = json.dumps(tree, ensure_ascii=rng.random() < 0.5, indent=rng.choice((None, 2)))
     content = text.encode("utf-8", "surrogatepass")
     for index, raw in enumerate(_RAW):
