@@ -72,7 +72,7 @@ def read_facts(folder: Path) -> RunFacts | None:
         return None
     try:
         return msgspec.json.decode(read_file(path), type=RunFacts)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(
             f"the facts of the run cannot be read: {error}", file=path, remedy="Delete this file"
         ) from error

@@ -209,7 +209,7 @@ def _decode(source: Path | list[dict], file: Path | None) -> list[CocoResult]:
         raise UserError(
             f"the detections cannot be read: {error.strerror}", file=file, remedy=_EVALUATE_AGAIN
         ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"not results in COCO's format: {error}", file=file, remedy=_EVALUATE_AGAIN) from error
 
 

@@ -7,6 +7,7 @@ and opens no connection. ``corpora/`` holds some files for each, and every one o
 from __future__ import annotations
 
 import contextlib
+import csv
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from dataset_tools.sources.csv_boxes import CsvBoxes
 from dataset_tools.sources.labelme_folder import LabelmeFolder
 from dataset_tools.sources.source import Source
 from polymask.config.load import load_config
+from polymask.engine.hooks.history import read_curves
+from polymask.engine.run_files import read_facts
 from polymask.evaluation.read import read_detections, read_truth
 from polymask.modeling.zoo_pickle import read_zoo_file
 from tests.fuzz.checks import watch
@@ -101,6 +104,11 @@ def _read_detections(path: Path) -> None:
         coco_mask.decode({"size": (height, width), "counts": mask})
 
 
+def _read_history(path: Path) -> None:
+    with contextlib.suppress(ValueError, TypeError, csv.Error):  # it says so, and the report has an error for these
+        read_curves(path)
+
+
 def _read_zoo_file(path: Path) -> None:
     with contextlib.suppress(ValueError):  # it says so, and the one who loads checkpoints has an error for it
         for array in read_zoo_file(path)["model"].values():
@@ -115,5 +123,7 @@ READERS = {
     "split": Reader("train.json", (lambda path: read_split(path.parent, CARD, "train"), read_truth)),
     "config": Reader("config.yaml", (lambda path: load_config(path, []),)),
     "detections": Reader("coco_instances_results.json", (_read_detections, read_predictions)),
+    "facts": Reader("run.json", (lambda path: read_facts(path.parent),)),
+    "history": Reader("history.csv", (_read_history,)),
     "zoo": Reader("weights.pkl", (_read_zoo_file,)),
 }

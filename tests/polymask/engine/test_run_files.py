@@ -27,9 +27,10 @@ def test_facts_are_read_as_they_were_written(tmp_path):
 
 
 def test_a_damaged_file_is_an_error_in_words(tmp_path):
-    (tmp_path / FACTS_NAME).write_text("{")
-    with pytest.raises(UserError, match=FACTS_NAME):
-        read_facts(tmp_path)
+    for content in ("{", '{"other": ' + "[" * 100_000 + "]" * 100_000 + "}"):
+        (tmp_path / FACTS_NAME).write_text(content)
+        with pytest.raises(UserError, match=FACTS_NAME):
+            read_facts(tmp_path)
     os.truncate(tmp_path / FACTS_NAME, 40 << 30)
     with pytest.raises(UserError, match=FACTS_NAME):
         read_facts(tmp_path)

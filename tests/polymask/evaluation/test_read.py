@@ -69,7 +69,10 @@ def test_a_confidence_is_from_0_to_1(tmp_path, score):
     assert "confidence" in refuse(truth, results.detections)
 
 
-@pytest.mark.parametrize("content", ["", "{", "{}", "[1]", '[{"image_id": 1}]', '[{"image_id": "a"}]', "\xff"])
+NESTED = '[{"other": ' + "[" * 100_000 + "]" * 100_000 + "}]"
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[1]", '[{"image_id": 1}]', '[{"image_id": "a"}]', "\xff", NESTED])
 def test_what_is_no_file_of_results_is_refused_in_words(tmp_path, content):
     truth = read_truth(make_results(1).write(tmp_path)[0])
     (tmp_path / "x.json").write_bytes(content.encode("latin-1"))

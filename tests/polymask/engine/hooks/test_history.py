@@ -106,6 +106,12 @@ def test_curves_are_the_columns_with_their_iterations(tmp_path):
     }
 
 
+def test_a_history_without_iterations_is_an_error(tmp_path):
+    (tmp_path / "history.csv").write_text("lr,total_loss\n0.1,3.0\n")
+    with pytest.raises(ValueError, match="iteration"):
+        read_curves(tmp_path / "history.csv")
+
+
 def test_a_history_of_40_gb_is_not_read(tmp_path):
     (tmp_path / "history.csv").touch()
     os.truncate(tmp_path / "history.csv", 40 << 30)
