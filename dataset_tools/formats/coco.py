@@ -11,7 +11,7 @@ import msgspec
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import read_file
 from dataset_tools.formats.card import CARD_NAME, Card
-from dataset_tools.geometry.polygons import MAX_LENGTH, are_fillable
+from dataset_tools.geometry.polygons import MAX_LENGTH, MAX_PIXELS, are_fillable
 from dataset_tools.geometry.rle import BadRle, Rle, check_fits
 
 
@@ -76,21 +76,40 @@ def read_coco(path: Path) -> CocoFile:
     """The COCO file of a split.
 
     Raises:
-        UserError: there is no such file, it is not a COCO file of polygons or compressed RLEs, or polygons are too long
-            to be filled.
+        UserError: there is no such file, it is not a COCO file of polygons or compressed RLEs, a photo's size is not one,
+            polygons are too long to be filled, or a mask is not a mask of its photo.
     """
     remedy = "Convert the photos again"
+
+    def fail(place: str, reason: str) -> NoReturn:
+        raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA)
+
     try:
         content = msgspec.json.decode(read_file(path), type=CocoFile)
     except OSError as error:
         raise UserError(f"the COCO file cannot be read: {error.strerror}", file=path, remedy=remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"this is not a COCO file: {error}", file=path, remedy=remedy, exit_code=EXIT_DATA) from error
+    for index, image in enumerate(content.images):  # of another size pycocotools' polygons crash
+        if min(image.width, image.height) < 1 or image.width * image.height > MAX_PIXELS:
+            fail(f"images[{index}]", f"{image.width} x {image.height} is not the size of a photo")
+    sizes = {image.id: (image.width, image.height) for image in content.images}
     for index, annotation in enumerate(content.annotations):
-        if not (isinstance(annotation.segmentation, Rle) or are_fillable(annotation.segmentation)):
-            place, reason = f"annotations[{index}].segmentation", f"its outlines are longer than {MAX_LENGTH:,} pixels"
-            raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA)
+        if reason := _damage(annotation.segmentation, sizes.get(annotation.image_id)):
+            fail(f"annotations[{index}].segmentation", reason)
     return content
+
+
+def _damage(segmentation: list[list[float]] | Rle, size: tuple[int, int] | None) -> str | None:
+    """Why pycocotools cannot take a segmentation of a photo of a (width, height); None for that of an unknown photo."""
+    if not isinstance(segmentation, Rle):
+        return None if are_fillable(segmentation) else f"its outlines are longer than {MAX_LENGTH:,} pixels"
+    try:
+        if size:
+            check_fits(segmentation, size)
+    except BadRle as error:
+        return f"the mask cannot be read: {error}"
+    return None
 
 
 def read_split(folder: Path, card: Card, split: str) -> CocoFile:
@@ -112,24 +131,19 @@ def read_split(folder: Path, card: Card, split: str) -> CocoFile:
         found = ", ".join(f"{category.id} {category.name}" for category in content.categories)
         classes = ", ".join(card.classes)
         fail(f"its categories ({found}) are not the classes of {CARD_NAME}, numbered from 1 ({classes})", "categories")
-    sizes = {image.id: (image.width, image.height) for image in content.images}
+    images = {image.id for image in content.images}
     ids = {annotation.id for annotation in content.annotations}
-    if len(sizes) < len(content.images) or len(ids) < len(content.annotations) or 0 in ids:
+    if len(images) < len(content.images) or len(ids) < len(content.annotations) or 0 in ids:
         fail("its ids are not all different, or an annotation has the id 0, which COCO's evaluation never matches")
     for index, annotation in enumerate(content.annotations):
         place = f"annotations[{index}]"
-        if annotation.image_id not in sizes or not 1 <= annotation.category_id <= len(card.classes):
+        if annotation.image_id not in images or not 1 <= annotation.category_id <= len(card.classes):
             fail(f"image {annotation.image_id} or category {annotation.category_id} does not exist", place)
         place += ".segmentation"
         if not annotation.segmentation:
             fail("there is no outline in it", place)
-        if not isinstance(annotation.segmentation, Rle):
-            continue
-        try:
-            check_fits(annotation.segmentation, sizes[annotation.image_id])
-        except BadRle as error:
-            fail(f"the mask cannot be read: {error}", place)
-        if card.mask_format == "polygon":  # Detectron2 believes it, and fails in the middle of training
+        # Detectron2 believes the card, and fails in the middle of training.
+        if isinstance(annotation.segmentation, Rle) and card.mask_format == "polygon":
             reason = f"the mask is a run-length code, and mask_format in {CARD_NAME} is 'polygon'"
             fail(reason, place, f"Write 'bitmask' into {CARD_NAME}")
     return content

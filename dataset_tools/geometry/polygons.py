@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 Polygon = NDArray[np.float64]
 
+# Twice Pillow's warning threshold: where its reader, and so Detectron2's, refuses a photo. A small file can claim
+# any size.
+MAX_PIXELS = 2 * 89_478_485
+
 # No photo is nearly this wide. pycocotools takes more than 20 s for a coordinate of 1e9, and never ends on infinity.
 MAX_COORDINATE = 1e6
 

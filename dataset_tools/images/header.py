@@ -17,13 +17,10 @@ from PIL import Image, UnidentifiedImageError
 
 from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Finding, Rule
+from dataset_tools.geometry.polygons import MAX_PIXELS
 
 # The readers that Pillow may use (JPEG covers the MPO of phones, too). Others start programs (EPS) or are not photos.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
-
-# Twice Pillow's warning threshold: where its reader, and so Detectron2's, refuses a photo. A small file can claim
-# any size.
-MAX_PIXELS = 2 * 89_478_485
 
 # Where Pillow finds it: in EXIF data or, failing that, in XMP.
 _METADATA = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}

@@ -28,6 +28,7 @@ from dataset_tools.geometry.masks import (
 )
 from dataset_tools.geometry.polygons import (
     MAX_LENGTH,
+    MAX_PIXELS,
     Outline,
     Polygon,
     circle_outline,
@@ -44,7 +45,6 @@ from dataset_tools.geometry.polygons import (
     stroke_outlines,
     without_repeats,
 )
-from dataset_tools.images.header import MAX_PIXELS
 from dataset_tools.instances.labels import LabelRules, Note
 from dataset_tools.records import Canvas
 

@@ -106,7 +106,7 @@ def read_truth(path: Path) -> Truth:
     """The split of a COCO file.
 
     Raises:
-        UserError: it cannot be read, has no photos, or an annotation points nowhere.
+        UserError: it cannot be read, has no photos, or an annotation points nowhere or has no outline.
     """
     content = read_coco(path)
     remedy = "Name the COCO file of a split that has photos"
@@ -120,6 +120,9 @@ def read_truth(path: Path) -> Truth:
         if annotation.image_id not in index or annotation.category_id not in classes:
             reason = f"image {annotation.image_id} or category {annotation.category_id} does not exist"
             raise UserError(reason, file=path, place=f"annotations[{position}]", remedy="Convert the photos again")
+        if not (isinstance(annotation.segmentation, Rle) or _outlines(annotation.segmentation)):
+            place, reason = f"annotations[{position}].segmentation", "no outline in it has three points"
+            raise UserError(reason, file=path, place=place, remedy="Draw it again, or delete the annotation")
     names = tuple(category.name for category in categories)
     return Truth(photos, tuple(classes), names, _annotations(content, index, classes))
 
@@ -196,8 +199,13 @@ def _code(annotation: Annotation, image: Image) -> bytes | str:
     segmentation = annotation.segmentation
     if isinstance(segmentation, Rle):
         return segmentation.counts
-    parts = pycocotools.mask.frPyObjects(segmentation, image.height, image.width)
+    parts = pycocotools.mask.frPyObjects(_outlines(segmentation), image.height, image.width)
     return pycocotools.mask.merge(parts)["counts"]
+
+
+def _outlines(polygons: list[list[float]]) -> list[list[float]]:
+    """Those that pycocotools takes for polygons, and not for boxes or nothing."""
+    return [polygon for polygon in polygons if len(polygon) > 4]
 
 
 def _decode(source: Path | list[dict], file: Path | None) -> list[CocoResult]:

@@ -99,6 +99,26 @@ def test_an_annotation_that_points_nowhere_is_refused(tmp_path, field):
         read_truth(tmp_path / "test.json")
 
 
+@pytest.mark.parametrize("outlines", [[], [[]], [[1.0, 2.0]], [[1.0, 2.0, 3.0, 4.0]]])
+def test_an_annotation_without_an_outline_is_refused(tmp_path, outlines):
+    """pycocotools takes four numbers for a box, which it cannot read in a list."""
+    content = make_results(1).content
+    content["annotations"][2]["segmentation"] = outlines
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"annotations\[2\].*outline"):
+        read_truth(tmp_path / "test.json")
+
+
+def test_outlines_without_area_are_left_out(tmp_path):
+    content = make_results(1).content
+    content["annotations"][2]["segmentation"] = [[8, 8, 24, 8, 24, 24, 8, 24]]
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    expected = read_truth(tmp_path / "test.json").objects.mask
+    content["annotations"][2]["segmentation"].insert(0, [1, 2, 3, 4])
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    assert read_truth(tmp_path / "test.json").objects.mask == expected
+
+
 def test_a_split_without_photos_is_refused(tmp_path):
     (tmp_path / "test.json").write_text(json.dumps(coco_content((), [], 2)))
     with pytest.raises(UserError, match="no photos"):
