@@ -8,10 +8,19 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing shows whether a temporary file is still needed
+    fcntl = None  # type: ignore[assignment]
 
 # Bytes of the largest file that is read. LVIS' annotations have 1.2 GB, a photo of the most pixels has 0.7 GB as a BMP.
 MAX_BYTES = 2_000_000_000
+# How the names of temporary files end: no other file can be taken for one.
+TEMPORARY = ".polymask"
 
 
 def opened_for_reading(path: Path | str) -> io.BufferedReader:
@@ -55,18 +64,14 @@ def write_atomically(path: Path, content: bytes | memoryview, to_disk: bool = Fa
     Whoever reads ``path`` finds the old content or the new, also when this is interrupted; with ``to_disk`` also after
     a loss of power, for which it waits until the disk has the content. The mode of the old file is kept.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            if to_disk:
-                file.flush()
-                os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))  # mkstemp's files are private
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with temporary_file(path.parent) as file:
+        file.write(content)
+        file.flush()
+        if to_disk:
+            os.fsync(file.fileno())
+        file.close()  # Windows moves no open files
+        os.chmod(file.name, _mode(path))
+        os.replace(file.name, path)
     if to_disk:
         to_the_disk(path.parent)
 
@@ -86,9 +91,46 @@ def to_the_disk(path: Path) -> None:
         os.close(handle)
 
 
-def leftovers(path_pattern: Path) -> Iterator[Path]:
-    """What ``write_atomically`` has left where it was killed, of files with names of a pattern, such as ``*.pth``."""
-    return path_pattern.parent.glob(f".{path_pattern.name}.*")
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[io.BufferedWriter]:
+    """A new, hidden, private file in a folder to write to, which is removed in the end, unless it has been moved.
+
+    Where its process is killed, the next one that makes such a file in the folder removes it.
+    """
+    _remove_leftovers(folder)
+    handle, path = tempfile.mkstemp(dir=folder, prefix=".", suffix=TEMPORARY)
+    try:
+        with open(path, "wb", opener=lambda *_: handle) as file:
+            _lock(handle)
+            yield file
+    finally:
+        if os.path.lexists(path):
+            os.unlink(path)
+
+
+@cache
+def _remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files of processes that are gone; once for each folder, which may have many files."""
+    if fcntl is None:
+        return
+    for path in folder.glob(f".*{TEMPORARY}"):
+        with suppress(OSError):  # such as: another process has removed it
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if _lock(handle):
+                    os.unlink(path)
+            finally:
+                os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Locks an open file until this process and those that it has forked are gone, or close it; False if it cannot."""
+    try:
+        if fcntl:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return fcntl is not None
+    except OSError:  # another process has locked it, or it is on a file system without locks
+        return False
 
 
 def _mode(path: Path) -> int:

@@ -18,6 +18,7 @@ import msgspec
 
 from dataset_tools import parallel
 from dataset_tools.errors import UserError
+from dataset_tools.files import temporary_file
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import SPLITS
 from dataset_tools.geometry.rle import Rle
@@ -121,17 +122,16 @@ def scanned(source: Source, reading: ReadOptions) -> Iterator[Scan]:
         UserError: the options contradict themselves or are out of range.
     """
     reading.check()
-    with tempfile.TemporaryDirectory(prefix="dataset_tools_") as folder:
-        store = Path(folder, "instances")
-        with open(store, "wb") as file:
-            read = _read_keys(source, source.keys, reading, file)
-            failed = {item.file for item in read.findings if item.is_error or item.rule is Rule.OUTSIDE_SPLITS}
-            rest = source.rest({entry.photo.path for entry in read.entries}, failed - {e.file for e in read.entries})
-            negatives = _read_keys(source, rest.negatives, reading, file)
+    with temporary_file(Path(tempfile.gettempdir())) as file:
+        read = _read_keys(source, source.keys, reading, file)
+        failed = {item.file for item in read.findings if item.is_error or item.rule is Rule.OUTSIDE_SPLITS}
+        rest = source.rest({entry.photo.path for entry in read.entries}, failed - {e.file for e in read.entries})
+        negatives = _read_keys(source, rest.negatives, reading, file)
+        file.flush()
         entries = [*read.entries, *negatives.entries]
         shared = _shared_photos(source.photo_root, entries)
         findings = [*read.findings, *negatives.findings, *rest.findings, *shared]
-        yield Scan(source, entries, findings, read.labels, store)
+        yield Scan(source, entries, findings, read.labels, Path(file.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,8 @@ COCO_NAME, LABELME_NAME = "coco.json", "labelme"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 # An --output with one of these looks like a file, and would become a folder.
 _FILE_SUFFIXES = (".json", ".mp4", ".avi", ".mov", ".mkv", ".webm")
-# Bytes of a photo's name. File systems take 255; the longest ending of ours is .json, and while a file is written, its
-# name has a dot before it, and a dot and eight letters behind.
-_LONGEST_NAME = 255 - len(".json") - 10
+# Bytes of a photo's name. File systems take 255; the longest ending of ours is .json.
+_LONGEST_NAME = 255 - len(".json")
 WINDOW = "polymask"
 ESCAPE = 27
 

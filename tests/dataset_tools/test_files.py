@@ -3,10 +3,21 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from dataset_tools.files import opened_for_reading, read_file, write_atomically
+from dataset_tools.files import TEMPORARY, opened_for_reading, read_file, temporary_file, write_atomically
+
+# Writes until its standard input ends.
+WRITE = """
+import pathlib, sys
+from dataset_tools.files import temporary_file
+with temporary_file(pathlib.Path(sys.argv[1])):
+    print(flush=True)
+    sys.stdin.read()
+"""
 
 
 def names(folder):
@@ -91,3 +102,37 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     write_atomically(path, b"new")
     assert (path.read_bytes(), target.read_bytes()) == (b"new", b"theirs") and not path.is_symlink()
     assert os.stat(path).st_mode == os.stat(ordinary).st_mode, "the mode is not the target's either"
+
+
+def test_a_temporary_file_is_private_and_goes_in_the_end(tmp_path):
+    with pytest.raises(KeyboardInterrupt), temporary_file(tmp_path) as file:
+        assert names(tmp_path) == [os.path.basename(file.name)] and file.name.endswith(TEMPORARY)
+        assert stat.S_IMODE(os.stat(file.name).st_mode) == 0o600
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_what_a_killed_process_has_left_is_removed_and_what_others_write_is_not(tmp_path, is_killed):
+    ours = tmp_path / ".notes.polymask.txt"
+    ours.write_text("precious")
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        writer.stdout.readline()
+        [left] = tmp_path.glob(f".*{TEMPORARY}")
+        if is_killed:
+            writer.kill()
+            writer.wait()
+        write_atomically(tmp_path / "other", b"new")
+        assert left.exists() != is_killed
+        assert {ours.name, "other"} <= set(names(tmp_path))
+        writer.kill()
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    with pytest.raises(OSError, match="No space"), open("/dev/full", "wb") as full:
+        with temporary_file(tmp_path) as file:
+            os.dup2(full.fileno(), file.fileno())  # what was written so far is refused when the file is closed
+            file.write(b"new")
+    assert names(tmp_path) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
-from dataset_tools.files import leftovers, to_the_disk
+from dataset_tools.files import to_the_disk
 from polymask.engine.hooks.history import HISTORY_NAME
 from polymask.modeling.checkpoint import STATE_FILE
 
@@ -25,11 +25,6 @@ class Checkpoints(HookBase):
 
     def __init__(self):
         self._saved = -1  # the iteration of the last state
-
-    def before_train(self) -> None:
-        if comm.is_main_process():
-            for path in leftovers(Path(self.trainer.cfg.OUTPUT_DIR) / "model_*.pth"):
-                path.unlink()  # a state takes hundreds of MB
 
     def after_step(self) -> None:
         trainer = self.trainer

@@ -120,7 +120,7 @@ def test_photos_of_one_name(run_demo, photos, tmp_path):
         read_label_file(str(file))
 
 
-@pytest.mark.parametrize("length", [241, 255])
+@pytest.mark.parametrize("length", [251, 255])
 def test_a_name_that_is_too_long_is_refused_before_anything_is_written(run_demo, photos, tmp_path, length):
     (tmp_path / "in").mkdir()
     for name in ("a.png", "x.png".rjust(length, "x")):
@@ -133,7 +133,7 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_written(run_demo,
 def test_the_longest_name(run_demo, photos, tmp_path):
     (tmp_path / "in").mkdir()
     for suffix in (".png", ".jpg"):
-        shutil.copy(photos / "0.png", tmp_path / f"in/{'x' * 236}{suffix}")
+        shutil.copy(photos / "0.png", tmp_path / f"in/{'x' * 246}{suffix}")
     assert run_demo("--input", tmp_path / "in", "--output", tmp_path / "out", *ALL) == 0
 
 

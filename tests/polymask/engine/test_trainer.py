@@ -313,9 +313,10 @@ def test_val_is_not_test(train):
 
 def test_half_a_state_is_removed(train, tmp_path):
     """As ``kill -9`` leaves it while a state is saved."""
-    output = train(*SHORT, "SOLVER.MAX_ITER", "1", output=tmp_path / "run")
-    (output / ".model_0000001.pth.x7f3").write_bytes(b"half")
-    train(*SHORT, "SOLVER.MAX_ITER", "2", flags=["--resume"], output=output)
+    output = tmp_path / "run"
+    output.mkdir()
+    (output / ".x7f3.polymask").write_bytes(b"half")
+    train(*SHORT, "SOLVER.MAX_ITER", "1", flags=["--resume"], output=output)
     assert not [path.name for path in output.iterdir() if path.name.startswith(".")]
 
 
