@@ -30,7 +30,7 @@ from polymask.data.seeding import seed_everything
 from polymask.engine.hooks.history import HISTORY_NAME
 from polymask.engine.run_files import CONFIG_NAME, FACTS_NAME
 from polymask.engine.run_folder import check_no_links, lock_folder
-from polymask.modeling.checkpoint import LAST_CHECKPOINT
+from polymask.modeling.checkpoint import states_in
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def _has_weights(folder: Path) -> bool:
 def _check_output_folder(cfg: CfgNode, resume: bool, earlier: CfgNode | None) -> None:
     folder = Path(cfg.OUTPUT_DIR)
     if resume:
-        if earlier and (folder / LAST_CHECKPOINT).is_file():
+        if earlier and states_in(folder):
             _check_changes(cfg, earlier)
         return
     history = folder / HISTORY_NAME  # empty where a run ended before its first iteration, with wrong weights, say

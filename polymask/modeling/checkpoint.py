@@ -148,33 +148,25 @@ class Checkpointer(FvcoreCheckpointer):
             raise UserError(error.reason, file=error.file, remedy=remedy) from error
 
     def has_checkpoint(self) -> bool:
-        """Whether there is a state to resume from.
-
-        Raises:
-            UserError: there are states, and ``last_checkpoint`` is not there to say which; a new training would
-                replace them.
-        """
-        if super().has_checkpoint():
-            return True
-        if self.save_dir and (states := states_in(Path(self.save_dir))):
-            raise UserError(
-                "this file is missing, which names the state to go on from",
-                file=Path(self.save_dir) / LAST_CHECKPOINT,
-                remedy=f"Write {states[-1]} into it, or set another OUTPUT_DIR",
-            )
-        return False
+        """Whether there is a state to resume from."""
+        return super().has_checkpoint() or bool(self.save_dir and states_in(Path(self.save_dir)))
 
     def get_checkpoint_file(self) -> str:
-        """The state that ``last_checkpoint`` names.
+        """The state that ``last_checkpoint`` names, or a newer one, which a process that was killed could not name.
 
         Raises:
             BrokenCheckpoint: it names none of this folder.
         """
-        last = Path(self.save_dir) / LAST_CHECKPOINT
+        folder = Path(self.save_dir)
+        states, last = states_in(folder), folder / LAST_CHECKPOINT
+        if not last.exists():
+            return str(folder / states[-1])
         name = read_file(last).decode(errors="replace").strip()
         if not STATE_FILE.fullmatch(name):
             raise BrokenCheckpoint(f"it names no state of this folder, but {name!r}", file=last, remedy="Correct it")
-        return str(last.with_name(name))
+        # Who writes an earlier name into it, to go on from there, does so later than the other states were written.
+        unnamed = [state for state in states if state > name and _written(folder / state) > _written(last)]
+        return str(folder / [name, *unnamed][-1])
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """See fvcore's ``Checkpointer.load``.
@@ -296,6 +288,10 @@ def load_trained_model(cfg: CfgNode) -> torch.nn.Module:
             "these are the weights of a backbone and not of a trained model", file=cfg.MODEL.WEIGHTS, remedy=trained
         )
     return model.eval()
+
+
+def _written(file: Path) -> int:
+    return file.stat().st_mtime_ns
 
 
 def _first_line(error: Exception) -> str:

@@ -197,7 +197,16 @@ _DIE_AT = """
 import os, signal, sys
 from tests.polymask.modeling.test_checkpoint import Checkpointer, new_model
 
-setattr(os, sys.argv[1], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+replace, left = os.replace, int(sys.argv[1])
+
+def replace_or_die(*paths):
+    global left
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    replace(*paths)
+
+os.replace = replace_or_die
 Checkpointer(new_model(), sys.argv[2], classes=["a", "b"]).save("model_0000002")
 """
 
@@ -221,17 +230,36 @@ def test_a_folder_that_cannot_be_forced_to_the_disk(tmp_path, monkeypatch):
     assert (tmp_path / "last_checkpoint").read_text() == "model_0000001.pth"
 
 
-@pytest.mark.parametrize("system_call", ["replace", "fsync"])
-def test_killed_while_saving(tmp_path, system_call):
+@pytest.mark.parametrize(("replaced", "newest"), [(0, "model_0000001.pth"), (1, "model_0000002.pth")])
+def test_killed_while_saving(tmp_path, replaced, newest):
     """SIGKILL at the two moments that count: all is written but not in place, and in place but not the last one.
 
     In a separate process: a fork of this one would wait forever for the threads that it lacks.
     """
     Checkpointer(new_model(), str(tmp_path), classes=["a", "b"]).save("model_0000001")
-    killed = subprocess.run([sys.executable, "-c", _DIE_AT, system_call, tmp_path])
+    killed = subprocess.run([sys.executable, "-c", _DIE_AT, str(replaced), tmp_path])
     assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / "last_checkpoint").read_text() == "model_0000001.pth"
-    Checkpointer(new_model(), str(tmp_path), classes=["a", "b"]).resume_or_load("", resume=True)
+    checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
+    checkpointer.resume_or_load("", resume=True)
+    assert checkpointer.get_checkpoint_file() == str(tmp_path / newest), "no whole state is lost"
+
+
+def test_whoever_names_another_state_goes_on_from_it(tmp_path):
+    checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
+    checkpointer.save("model_0000001")
+    checkpointer.save("model_0000002")
+    (tmp_path / "last_checkpoint").write_text("model_0000001.pth\n")
+    assert checkpointer.get_checkpoint_file() == str(tmp_path / "model_0000001.pth")
+
+
+def test_without_the_name_of_the_last_state_the_newest_is_it(tmp_path):
+    checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
+    checkpointer.save("model_0000002")
+    checkpointer.save("model_0000001")
+    (tmp_path / "last_checkpoint").unlink()
+    assert checkpointer.has_checkpoint()
+    assert checkpointer.get_checkpoint_file() == str(tmp_path / "model_0000002.pth")
 
 
 def test_a_broken_last_state_names_another(tmp_path):
@@ -251,17 +279,12 @@ def test_a_broken_last_state_that_is_the_only_one(tmp_path):
         checkpointer.resume_or_load("", resume=True)
 
 
-@pytest.mark.parametrize(
-    "content", [None, b"", b"\0\0", b"\xff\xfe", b"output/run/model_0000001.pth", b"model_final.pth"]
-)
+@pytest.mark.parametrize("content", [b"", b"\0\0", b"\xff\xfe", b"output/run/model_0000001.pth", b"model_final.pth"])
 def test_the_name_of_the_last_state_is_lost(tmp_path, content):
     """A training that started from the beginning in its place would replace the states that are there."""
     checkpointer = Checkpointer(new_model(), str(tmp_path), classes=["a", "b"])
     checkpointer.save("model_0000001")
-    if content is None:
-        (tmp_path / "last_checkpoint").unlink()
-    else:
-        (tmp_path / "last_checkpoint").write_bytes(content)
+    (tmp_path / "last_checkpoint").write_bytes(content)
     with pytest.raises(UserError, match="last_checkpoint: .*Write model_0000001.pth into"):
         checkpointer.resume_or_load("", resume=True)
 
