@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -121,5 +122,5 @@ def test_a_system_that_does_not_know_a_process_s_memory():
         "from polymask.engine.run_files import peak_memory_gib\n"
         "print(peak_memory_gib('cpu'))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True, check=True)
     assert done.stdout == "0.0\n"
