@@ -122,5 +122,11 @@ def test_a_system_that_does_not_know_a_process_s_memory():
         "from polymask.engine.run_files import peak_memory_gib\n"
         "print(peak_memory_gib('cpu'))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "0.0\n"
