@@ -53,7 +53,8 @@ def main() -> None:
         run(python, "-m", "ruff", "format", "--check", ".")
         run(python, "-m", "ruff", "check", ".")
         run(python, "-m", "mypy")
-        run(python, "-m", "pytest")
+        # Two files of tests at a time, in their order: those that take longest do not come last.
+        run(python, "-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     elif args.command == "pictures":  # of README.md and docs/, from the last demo
         run(python, "-m", "docs.pictures", "--run", args.output, "--dataset", args.dataset)
 
