@@ -155,7 +155,8 @@ class CocoResults(Results):
         content = io.BytesIO()
         write_coco(content, self.images, self.annotations, self.categories)
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.file, content.getbuffer())
+        with content.getbuffer() as view:
+            write_atomically(self.file, view)
 
 
 class LabelmeFiles(Results):

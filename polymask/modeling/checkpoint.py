@@ -115,7 +115,9 @@ class Checkpointer(FvcoreCheckpointer):
         torch.save({**content, CLASSES_KEY: self.classes}, buffer)
         log.info("Saving %s", path)
         try:
-            write_atomically(path, buffer.getbuffer(), to_disk=True)
+            # Left by what an error holds on to, the view would be freed behind the buffer, which Python 3.13 reports.
+            with buffer.getbuffer() as view:
+                write_atomically(path, view, to_disk=True)
         except OSError as error:
             states = states_in(Path(self.save_dir))
             last = f"the last whole state is {states[-1]}" if states else "there is no whole state so far"

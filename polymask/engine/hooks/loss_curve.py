@@ -50,7 +50,8 @@ def draw_loss_curve(history: Path, target: Path) -> None:
     figure.legend(loc="outside right upper")  # beside the axes: a cascade has ten losses, which would cover the curves
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
-    write_atomically(target, picture.getbuffer())
+    with picture.getbuffer() as view:
+        write_atomically(target, view)
 
 
 def smoothed(iterations: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
