@@ -1,7 +1,7 @@
 """Faults that machines and people bring about, and what is there afterwards. Each kind is a file of this folder.
 
-python -m tests.faults                              # all of them, an hour and a half on two slow cores
-python -m tests.faults --only killed_commands       # some of them
+python -m tests.faults                              # all of them, some hours on two slow cores
+python -m tests.faults --only killed_conversions    # some of them
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
 from tqdm import tqdm
 
-from tests.faults.killed_commands import commands, kill_command
+from tests.faults.killed_commands import Command, conversions, kill_command, reports
 from tests.faults.killed_saves import kill_saves
 from tests.faults.surroundings import (
     CHANGES,
@@ -34,8 +35,8 @@ from tests.faults.trial import Trial
 Experiment = Callable[[Path, argparse.Namespace], Iterator[Trial]]
 
 
-def killed_commands(folder: Path, args: argparse.Namespace) -> Iterator[Trial]:
-    for command in commands(folder / "files"):
+def kill_commands(make: Callable[[Path], list[Command]], folder: Path, args: argparse.Namespace) -> Iterator[Trial]:
+    for command in make(folder / "files"):
         yield from kill_command(folder / "files", command, args.times, args.seed)
 
 
@@ -54,7 +55,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "killed_saves": lambda folder, args: kill_saves(folder, 1, most=args.points),
     "killed_saves_of_two": lambda folder, args: kill_saves(folder, 2, most=args.points),
     "killed_second_process": lambda folder, args: kill_saves(folder, 2, killed=1, most=args.points),
-    "killed_commands": killed_commands,
+    "killed_conversions": partial(kill_commands, conversions),
+    "killed_reports": partial(kill_commands, reports),
     "full_disk": full_disk,
     "read_only": lambda folder, _: read_only(folder),
     "photos_that_go": photos_go,

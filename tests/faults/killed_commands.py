@@ -46,42 +46,43 @@ class Command:
     is_one: bool = True
 
 
-def commands(folder: Path, with_a_run: bool = True) -> list[Command]:
-    """The commands that are killed, on photos, a dataset and a trained run that are made in this folder."""
+def conversions(folder: Path) -> list[Command]:
+    """Commands of ``dataset_tools``, on photos and a dataset that are made in this folder."""
     photos = annotated_photos(folder / "photos", train=30, val=6, test=6)
     must(run(convert(photos, folder / "dataset")))
     output = folder / "output"
-    found = [
-        Command(
-            "convert --overwrite",
-            convert(photos, output, "--images", "copy", "--ignore", "disc"),
-            convert(photos, output, "--images", "copy", "--overwrite"),
-            ("output", "output/**/*"),
-        ),
-        Command(
-            "to-labelme",
-            [],
-            polymask("-m", "dataset_tools", "to-labelme", folder / "dataset", "--output", output, "--images", "copy"),
-            ("output", "output/**/*"),
-        ),
+    overwrite = convert(photos, output, "--images", "copy")
+    to_labelme = polymask(
+        "-m", "dataset_tools", "to-labelme", folder / "dataset", "--output", output, "--images", "copy"
+    )
+    results = ("output", "output/**/*")
+    return [
+        Command("convert --overwrite", [*overwrite, "--ignore", "disc"], [*overwrite, "--overwrite"], results),
+        Command("to-labelme", [], to_labelme, results),
     ]
-    if with_a_run:
-        trained = folder / "run"
-        must(run(training(folder / "dataset", trained)))
-        compare = polymask("-m", "polymask", "compare", trained, "--output", output, "--confidence-threshold")
-        report = polymask("-m", "polymask", "report", trained, "--split")
-        found += [
-            Command("compare", [*compare, "1"], [*compare, "0"], ("output", "output/*"), is_one=False),
-            Command("report", [*report, "val"], [*report, "test"], ("run/report.html",)),
-        ]
-    return found
+
+
+def reports(folder: Path) -> list[Command]:
+    """Commands of ``polymask``, on a trained run that is made in this folder."""
+    photos = annotated_photos(folder / "photos", train=4, val=6, test=6)
+    must(run(convert(photos, folder / "dataset")))
+    must(run(training(folder / "dataset", folder / "run")))
+    compare = polymask("-m", "polymask", "compare", folder / "run", "--output", folder / "output")
+    report = polymask("-m", "polymask", "report", folder / "run", "--split")
+    threshold = "--confidence-threshold"
+    return [
+        Command(
+            "compare", [*compare, threshold, "1"], [*compare, threshold, "0"], ("output", "output/*"), is_one=False
+        ),
+        Command("report", [*report, "val"], [*report, "test"], ("run/report.html",)),
+    ]
 
 
 def kill_command(folder: Path, command: Command, times: int, seed: int) -> Iterator[Trial]:
     """Kills a command so often, each time at another moment of its second half; the first is Python's start.
 
     Args:
-        folder: where ``commands`` has made what the command needs. All in it but the results is the user's.
+        folder: where is what the command needs. All in it but the results is the user's.
     """
     shutil.rmtree(folder / "output", ignore_errors=True)
     temporary = folder.with_name(f"{folder.name}-temporary")

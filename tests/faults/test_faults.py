@@ -7,7 +7,7 @@ import ckpt_chaos
 import pytest
 import torch
 
-from tests.faults.killed_commands import commands, kill_command
+from tests.faults.killed_commands import conversions, kill_command
 from tests.faults.surroundings import (
     CannotMount,
     conversion_on_a_full_disk,
@@ -57,7 +57,7 @@ def test_killed_between_a_state_and_its_name(tmp_path):
 
 
 def test_commands_that_are_killed(tmp_path):
-    for command in commands(tmp_path / "files", with_a_run=False):
+    for command in conversions(tmp_path / "files"):
         assert failures(kill_command(tmp_path / "files", command, times=2, seed=0)) == []
 
 
