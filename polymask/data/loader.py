@@ -16,7 +16,7 @@ from polymask.data.copy_paste import CopyPasteMapper
 from polymask.data.mapper import EvaluationMapper, TrainMapper
 from polymask.data.sampler import BatchPlan
 from polymask.data.seeding import seeded
-from polymask.data.workers import end_workers_at_exit, leave_signals_to_the_parent, number_of_workers
+from polymask.data.workers import end_workers_at_exit, leave_signals_to_the_parent, lost_worker, number_of_workers
 
 Mapper = Callable[[dict[str, Any]], dict[str, Any]]
 SafeMapper = Callable[[dict[str, Any]], dict[str, Any] | UserError]
@@ -88,11 +88,14 @@ class _Batches:
 
     def __iter__(self) -> Iterator[list[dict]]:
         end_workers_at_exit()
-        for batch in self._loader:
-            for error in batch:
-                if isinstance(error, UserError):
-                    raise error
-            yield batch
+        try:
+            for batch in self._loader:
+                for error in batch:
+                    if isinstance(error, UserError):
+                        raise error
+                yield batch
+        except (EOFError, ConnectionError) as error:  # before PyTorch says so: photos were on their way from a worker
+            raise lost_worker(f"its connection has ended ({type(error).__name__})") from error
 
 
 class SeededPhotos(torch.utils.data.Dataset):

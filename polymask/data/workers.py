@@ -45,11 +45,16 @@ def lost_workers_reported() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker (pid"):
             raise
-        raise UserError(
-            f"a process that loads photos was lost: {str(error).splitlines()[0].rstrip('. ')}",
-            remedy="Look at the memory, the usual reason: use a smaller DATALOADER.NUM_WORKERS, or 0; then go on with "
-            "--resume",
-        ) from error
+        raise lost_worker(str(error).splitlines()[0].rstrip(". ")) from error
+
+
+def lost_worker(reason: str) -> UserError:
+    """The error that says that a worker was lost."""
+    return UserError(
+        f"a process that loads photos was lost: {reason}",
+        remedy="Look at the memory, the usual reason: use a smaller DATALOADER.NUM_WORKERS, or 0; then go on with "
+        "--resume",
+    )
 
 
 def leave_signals_to_the_parent(_worker: int) -> None:

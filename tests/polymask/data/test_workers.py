@@ -1,11 +1,14 @@
+import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 import torch
 
 from dataset_tools.errors import UserError
 from polymask.config.keys import FOLLOW_CORES
+from polymask.data.loader import _Batches
 from polymask.data.workers import lost_workers_reported, number_of_workers
 
 
@@ -24,6 +27,25 @@ def test_a_worker_that_is_killed_is_an_error_in_words():
         list(torch.utils.data.DataLoader(KilledPhotos(), num_workers=1))
     with pytest.raises(RuntimeError, match="another"), lost_workers_reported():
         raise RuntimeError("another")
+
+
+class Photos(torch.utils.data.Dataset):
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, index):
+        return torch.zeros(100_000)
+
+
+def test_a_worker_that_is_killed_while_its_photos_are_on_their_way():
+    """Its connections end before PyTorch hears of its end."""
+    with pytest.raises(UserError, match="a process that loads photos was lost.*NUM_WORKERS"), lost_workers_reported():
+        batches = iter(_Batches(torch.utils.data.DataLoader(Photos(), num_workers=1, collate_fn=list)))
+        next(batches)
+        time.sleep(0.5)  # until the next photos are on their way; earlier, PyTorch itself finds the worker gone
+        [worker] = multiprocessing.active_children()
+        worker.kill()
+        list(batches)
 
 
 def test_workers_follow_the_cores(configuration, monkeypatch):
