@@ -89,7 +89,7 @@ def read_curves(path: Path | str) -> dict[str, Curve]:
         OSError, ValueError, TypeError, csv.Error: the file is not a history.
     """
     columns, rows = read_history(path)
-    if "iteration" not in columns:
+    if columns and "iteration" not in columns:
         raise ValueError("it has no column 'iteration'")
     curves = {}
     for name in columns:
