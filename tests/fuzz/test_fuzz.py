@@ -48,7 +48,7 @@ def test_same_number_same_file():
     assert broken_case(7) == broken_case(7) != broken_case(8)
 
 
-@pytest.mark.parametrize("change", set(mutations.TREE_CHANGES), ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", dict.fromkeys(mutations.TREE_CHANGES), ids=lambda change: change.__name__)
 def test_every_change_changes_a_valid_file(change):
     tree = json.loads(valid_cases()[2].content)
     before = json.dumps(tree)
