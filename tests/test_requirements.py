@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RUN_TIME = ("dataset_tools", "polymask", "train_net.py", "demo.py")
 DEVELOPMENT = ("benchmarks", "data/sample", "docs", "tests")
-# Detectron2 has a second step of its own (polymask/install_detectron2.py).
+# Detectron2 is installed in a second step (polymask/install_detectron2.py).
 OURS = {
     "benchmarks",
     "bootstrap",

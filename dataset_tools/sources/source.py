@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,11 +101,11 @@ class OpenedFile(NamedTuple):
 
 
 class ShapeSource(Source):
-    """A source of LabelMe's shapes: one reads a key by ``open``."""
+    """A source of LabelMe's shapes. Its subclasses say how a key is opened."""
 
+    @abstractmethod
     def open(self, key: str) -> tuple[OpenedFile | None, list[Finding]]:
         """The photo and the shapes of a key, if they can be used, and the findings about them."""
-        raise NotImplementedError
 
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
         """Photos with their instances, and the findings about each; see ``Source``."""

@@ -100,7 +100,7 @@ def kill_command(folder: Path, command: Command, times: int, seed: int) -> Itera
         restore(folder, command, old)
         moment = moments.uniform(seconds / 2, seconds)
         failure = kill_after(begin(command.line, variables), moment)
-        left, others = results_and_others(folder, command)
+        left, _ = results_and_others(folder, command)
         wrong = {name for name, content in left.items() if content not in (old.get(name, 0), new.get(name, 0))}
         if command.is_one and left not in (old, new) or wrong:
             failure = failure or f"neither the old results nor the new ones: {difference(left, new)}"

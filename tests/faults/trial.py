@@ -58,7 +58,7 @@ def training(dataset: Path, output: Path | str, *flags: str, values: Sequence[st
 
 
 def begin(command: Sequence[str], environment: Mapping[str, str] | None = None, **options: object) -> subprocess.Popen:
-    """Starts a command line with one thread, on which the last digits depend, in a process group of its own."""
+    """Starts a command line with one thread, on which the last digits depend, in its own process group."""
     variables = {"OMP_NUM_THREADS": "1", **(os.environ if environment is None else environment)}
     return subprocess.Popen(
         command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
