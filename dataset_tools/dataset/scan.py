@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +20,7 @@ from dataset_tools.files import temporary_file
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import SPLITS
 from dataset_tools.geometry.rle import Rle
+from dataset_tools.images.folders import leads_out
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import grey_thumbnail
 from dataset_tools.images.similarity import perceptual_hash
@@ -186,11 +185,8 @@ def _stored(source: Source, item: AnnotatedPhoto, findings: list[Finding], readi
 def _links_out(source: Source, item: AnnotatedPhoto) -> Iterator[Finding]:
     """A finding for an annotation file, and one for a photo, that lies elsewhere than the folder that it is read from."""
     for root, path in {(source.root, item.file): None, (source.photo_root, item.photo.path): None}:
-        steps = accumulate(path.split("/"), posixpath.join)
-        if any(os.path.islink(f"{root}/{step}") for step in steps):
-            real = os.path.realpath(f"{root}/{path}")
-            if not real.startswith(os.path.join(os.path.realpath(root), "")):
-                yield Finding(Rule.LINK_LEADS_OUT, item.file, message=f"'{path}' is '{real}'")
+        if real := leads_out(root, path):
+            yield Finding(Rule.LINK_LEADS_OUT, item.file, message=f"'{path}' is '{real}'")
 
 
 def _shared_photos(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:

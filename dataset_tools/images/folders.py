@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import posixpath
+import shutil
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +15,9 @@ from dataset_tools.files import read_file
 from dataset_tools.formats import labelme
 from dataset_tools.formats.card import CARD_NAME, is_dataset_folder
 from dataset_tools.images.names import is_photo_name, with_slashes
-from dataset_tools.text import is_text
+from dataset_tools.text import is_text, visible
+
+log = logging.getLogger(__name__)
 
 NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
 
@@ -67,6 +73,27 @@ def list_folder(root: Path, exclude: Path | None = None) -> Listing:
             elif is_photo_name(name):
                 photos.add(prefix + name)
     return Listing(sorted(files), photos, sorted(datasets))
+
+
+def leads_out(root: str | Path, path: str) -> str | None:
+    """Where a file of a folder really lies, if links on its way lead out of the folder; else None.
+
+    Args:
+        root: the folder.
+        path: of the file, relative to it, with POSIX slashes.
+    """
+    steps = accumulate(path.split("/"), posixpath.join)
+    if not any(os.path.islink(f"{root}/{step}") for step in steps):
+        return None
+    real = os.path.realpath(f"{root}/{path}")
+    return None if real.startswith(os.path.join(os.path.realpath(root), "")) else real
+
+
+def copy_photo(root: Path, path: str, target: Path) -> None:
+    """Copy a photo of a folder, with a warning where a link leads out of the folder; see ``leads_out``."""
+    if real := leads_out(root, path):
+        log.warning("%s", visible(f"warning: '{path}' is a link to '{real}', which was copied"))
+    shutil.copyfile(root / path, target)
 
 
 def annotated_in(folder: Path) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -17,6 +16,7 @@ from dataset_tools.formats.card import CARD_NAME, SPLITS, Card, read_card
 from dataset_tools.formats.coco import Image, read_split
 from dataset_tools.formats.predictions import read_predictions
 from dataset_tools.geometry.rle import BadRle
+from dataset_tools.images.folders import copy_photo
 from dataset_tools.images.header import photo_size
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
@@ -218,7 +218,7 @@ def _write(split: _Split, photos: Path, part: Path, options: ToLabelmeOptions, w
         drawn = [_drawn(instance, where, size, split, options) for where, instance in instances]
         target.parent.mkdir(parents=True, exist_ok=True)
         if options.copy_photos:
-            shutil.copyfile(source, folder / place)
+            copy_photo(photos, photo.file_name, folder / place)
             image_path = place.name
         else:
             image_path = way_to_photo(source, (options.output / split.folder / file).parent)

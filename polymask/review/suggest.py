@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
-from dataset_tools.images.folders import annotated_in
+from dataset_tools.images.folders import annotated_in, copy_photo
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import grey_thumbnail
 from dataset_tools.images.similarity import perceptual_hash
@@ -87,7 +86,7 @@ def suggest(
         rows = [_suggestion(rank, photo, str(file), found[photo], min_score) for rank, (photo, file) in ranks]
         for row in rows:
             (part / row.file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(unlabelled / row.photo, part / row.photo)
+            copy_photo(unlabelled, row.photo, part / row.photo)
             (part / row.file).write_bytes(found[row.photo].scoring(min_score).to_labelme(Path(row.photo).name))
         (part / CLASSES_NAME).write_text(class_list(cfg.DATASETS.CLASSES), encoding="utf-8")
         with (part / "ranking.csv").open("w", encoding="utf-8", newline="") as ranking:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dataset_tools.errors import UserError
-from dataset_tools.images.folders import annotated_in, check_folder, list_folder
+from dataset_tools.images.folders import annotated_in, check_folder, copy_photo, leads_out, list_folder
 
 
 def test_lists_json_files_and_photos_but_nothing_hidden_and_no_datasets(folder, square):
@@ -25,6 +25,22 @@ def test_a_link_back_is_followed_once(folder, square):
     folder.pair("sub/a", [square("car")])
     (folder.root / "sub" / "back").symlink_to(folder.root)
     assert list_folder(folder.root).files == ["sub/a.json"]
+
+
+def test_a_copied_photo_that_is_elsewhere_is_named(tmp_path, caplog):
+    root, target = tmp_path / "photos", tmp_path / "copy.jpg"
+    root.mkdir()
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private/a.jpg").write_bytes(b"a")
+    (root / "a.jpg").write_bytes(b"own")
+    (root / "inside.jpg").symlink_to(root / "a.jpg")
+    (root / "out").symlink_to(tmp_path / "private")
+    for path, content in (("a.jpg", b"own"), ("inside.jpg", b"own"), ("out/a.jpg", b"a")):
+        assert leads_out(root, path) == (str(tmp_path / "private/a.jpg") if content == b"a" else None)
+        copy_photo(root, path, target)
+        assert target.read_bytes() == content
+    (record,) = caplog.records
+    assert "out/a.jpg" in record.message and str(tmp_path / "private/a.jpg") in record.message
 
 
 def test_what_is_no_folder_is_refused(tmp_path):

@@ -315,6 +315,14 @@ def test_photo_that_is_a_link(dataset, out, tmp_path):
     assert written(out, "train/a.json")["imagePath"] == "../../photos/train/a.jpg"
 
 
+def test_copying_a_photo_from_elsewhere_says_so(dataset, out, tmp_path, caplog):
+    real = tmp_path / "photos" / "train" / "a.jpg"
+    real.rename(tmp_path / "a.jpg")
+    real.symlink_to(tmp_path / "a.jpg")
+    to_labelme(ToLabelmeOptions(dataset, out, copy_photos=True))
+    assert [str(tmp_path / "a.jpg") in record.message for record in caplog.records] == [True]
+
+
 def test_output_behind_a_link(dataset, tmp_path):
     (tmp_path / "far" / "away").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
