@@ -137,19 +137,27 @@ def assign_splits(
         groups: the group of a photo; photos of one group never part. A photo that is not in it is a group by itself.
     """
     dealt = _gather(labels, groups or {}, seed)
-    totals: Counter[str] = Counter()
-    for group in dealt:
-        totals.update(group.instances)
-    shares = [
-        _Share(name, room, {label: total * fraction / sum(fractions) for label, total in totals.items()})
-        for name, room, fraction in zip(SPLITS, split_counts(len(labels), fractions), fractions)
-        if fraction > 0
-    ]
-    owed = shares if len(dealt) >= len(SPLITS) else shares[:1]
-    for left, (label, group) in zip(range(len(dealt), 0, -1), _rarest_first(dealt)):
-        empty = [share for share in owed if not share.names]
-        _taker(group, label, empty if left <= len(empty) else shares).take(group)
-    return {name: share.split for share in shares for name in share.names}
+    shares = _shares(dealt, split_counts(len(labels), fractions), fractions)
+    _deal(dealt, shares, owed=shares if len(dealt) >= len(SPLITS) else shares[:1], train=shares[0])
+    return {name: SPLITS[share.place] for share in shares for name in share.names}
+
+
+def assign_folds(
+    labels: Mapping[str, Mapping[str, int]], folds: int, seed: int, groups: Mapping[str, str] | None = None
+) -> dict[str, int]:
+    """The fold of each photo, from 0, such that each class is divided evenly: as :func:`assign_splits`, without train.
+
+    Every fold gets a group, if there are as many.
+
+    Args:
+        labels, seed, groups: see :func:`assign_splits`.
+        folds: how many; at most as many as photos.
+    """
+    dealt = _gather(labels, groups or {}, seed)
+    even = [1.0] * folds
+    shares = _shares(dealt, split_counts(len(labels), even), even)
+    _deal(dealt, shares, owed=shares, train=None)
+    return {name: share.place for share in shares for name in share.names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +171,9 @@ class _Group:
 
 @dataclass(slots=True)
 class _Share:
-    """What a split has got, the photos it has room for, and the instances of each label that are its due."""
+    """What a split or fold has got, the photos it has room for, and the instances of each label that are its due."""
 
-    split: str
+    place: int
     room: int
     due: dict[str, float]
     names: list[str] = field(default_factory=list)
@@ -175,6 +183,25 @@ class _Share:
         self.names += group.names
         self.instances.update(group.instances)
         self.room -= len(group.names)
+
+
+def _shares(dealt: Sequence[_Group], rooms: Sequence[int], fractions: Sequence[float]) -> list[_Share]:
+    """An empty share for each fraction above 0."""
+    totals: Counter[str] = Counter()
+    for group in dealt:
+        totals.update(group.instances)
+    return [
+        _Share(place, room, {label: total * fraction / sum(fractions) for label, total in totals.items()})
+        for place, (room, fraction) in enumerate(zip(rooms, fractions))
+        if fraction > 0
+    ]
+
+
+def _deal(dealt: Sequence[_Group], shares: Sequence[_Share], owed: Sequence[_Share], train: _Share | None) -> None:
+    """Gives each group to a share; those that are owed get one as long as there are groups."""
+    for left, (label, group) in zip(range(len(dealt), 0, -1), _rarest_first(dealt)):
+        empty = [share for share in owed if not share.names]
+        _taker(group, label, empty if left <= len(empty) else shares, train).take(group)
 
 
 def _gather(labels: Mapping[str, Mapping[str, int]], groups: Mapping[str, str], seed: int) -> list[_Group]:
@@ -220,13 +247,13 @@ def _rarest_first(groups: Sequence[_Group]) -> Iterator[tuple[str | None, _Group
     yield from ((None, group) for group in groups if group.draw not in dealt)
 
 
-def _taker(group: _Group, label: str | None, shares: Sequence[_Share]) -> _Share:
-    """The split that gets a group: train for a label that it has not got, else the one that lacks most of the label."""
-    train = shares[0]
-    if train.split == SPLITS[0] and not group.instances.keys() <= train.instances.keys():
+def _taker(group: _Group, label: str | None, shares: Sequence[_Share], train: _Share | None) -> _Share:
+    """The share that gets a group: train for a label that it has not got, else the one that lacks most of the label."""
+    if train and train in shares and not group.instances.keys() <= train.instances.keys():
         return train
     claims = []
     for place, share in enumerate(shares):
         lacking = share.due[label] - share.instances[label] if label is not None else 0.0
-        claims.append((min(share.room - len(group.names), 0), lacking, share.room, group.draw[place]))
+        tie = group.draw[place % len(group.draw)]
+        claims.append((min(share.room - len(group.names), 0), lacking, share.room, tie))
     return shares[claims.index(max(claims))]

@@ -18,7 +18,7 @@ from dataset_tools.images.pixels import encode_upright
 from dataset_tools.sources.source import Source
 
 # Where photos go that have to be in the dataset folder.
-_IMAGES = "images"
+IMAGES = "images"
 
 
 def write_dataset(
@@ -76,7 +76,7 @@ def _placed(entries: Sequence[Entry], image_mode: str) -> dict[str, str]:
         while name.casefold() in taken:  # two photos of one name: written out and copied, or of two formats
             name, number = f"{stem}_{number}{suffix}", number + 1
         taken.add(name.casefold())
-        placed[entry.file] = f"{_IMAGES}/{name}"
+        placed[entry.file] = f"{IMAGES}/{name}"
     return placed
 
 

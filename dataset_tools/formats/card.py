@@ -45,7 +45,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         image_root: the folder that every ``file_name`` is relative to; itself relative to the card.
         mask_format: ``polygon``, or ``bitmask`` where some instance is RLE and Detectron2 has to know.
         splits: a summary for each of ``train``, ``val`` and ``test``; a split may be empty.
-        made_by: how the folder was made (the command's options), for people; nothing reads it.
+        made_by: how the folder was made (the command's options), for people; ``folds`` alone reads
+            it, for ``group``.
         card_version: the version of this format.
     """
 
