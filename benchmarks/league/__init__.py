@@ -1,0 +1,1 @@
+"""What a user could train instead, at equal minutes (docs/recipes.md)."""

@@ -1,0 +1,1 @@
+"""Recipes side by side on folds of small datasets (docs/recipes.md)."""

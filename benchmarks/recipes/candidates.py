@@ -1,0 +1,39 @@
+"""Variants of our recipe that were compared on fold 0 before mini_scratch.yaml became what it is."""
+
+from __future__ import annotations
+
+from benchmarks.recipes.contenders import Recipe
+
+# What mini_scratch.yaml was before, which its own values may not change any more.
+BEFORE = {
+    "MODEL.RESNETS.NORM": "BN",
+    "MODEL.FPN.NORM": "",
+    "MODEL.ROI_MASK_HEAD.NORM": "",
+    "SOLVER.IMS_PER_BATCH": "1",
+    "SOLVER.BASE_LR": "0.0006",
+    "INPUT.COPY_PASTE.PROBABILITY": "0.5",
+    "INPUT.MIN_SIZE_TRAIN": "(240,)",
+}
+# No object covers another one, and three sizes.
+WHOLE_OBJECTS = {"INPUT.COPY_PASTE.PROBABILITY": "0.0", "INPUT.MIN_SIZE_TRAIN": "(192, 216, 240)"}
+# As in Detectron2's configurations for training from nothing (configs/Misc/scratch_mask_rcnn_R_50_FPN_3x_gn.yaml), after
+# He et al. 2019, https://arxiv.org/abs/1811.08883; the box head has no convolutions here.
+GROUP_NORM = {"MODEL.RESNETS.NORM": "GN", "MODEL.FPN.NORM": "GN", "MODEL.ROI_MASK_HEAD.NORM": "GN"}
+
+
+def _candidate(name: str, batch: int, rate: float, *changes: dict[str, str]) -> Recipe:
+    values = BEFORE | {"SOLVER.IMS_PER_BATCH": str(batch), "SOLVER.BASE_LR": str(rate)}
+    for change in changes:
+        values |= change
+    return Recipe(name, tuple(word for pair in values.items() for word in pair))
+
+
+CANDIDATES = {
+    recipe.name: recipe
+    for recipe in (
+        _candidate("before", 1, 0.0006),
+        _candidate("batch 4", 4, 0.0006, WHOLE_OBJECTS),
+        _candidate("GroupNorm, batch 1", 1, 0.0003, WHOLE_OBJECTS, GROUP_NORM),
+        _candidate("GroupNorm, batch 2", 2, 0.0004, WHOLE_OBJECTS, GROUP_NORM),
+    )
+}

@@ -1,0 +1,121 @@
+"""Trains what has not been measured yet, on folds of datasets."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from benchmarks.recipes.contenders import PROJECT, Contender, Job, Length
+from benchmarks.recipes.judge import judge
+from benchmarks.recipes.measured import Measurement, Record, Task
+from benchmarks.stages.options import describe_machine
+from dataset_tools.dataset.folds import write_folds
+from dataset_tools.formats.card import read_card
+from dataset_tools.parallel import all_cores
+from polymask.engine.hooks.finite_loss import REPORT_NAME
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Where trainings take place.
+
+    Attributes:
+        folds: for each dataset its folds: dataset folders.
+        output: for the runs, which are removed when they are measured.
+        record: what is known already, and gets what is measured.
+        end: by ``time.monotonic``: no training begins after it.
+        threads: of a training. As many trainings run at a time as there are cores for.
+    """
+
+    folds: dict[str, Sequence[Path]]
+    output: Path
+    record: Record
+    end: float
+    threads: int = 1
+
+    def run_missing(self, tasks: Sequence[Task]) -> None:
+        missing = [task for task in tasks if not self.record.find(task)]
+        with ThreadPoolExecutor(max(1, all_cores() // self.threads)) as pool:
+            for _ in tqdm(pool.map(self._run, missing), total=len(missing), desc="trainings", disable=None):
+                pass
+
+    def _run(self, task: Task) -> None:
+        if time.monotonic() > self.end:
+            return
+        name = f"{task.dataset}_{task.fold}_{task.length}_{task.size}_{task.contender.settings()}".replace(" ", "_")
+        # A seed belongs to a fold, so that all contenders have the same.
+        job = Job(self.folds[task.dataset][task.fold], self.output / name, task.length, task.size, seed=task.fold + 1)
+        shutil.rmtree(job.output, ignore_errors=True)  # it was interrupted
+        seconds = self._run_command(task.contender.command(job), job.output.with_suffix(".log"))
+        ap = judge(job.dataset, job.output)
+        self.record.add(
+            Measurement(
+                dataset=task.dataset,
+                fold=task.fold,
+                length=str(task.length),
+                size=task.size,
+                recipe=task.contender.name,
+                settings=task.contender.settings(),
+                mask_ap=ap["segm"],
+                box_ap=ap["bbox"],
+                processor_seconds=round(seconds, 1),
+                processor=str(describe_machine()["processor"]),
+            )
+        )
+        shutil.rmtree(job.output)  # dozens of checkpoints would fill the disk
+
+    def _run_command(self, command: Sequence[str], log: Path) -> float:
+        """Runs a command in the project's folder, and returns its seconds on the processor.
+
+        Raises:
+            RuntimeError: it failed, for another reason than a loss that became infinite.
+        """
+        variables = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
+        with log.open("wb") as messages:
+            process = subprocess.Popen(command, cwd=PROJECT, env=variables, stdout=messages, stderr=messages)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode and not (log.with_suffix("") / REPORT_NAME).exists():
+            raise RuntimeError(f"{log} says why this failed: {shlex.join(command)}")
+        return usage.ru_utime + usage.ru_stime
+
+
+class Comparison:
+    """Contenders at one length of training."""
+
+    def __init__(self, trainings: Trainings, length: Length, size: int):
+        self._trainings = trainings
+        self._length = length
+        self._size = size
+
+    def measure(
+        self, contenders: Sequence[Contender], folds: Sequence[int]
+    ) -> dict[str, dict[tuple[str, int], Measurement]]:
+        """What is known of each contender on each dataset and fold after all that is missing was trained."""
+        places = [(dataset, fold) for fold in folds for dataset in self._trainings.folds]
+        tasks = {(c.name, p): Task(c, *p, self._length, self._size) for p in places for c in contenders}
+        self._trainings.run_missing(list(tasks.values()))
+        found = {key: self._trainings.record.find(task) for key, task in tasks.items()}
+        return {c.name: {p: m for p in places if (m := found[c.name, p])} for c in contenders}
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(self._trainings.folds)
+
+
+def prepare_folds(datasets: Sequence[Path], output: Path, folds: int) -> dict[str, Sequence[Path]]:
+    """The folds of dataset folders, by the names of these; written into a folder."""
+    names = {read_card(dataset).name: dataset for dataset in datasets}
+    return {
+        name: write_folds(dataset, output.resolve() / "folds" / name, folds, seed=0).parts
+        for name, dataset in names.items()
+    }
