@@ -30,7 +30,6 @@ UNSUPPORTED = {
     "DATALOADER.SAMPLER_TRAIN": "TrainingSampler",
     "SOLVER.REFERENCE_WORLD_SIZE": 0,
     "TEST.PRECISE_BN.ENABLED": False,
-    "TEST.AUG.ENABLED": False,
     "TEST.EXPECTED_RESULTS": [],
 }
 
@@ -58,6 +57,11 @@ MODEL_RULES: Mapping[str, Rule] = {
     "MODEL.RPN.PRE_NMS_TOPK_TEST": _FROM_1,
     "MODEL.RPN.POST_NMS_TOPK_TEST": _FROM_1,
     "TEST.DETECTIONS_PER_IMAGE": _FROM_1,
+    "TEST.AUG.MIN_SIZES": (
+        lambda sizes: sizes and all(isinstance(size, int) and size >= 1 for size in sizes),
+        "Use the short sides to look at a photo in, in pixels, as (640, 800, 960)",
+    ),
+    "TEST.AUG.MAX_SIZE": _FROM_1,
     "DATALOADER.NUM_WORKERS": (
         lambda x: x >= FOLLOW_CORES,
         f"Use a number of processes, 0 for none beside this one, or {FOLLOW_CORES} for what suits the machine",

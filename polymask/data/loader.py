@@ -52,9 +52,15 @@ def build_validation_loader(cfg: CfgNode, dataset_name: str) -> Iterable[list[di
     return _each_photo_once(cfg, dataset_name, TrainMapper.for_validation(cfg))
 
 
-def build_evaluation_loader(cfg: CfgNode, dataset_name: str) -> Iterable[list[dict]]:
-    """Detectron2's loader for evaluations: each photo of a dataset once, divided among the processes."""
-    return _each_photo_once(cfg, dataset_name, EvaluationMapper(cfg))
+def build_evaluation_loader(cfg: CfgNode, dataset_name: str, whole: bool = False) -> Iterable[list[dict]]:
+    """Detectron2's loader for evaluations: each photo of a dataset once, divided among the processes.
+
+    Args:
+        cfg: of the model.
+        dataset_name: a registered dataset.
+        whole: see ``EvaluationMapper``.
+    """
+    return _each_photo_once(cfg, dataset_name, EvaluationMapper(cfg, whole))
 
 
 def _each_photo_once(cfg: CfgNode, dataset_name: str, mapper: Mapper) -> _Batches:

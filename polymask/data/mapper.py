@@ -60,7 +60,7 @@ class TrainMapper:
     @classmethod
     def for_validation(cls, cfg: CfgNode) -> TrainMapper:
         """Photos as in an evaluation, with their annotations."""
-        return cls([_test_resize(cfg)], cfg.INPUT.FORMAT, cfg.INPUT.MASK_FORMAT, tighten=False)
+        return cls([_test_resize(cfg, cfg.INPUT.MIN_SIZE_TEST)], cfg.INPUT.FORMAT, cfg.INPUT.MASK_FORMAT, tighten=False)
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
         """The record with ``image`` ((3, H, W) uint8, in ``image_format``) and ``instances`` in pixels of it.
@@ -110,10 +110,15 @@ class TrainMapper:
 
 
 class EvaluationMapper:
-    """What Detectron2's ``DatasetMapper`` does for evaluations, which names the photo that it cannot read."""
+    """What Detectron2's ``DatasetMapper`` does for evaluations, which names the photo that it cannot read.
 
-    def __init__(self, cfg: CfgNode):
-        self._resize = _test_resize(cfg)
+    Args:
+        cfg: with ``INPUT.FORMAT``, ``MIN_SIZE_TEST`` and ``MAX_SIZE_TEST``.
+        whole: leave the photo in its size, as test-time augmentation wants it.
+    """
+
+    def __init__(self, cfg: CfgNode, whole: bool = False):
+        self._resize = _test_resize(cfg, 0 if whole else cfg.INPUT.MIN_SIZE_TEST)
         self._image_format = cfg.INPUT.FORMAT
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
@@ -129,8 +134,9 @@ class EvaluationMapper:
         return item
 
 
-def _test_resize(cfg: CfgNode) -> T.ResizeShortestEdge:
-    return T.ResizeShortestEdge([cfg.INPUT.MIN_SIZE_TEST], cfg.INPUT.MAX_SIZE_TEST, "choice")
+def _test_resize(cfg: CfgNode, shortest: int) -> T.ResizeShortestEdge:
+    """To a short side in px; 0 is Detectron2's word for "as it is"."""
+    return T.ResizeShortestEdge([shortest], cfg.INPUT.MAX_SIZE_TEST, "choice")
 
 
 def _whole_photo(item: dict[str, Any], mode: str) -> np.ndarray:

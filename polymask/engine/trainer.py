@@ -238,7 +238,7 @@ class Trainer(DefaultTrainer):
     @classmethod
     def test(cls, cfg: CfgNode, model: torch.nn.Module, evaluators: None = None) -> dict[str, Metrics]:
         """COCO metrics of the model on every dataset of ``DATASETS.TEST``, by the dataset's name."""
-        return evaluate(cfg, model, cfg.DATASETS.TEST)
+        return evaluate(cfg, model, cfg.DATASETS.TEST, augmented=cfg.TEST.AUG.ENABLED)
 
 
 def evaluate_only(cfg: CfgNode) -> None:

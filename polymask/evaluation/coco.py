@@ -21,6 +21,7 @@ from polymask.evaluation.counting import count
 from polymask.evaluation.figures import Evaluation
 from polymask.evaluation.read import TASKS, read_detections, read_truth
 from polymask.inference.pasting import detections_of
+from polymask.inference.tta import AugmentedRCNN
 
 log = logging.getLogger(__name__)
 
@@ -113,18 +114,28 @@ def _results(raw: Instances, photo: dict) -> list[dict]:
     ]
 
 
-def evaluate(cfg: CfgNode, model: torch.nn.Module, dataset_names: Iterable[str]) -> dict[str, Metrics]:
+def evaluate(
+    cfg: CfgNode, model: torch.nn.Module, dataset_names: Iterable[str], augmented: bool = False
+) -> dict[str, Metrics]:
     """Runs the model over datasets and measures it; all processes share the photos, and get the same metrics.
 
     The detections are left in ``OUTPUT_DIR/inference/<dataset name>/coco_instances_results.json``, in the order of the
     dataset however many processes there are.
+
+    Args:
+        cfg: of the model.
+        model: Detectron2's, or one with its inputs and outputs.
+        dataset_names: registered datasets.
+        augmented: look at each photo as ``TEST.AUG`` says.
     """
-    measured = _BeforePostprocessing(model) if isinstance(model, GeneralizedRCNN) else model
+    measured = model
+    if isinstance(model, GeneralizedRCNN):
+        measured = AugmentedRCNN(cfg, model) if augmented else _BeforePostprocessing(model)
     results = {}
     for name in dataset_names:
-        log.info("Evaluating on %s ...", name)
+        log.info("Evaluating on %s %s...", name, "with TEST.AUG " if augmented else "")
         evaluator = MaskAPEvaluator(name, detections_file(cfg.OUTPUT_DIR, name).parent)
-        metrics = inference_on_dataset(measured, build_evaluation_loader(cfg, name), evaluator)
+        metrics = inference_on_dataset(measured, build_evaluation_loader(cfg, name, whole=augmented), evaluator)
         results[name] = comm.all_gather(metrics)[0]  # the main process alone has measured
     return results
 

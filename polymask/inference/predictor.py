@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-import detectron2.data.transforms as T
 import numpy as np
 import torch
 from detectron2.config import CfgNode
@@ -23,6 +22,7 @@ from polymask.config.load import load_config
 from polymask.config.resolve import resolve_device
 from polymask.inference.detections import Detections
 from polymask.inference.pasting import detections_of
+from polymask.inference.tta import AugmentedRCNN, ResizeShortestEdge
 from polymask.modeling.checkpoint import load_trained_model
 from polymask.modeling.precision import autocast, compute_type
 
@@ -50,16 +50,17 @@ class Predictor(DefaultPredictor):
         self.compute_type = compute_type(cfg.MODEL.DEVICE, half, asked_by="--half")
         self.classes = tuple(cfg.DATASETS.CLASSES)
         self.model = cast(GeneralizedRCNN, load_trained_model(self.cfg))  # no other architecture is supported
-        self.aug = _ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
+        self.aug = ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
         self.input_format = cfg.INPUT.FORMAT
+        self._augmented = AugmentedRCNN(self.cfg, self.model) if cfg.TEST.AUG.ENABLED else None
 
     def __call__(self, original_image: np.ndarray) -> dict[str, Instances]:
-        """What ``DefaultPredictor`` returns for a photo, (H, W, 3) uint8, BGR."""
+        """What ``DefaultPredictor`` returns for a photo, (H, W, 3) uint8, BGR: without ``TEST.AUG``."""
         with self._autocast():
             return super().__call__(original_image)
 
     def detect(self, photos: Sequence[np.ndarray]) -> list[Detections]:
-        """What Detectron2's ``DefaultPredictor`` finds on each of some photos, best first, held small.
+        """What is found on each of some photos, best first, held small: by ``DefaultPredictor``, or as ``TEST.AUG`` says.
 
         The model gets photos that have the same size after resizing together, and others apart: in one batch, the
         smaller ones would be padded, and what is seen at their right and lower edges would depend on the others.
@@ -70,7 +71,7 @@ class Predictor(DefaultPredictor):
         Raises:
             UserError: the batch does not fit into the GPU's memory.
         """
-        inputs = [self.input_for(photo) for photo in photos]
+        inputs = [self.input_for(photo) if self._augmented is None else self._whole(photo) for photo in photos]
         of_one_size = defaultdict(list)
         for number, model_input in enumerate(inputs):
             of_one_size[model_input["image"].shape].append(number)
@@ -78,7 +79,7 @@ class Predictor(DefaultPredictor):
         try:
             for numbers in of_one_size.values():
                 with torch.no_grad(), self._autocast():
-                    raw = self.model.inference([inputs[number] for number in numbers], do_postprocess=False)
+                    raw = self._infer([inputs[number] for number in numbers])
                 for number, instances in zip(numbers, raw, strict=True):
                     height, width = photos[number].shape[:2]
                     objects = tuple(detections_of(instances, (height, width)))
@@ -86,7 +87,7 @@ class Predictor(DefaultPredictor):
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"{len(photos)} photos at a time do not fit into the GPU's memory",
-                remedy="Use a smaller batch, half precision, or tiles",
+                remedy="Use a smaller batch, half precision, tiles, or fewer TEST.AUG.MIN_SIZES",
             ) from error
         return [found[number] for number in range(len(photos))]
 
@@ -100,21 +101,18 @@ class Predictor(DefaultPredictor):
         ordered = resized[:, :, ::-1] if self.input_format == "RGB" else resized
         return {"image": torch.as_tensor(ordered.astype("float32").transpose(2, 0, 1))}
 
+    def _whole(self, photo: np.ndarray) -> dict[str, torch.Tensor]:
+        """The input of the model with ``TEST.AUG``, which resizes the photo itself."""
+        ordered = photo[:, :, ::-1] if self.input_format == "RGB" else photo
+        return {"image": torch.as_tensor(np.ascontiguousarray(ordered.transpose(2, 0, 1)))}
+
+    def _infer(self, inputs: list[dict[str, torch.Tensor]]) -> list[Instances]:
+        if self._augmented is not None:
+            return self._augmented(inputs)
+        return self.model.inference(inputs, do_postprocess=False)
+
     def _autocast(self) -> torch.autocast:
         return autocast(self.cfg.MODEL.DEVICE, self.compute_type)
-
-
-class _ResizeShortestEdge(T.ResizeShortestEdge):
-    """Detectron2's, which leaves nothing of a photo that is very long and narrow, and here leaves a pixel."""
-
-    def __init__(self, shortest: int, longest: int):
-        super().__init__([shortest, shortest], longest)
-
-    def get_transform(self, image: np.ndarray) -> T.Transform:
-        transform = super().get_transform(image)
-        if isinstance(transform, T.ResizeTransform):
-            transform.new_h, transform.new_w = max(1, transform.new_h), max(1, transform.new_w)
-        return transform
 
 
 def read_photo(path: Path) -> np.ndarray:

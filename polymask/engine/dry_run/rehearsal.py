@@ -27,6 +27,7 @@ from polymask.engine.dry_run.config_warnings import training_warnings
 from polymask.engine.dry_run.training_plan import TrainingCosts, checkpoint_bytes, dataset_table, plan_table
 from polymask.engine.run_files import peak_memory_gib
 from polymask.engine.trainer import Trainer
+from polymask.inference.tta import AugmentedRCNN
 from polymask.inference.visualizer import arrange, draw_training_item, metadata_of, write_png
 from polymask.modeling.checkpoint import BACKBONE_ONLY_KEY
 from polymask.modeling.precision import NAMES
@@ -95,7 +96,7 @@ class Rehearsal(Trainer):
         log.info("Trying %d iterations, and as many photos of an evaluation ...", self.max_iter)
         try:
             self.run_loop()
-            evaluation, losses = self._seconds_a_photo()
+            evaluation, final, losses = self._seconds_a_photo()
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"the GPU's memory does not suffice: {str(error).splitlines()[0]}",
@@ -113,23 +114,31 @@ class Rehearsal(Trainer):
             statistics.median(measured),
             len(measured),
             evaluation,
+            final,
             losses,
             peak_memory_gib(self.cfg.MODEL.DEVICE),
             saved_bytes({"model": self.checkpointer.model.state_dict(), **state}),
             saved_bytes(weights),
         )
 
-    def _seconds_a_photo(self) -> tuple[float, float]:
+    def _seconds_a_photo(self) -> tuple[float, float, float]:
         names = (*self.cfg.DATASETS.VAL, *self.cfg.DATASETS.TEST)
         if not names:
-            return 0.0, 0.0
+            return 0.0, 0.0, 0.0
         model = self.evaluated_model
         held_out = build_evaluation_loader(self.cfg, names[0])
         with torch.no_grad(), inference_context(model):
             evaluation = _median_seconds(model(photo) for photo in itertools.islice(held_out, WARM_UP + MEASURED))
+            final = evaluation
+            if self.cfg.TEST.AUG.ENABLED:  # which takes many times as long
+                augmented, photos = (
+                    AugmentedRCNN(self.cfg, model),
+                    build_evaluation_loader(self.cfg, names[0], whole=True),
+                )
+                final = _median_seconds(augmented(photo) for photo in itertools.islice(photos, WARM_UP + 1))
         with torch.no_grad(), EventStorage():
             losses = _median_seconds(model.train()([photo]) for photo in self.watch.photos[: WARM_UP + MEASURED])
-        return evaluation, losses
+        return evaluation, final, losses
 
 
 class Watch(HookBase):

@@ -32,7 +32,8 @@ class TrainingCosts:
     Attributes:
         precision: in which an iteration computes, such as "float32".
         iteration: the median of ``iterations`` of them.
-        evaluation, losses: of one photo: its predictions, and its losses. 0 where there is no VAL and no TEST.
+        evaluation, final, losses: of one photo: its predictions during the training and at its end, where ``TEST.AUG``
+            counts, and its losses. 0 where there is no VAL and no TEST.
         memory_gib: the most so far, of the GPU or of this process.
         state, weights: of a checkpoint to resume from, and of one for use.
     """
@@ -41,6 +42,7 @@ class TrainingCosts:
     iteration: float
     iterations: int
     evaluation: float
+    final: float
     losses: float
     memory_gib: float
     state: int
@@ -91,14 +93,18 @@ def plan_table(cfg: CfgNode, splits: Splits, costs: TrainingCosts, processes: in
     times = evaluations_on_val(cfg)
     on_val = costs.evaluation + (costs.losses if cfg.TEST.VALIDATION_LOSS else 0)
     training = solver.MAX_ITER * costs.iteration
-    evaluating = (times * photos["VAL"] * on_val + photos["TEST"] * costs.evaluation) / processes
+    with_aug = cfg.TEST.AUG.ENABLED  # without it, the last evaluation of VAL is the final one, too
+    at_the_end = photos["TEST"] + with_aug * photos["VAL"]
+    evaluating = (times * photos["VAL"] * on_val + at_the_end * costs.final) / processes
     where = "the GPU" if torch.cuda.is_available() else "this process"
     rows = {
         "iterations": f"{solver.MAX_ITER} in batches of {solver.IMS_PER_BATCH}, {epochs:.1f} epochs, in {costs.precision}",
-        "evaluations": f"VAL ({photos['VAL']} photos): {times}; TEST ({photos['TEST']} photos): {int(photos['TEST'] > 0)}",
+        "evaluations": f"VAL ({photos['VAL']} photos): {times}; TEST ({photos['TEST']} photos): {int(photos['TEST'] > 0)}"
+        + "; both at the end with TEST.AUG" * with_aug,
         "training": f"about {_duration(training)} on this machine, from {costs.iterations} iterations of "
         f"{costs.iteration:.2g} s",
-        "evaluating": f"about {_duration(evaluating)}, from {costs.evaluation:.2g} s for a photo",
+        "evaluating": f"about {_duration(evaluating)}, from {costs.evaluation:.2g} s for a photo"
+        + f", and {costs.final:.2g} s with TEST.AUG" * with_aug,
         "memory": f"{costs.memory_gib:.1f} GiB of {where} so far; larger photos and more objects take more",
         "disk": f"{checkpoint_bytes(cfg, costs) / 1e6:.3g} MB of checkpoints at most",
     }

@@ -21,7 +21,8 @@ class FinalEvaluation(HookBase):
     """Evaluates once when the training has come to its end, and writes ``OUTPUT_DIR/results.json``.
 
     Args:
-        validation: its results are taken over where they are of the last iteration, unless nothing was left to train.
+        validation: its results are taken over where they are of the last iteration, unless nothing was left to train, or
+            ``TEST.AUG`` is for this evaluation alone.
     """
 
     def __init__(self, validation: Validation):
@@ -32,10 +33,11 @@ class FinalEvaluation(HookBase):
         if trainer.iter < trainer.max_iter:
             return  # interrupted: there is nothing final about these weights
         synchronise_buffers(trainer.evaluated_model)
-        on_val = self._validation.results_after(trainer.iter)
+        augmented = trainer.cfg.TEST.AUG.ENABLED
+        on_val = {} if augmented else self._validation.results_after(trainer.iter)
         datasets = (*trainer.cfg.DATASETS.VAL, *trainer.cfg.DATASETS.TEST)
         remaining = [name for name in datasets if name not in on_val]
-        results = on_val | evaluate(trainer.cfg, trainer.evaluated_model, remaining)
+        results = on_val | evaluate(trainer.cfg, trainer.evaluated_model, remaining, augmented)
         if comm.is_main_process():
             trainer.storage.put_scalars(**flatten_results_dict(results), smoothing_hint=False)
             report(results, Path(trainer.cfg.OUTPUT_DIR))

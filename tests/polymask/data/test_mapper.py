@@ -127,6 +127,11 @@ def test_photos_of_an_evaluation_are_those_of_detectron2(make_photo, configurati
     expected = DatasetMapper(cfg, is_train=False)(record)
     item = EvaluationMapper(cfg)(record)
     assert item.keys() == expected.keys() and torch.equal(item["image"], expected["image"])
+    whole = DatasetMapper(configuration("INPUT.FORMAT", image_format, "INPUT.MIN_SIZE_TEST", "0"), is_train=False)(
+        record
+    )
+    assert torch.equal(EvaluationMapper(cfg, whole=True)(record)["image"], whole["image"])
+    assert whole["image"].shape[1:] == (720, 960)
     validation = TrainMapper.for_validation(configuration("INPUT.FORMAT", image_format, "INPUT.MASK_FORMAT", "polygon",
                                                           "INPUT.MIN_SIZE_TEST", "100"))  # fmt: skip
     assert torch.equal(validation(record)["image"], expected["image"])

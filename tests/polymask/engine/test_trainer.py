@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from polymask.modeling.precision import half_type
 from tests.polymask.conftest import TINY
 
 SHORT = ("TEST.EVAL_PERIOD", "0", "SOLVER.IMS_PER_BATCH", "2")
+AUG = ("TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "(96, 128)")
 ON_TRAIN = ("DATASETS.TEST", "('tiny_train',)")
 
 
@@ -371,6 +373,12 @@ def test_val_is_evaluated_during_the_training(train):
     columns, rows = read_history(output / "history.csv")
     assert [bool(row["validation/total_loss"]) for row in rows] == [False, True, False, True, True]
     assert float(rows[-1]["validation/segm/AP"]) == read_results(output)["tiny_val"]["segm"]["AP"]
+
+
+def test_the_final_evaluation_alone_is_augmented(train):
+    output = train("SOLVER.MAX_ITER", "2", "TEST.EVAL_PERIOD", "1", *AUG)
+    evaluations = re.findall(r"Evaluating on tiny_(.*?) \.\.\.", (output / "log.txt").read_text())
+    assert evaluations == ["val", "val", "val with TEST.AUG", "test with TEST.AUG"]
 
 
 def test_the_best_weights_are_those_of_the_best_evaluation(train, tmp_path):

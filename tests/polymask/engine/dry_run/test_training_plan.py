@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import pytest
@@ -16,6 +17,7 @@ COSTS = TrainingCosts(
     iteration=0.5,
     iterations=5,
     evaluation=0.2,
+    final=0.2,
     losses=0.1,
     memory_gib=1.25,
     state=3_000_000,
@@ -91,6 +93,13 @@ def test_evaluations_take_less_without_losses_or_with_more_processes():
     assert "8 seconds" in planned(processes=2)["evaluating"]
     without = planned("DATASETS.VAL", "()", val=0, test=0)
     assert "0 seconds" in without["evaluating"] and without["evaluations"] == "VAL (0 photos): 0; TEST (0 photos): 0"
+
+
+def test_test_time_augmentation_is_for_the_end_alone():
+    """4 times 10 photos of VAL at 0.2 s, and 10 of VAL and 20 of TEST at 3 s."""
+    costs = dataclasses.replace(COSTS, final=3.0)
+    keys = ("TEST.VALIDATION_LOSS", "False", "TEST.AUG.ENABLED", "True")
+    assert re.search("evaluating.* 98 seconds, .* 3 s with TEST.AUG", plan_table(resolved(*keys), splits(), costs, 1))
 
 
 @pytest.mark.parametrize(
