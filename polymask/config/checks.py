@@ -81,6 +81,7 @@ TRAINING_RULES: Mapping[str, Rule] = {
     "MODEL.RPN.BATCH_SIZE_PER_IMAGE": _FROM_1,
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": _FROM_1,
     "SOLVER.BASE_LR": (lambda x: 0 < x < math.inf, "Use a rate above 0, such as 0.005"),
+    "SOLVER.MAX_MINUTES": (lambda x: 0 <= x < math.inf, "Use minutes, or 0: then SOLVER.EPOCHS counts"),
     "SOLVER.MOMENTUM": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1, such as 0.9"),
     "SOLVER.WEIGHT_DECAY_BIAS": (lambda x: x is None or 0 <= x < math.inf, "Use a number from 0 up, or None"),
     "SOLVER.WEIGHT_DECAY_NORM": (lambda x: 0 <= x < math.inf, "Use a number from 0 up"),
@@ -207,7 +208,8 @@ def _wrong_solver(cfg: CfgNode) -> Iterator[tuple[str, str]]:
         )
     if len(solver.ADAM_BETAS) != 2 or not all(map(_is_number, solver.ADAM_BETAS)):
         yield f"SOLVER.ADAM_BETAS is {tuple(solver.ADAM_BETAS)}", "Use two numbers from 0 to below 1, as (0.9, 0.999)"
-    steps = [0, *solver.STEPS, solver.MAX_ITER]
+    end = [solver.MAX_ITER] if solver.MAX_ITER else []  # it is open until SOLVER.MAX_MINUTES has set it
+    steps = [0, *solver.STEPS, *end]
     whole = all(isinstance(step, int) for step in steps)
     if not whole or any(later <= earlier for earlier, later in zip(steps, steps[1:])):
         yield (

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 
 from detectron2.config import CfgNode
 
-# Shares and epochs, and the key in iterations that is computed from each, with its sentinel.
+# Shares, epochs and minutes, and the other keys that say the same thing, with their sentinels.
 ITERATIONS_OF = {
-    "SOLVER.EPOCHS": ("SOLVER.MAX_ITER", "0"),
-    "SOLVER.STEP_SHARES": ("SOLVER.STEPS", "()"),
-    "SOLVER.WARMUP_SHARE": ("SOLVER.WARMUP_ITERS", "-1"),
-    "SOLVER.CHECKPOINT_EPOCHS": ("SOLVER.CHECKPOINT_PERIOD", "0"),
-    "TEST.EVAL_EPOCHS": ("TEST.EVAL_PERIOD", "-1"),
+    "SOLVER.EPOCHS": {"SOLVER.MAX_ITER": "0", "SOLVER.MAX_MINUTES": "0"},
+    "SOLVER.MAX_MINUTES": {"SOLVER.MAX_ITER": "0"},
+    "SOLVER.STEP_SHARES": {"SOLVER.STEPS": "()"},
+    "SOLVER.WARMUP_SHARE": {"SOLVER.WARMUP_ITERS": "-1"},
+    "SOLVER.CHECKPOINT_EPOCHS": {"SOLVER.CHECKPOINT_PERIOD": "0"},
+    "TEST.EVAL_EPOCHS": {"TEST.EVAL_PERIOD": "-1"},
 }
 # Who gives one of these keys means it, and not another key's value that is there already; with what takes that back.
-CONSEQUENCES = ITERATIONS_OF | {"SOLVER.BASE_LR": ("SOLVER.REFERENCE_IMS_PER_BATCH", "0")}
+CONSEQUENCES = ITERATIONS_OF | {"SOLVER.BASE_LR": {"SOLVER.REFERENCE_IMS_PER_BATCH": "0"}}
 
 AUTO = "auto"
 # DATALOADER.NUM_WORKERS: as many as suit the machine (polymask.data.workers.number_of_workers).
@@ -81,6 +82,8 @@ def add_polymask_config(cfg: CfgNode) -> None:
     # The length of the training in passes over the photos that remain after filtering; used while MAX_ITER is 0.
     cfg.SOLVER.EPOCHS = 50.0
     cfg.SOLVER.MAX_ITER = 0
+    # In the place of EPOCHS: the minutes that the iterations may take, from which MAX_ITER is set once. 0: EPOCHS count.
+    cfg.SOLVER.MAX_MINUTES = 0.0
     # Where the learning rate drops, as shares of the training; used while STEPS is empty. None: it never drops.
     cfg.SOLVER.STEP_SHARES = ()
     cfg.SOLVER.STEPS = ()

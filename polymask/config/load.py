@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections import ChainMap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def _merge(cfg: CfgNode, values: Iterable[tuple[str, object]], file: Path | str)
     """
     try:
         given = dict(values)
-        taken_back = dict(pair for key, pair in CONSEQUENCES.items() if key in given)
+        taken_back = dict(ChainMap(*(others for key, others in CONSEQUENCES.items() if key in given)))
         known = dict(flat_items(cfg))
         for key, value in (taken_back | given).items():
             if key not in known and not any(name.startswith(f"{key}.") for name in known):
@@ -79,11 +80,12 @@ def _check_pairs(overrides: list[str]) -> None:
     if len(overrides) % 2:
         raise UserError(f"{overrides[-1]} has no value", file="command line", remedy="Give each KEY its VALUE")
     given = dict(zip(overrides[::2], overrides[1::2]))
-    for key, (other, sentinel) in ITERATIONS_OF.items():
-        if key in given and given.get(other, sentinel) != sentinel:
-            raise UserError(
-                f"{key} and {other} say the same thing", file="command line", remedy="Leave out one of them"
-            )
+    for key, others in ITERATIONS_OF.items():
+        for other, sentinel in others.items():
+            if key in given and given.get(other, sentinel) != sentinel:
+                raise UserError(
+                    f"{key} and {other} say the same thing", file="command line", remedy="Leave out one of them"
+                )
 
 
 def _read_layers(config_file: Path) -> list[tuple[Path, CfgNode]]:

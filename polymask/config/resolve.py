@@ -46,9 +46,18 @@ def resolve(cfg: CfgNode, training: bool, earlier: CfgNode | None = None) -> dic
         cfg.SEED = earlier.SEED if earlier else comm.shared_random_seed()
     records = {key: read_records(cfg, key) for key in (("TRAIN", "VAL", "TEST") if training else ("TEST",))}
     if training:
+        if earlier:
+            _take_over_length(cfg, earlier)
         resolve_schedule(cfg, images=len(records["TRAIN"]))
         resolve_learning_rate(cfg)
     return records
+
+
+def _take_over_length(cfg: CfgNode, earlier: CfgNode) -> None:
+    """A training of ``SOLVER.MAX_MINUTES`` that is resumed keeps its iterations; other minutes have others in proportion."""
+    solver, before = cfg.SOLVER, earlier.SOLVER
+    if solver.MAX_MINUTES and before.MAX_MINUTES and not solver.MAX_ITER:
+        solver.MAX_ITER = round(before.MAX_ITER * solver.MAX_MINUTES / before.MAX_MINUTES)
 
 
 def resolve_device(cfg: CfgNode) -> None:
@@ -148,6 +157,8 @@ def read_records(cfg: CfgNode, key: str) -> list[dict]:
 def resolve_schedule(cfg: CfgNode, images: int) -> None:
     """Replaces the sentinels of the schedule by iterations, computed from epochs and shares.
 
+    With ``SOLVER.MAX_MINUTES``, ``MAX_ITER`` and what are shares of it stay open: see ``polymask.engine.time_limit``.
+
     Args:
         cfg: changed in place.
         images: the number of training images that remain after filtering.
@@ -158,8 +169,28 @@ def resolve_schedule(cfg: CfgNode, images: int) -> None:
     solver = cfg.SOLVER
     if solver.IMS_PER_BATCH < 1:
         raise UserError(f"SOLVER.IMS_PER_BATCH is {solver.IMS_PER_BATCH}", remedy="Use 1 or more images a batch")
-    if solver.MAX_ITER == 0:
+    if solver.MAX_ITER == 0 and not solver.MAX_MINUTES:
         solver.MAX_ITER = epochs_to_iterations(solver.EPOCHS, images, solver.IMS_PER_BATCH)
+    if solver.MAX_ITER or not solver.MAX_MINUTES:
+        resolve_shares(cfg)
+    if solver.CHECKPOINT_PERIOD == 0:
+        solver.CHECKPOINT_PERIOD = epochs_to_iterations(solver.CHECKPOINT_EPOCHS, images, solver.IMS_PER_BATCH)
+    if solver.CHECKPOINT_PERIOD < 1:
+        raise UserError("no checkpoint would ever be saved", remedy="Set SOLVER.CHECKPOINT_EPOCHS to a number above 0")
+    if cfg.TEST.EVAL_PERIOD < 0:
+        cfg.TEST.EVAL_PERIOD = epochs_to_iterations(cfg.TEST.EVAL_EPOCHS, images, solver.IMS_PER_BATCH)
+
+
+def resolve_shares(cfg: CfgNode) -> None:
+    """Replaces the sentinels of steps and warm-up, which are shares of ``SOLVER.MAX_ITER``.
+
+    Args:
+        cfg: changed in place.
+
+    Raises:
+        UserError: the training would be empty, or a share is not one.
+    """
+    solver = cfg.SOLVER
     if solver.MAX_ITER < 1:
         raise UserError(
             f"the training would have {solver.MAX_ITER} iterations",
@@ -173,12 +204,6 @@ def resolve_schedule(cfg: CfgNode, images: int) -> None:
         raise UserError(f"SOLVER.WARMUP_SHARE is {solver.WARMUP_SHARE}", remedy="Use a share from 0 to below 1")
     if solver.WARMUP_ITERS < 0:
         solver.WARMUP_ITERS = round(solver.WARMUP_SHARE * solver.MAX_ITER)
-    if solver.CHECKPOINT_PERIOD == 0:
-        solver.CHECKPOINT_PERIOD = epochs_to_iterations(solver.CHECKPOINT_EPOCHS, images, solver.IMS_PER_BATCH)
-    if solver.CHECKPOINT_PERIOD < 1:
-        raise UserError("no checkpoint would ever be saved", remedy="Set SOLVER.CHECKPOINT_EPOCHS to a number above 0")
-    if cfg.TEST.EVAL_PERIOD < 0:
-        cfg.TEST.EVAL_PERIOD = epochs_to_iterations(cfg.TEST.EVAL_EPOCHS, images, solver.IMS_PER_BATCH)
 
 
 def resolve_learning_rate(cfg: CfgNode) -> None:

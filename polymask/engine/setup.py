@@ -30,6 +30,7 @@ from polymask.data.seeding import seed_everything
 from polymask.engine.hooks.history import HISTORY_NAME
 from polymask.engine.run_files import CONFIG_NAME, FACTS_NAME
 from polymask.engine.run_folder import check_no_links, lock_folder
+from polymask.engine.time_limit import limit_by_time
 from polymask.modeling.checkpoint import states_in
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ FIXED = ("SEED", "SOLVER.IMS_PER_BATCH", "SOLVER.OPTIMIZER")
 
 def setup(args: argparse.Namespace) -> CfgNode:
     """The frozen configuration of a run, its dataset registered and its output folder begun.
+
+    With ``SOLVER.MAX_MINUTES`` it does the first iterations of the training on trial.
 
     Datasets are registered here and not by the caller: a process that was spawned for a second GPU starts with none.
 
@@ -69,6 +72,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
         logging.getLogger(record.name).handle(record)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
     seed_everything(cfg.SEED)  # the random start of the weights, the same in all processes
+    if training and not cfg.SOLVER.MAX_ITER:
+        limit_by_time(cfg)
     return cfg
 
 

@@ -235,6 +235,26 @@ class Trainer(DefaultTrainer):
         """Saves the weights of ``evaluated_model`` as ``OUTPUT_DIR/<name>.pth``; the main process does."""
         self.checkpointer.save_weights(name, self.evaluated_model.state_dict(), iteration=self.iter)
 
+    def state_dict(self) -> dict:
+        return super().state_dict() | {"max_iter": self.cfg.SOLVER.MAX_ITER}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Takes over the state of a training.
+
+        Raises:
+            UserError: without the ``config.yaml`` of the training, the clock has given it another length.
+        """
+        super().load_state_dict(state_dict)
+        length, cfg = state_dict.get("max_iter"), self.cfg  # None in a state of an earlier version
+        known = (Path(cfg.OUTPUT_DIR) / CONFIG_NAME).exists() or not cfg.SOLVER.MAX_MINUTES
+        if not known and length != cfg.SOLVER.MAX_ITER:
+            raise UserError(
+                f"there is no {CONFIG_NAME}, and the training that is resumed has {length} iterations, "
+                f"of which SOLVER.MAX_MINUTES made {cfg.SOLVER.MAX_ITER} now",
+                file=cfg.OUTPUT_DIR,
+                remedy=f"Put the file back, or give SOLVER.MAX_ITER {length} in the place of SOLVER.MAX_MINUTES",
+            )
+
     @classmethod
     def test(cls, cfg: CfgNode, model: torch.nn.Module, evaluators: None = None) -> dict[str, Metrics]:
         """COCO metrics of the model on every dataset of ``DATASETS.TEST``, by the dataset's name."""

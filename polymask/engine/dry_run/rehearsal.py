@@ -8,7 +8,7 @@ import logging
 import shutil
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -81,21 +81,18 @@ def dry_run(cfg: CfgNode) -> None:
 class Rehearsal(Trainer):
     """A trainer with those hooks alone that change an iteration or a checkpoint: it saves and evaluates nothing."""
 
-    def __init__(self, cfg: CfgNode):
-        self.watch = Watch()
+    def __init__(self, cfg: CfgNode, iterations: int = WARM_UP + MEASURED, patience: float = PATIENCE):
+        self.watch = Watch(patience)
         super().__init__(cfg)
+        self.max_iter = min(iterations, cfg.SOLVER.MAX_ITER)
 
     def build_hooks(self) -> list[HookBase]:
         return [hook for hook in (hooks.LRScheduler(), self._finite_loss, self._average, self.watch) if hook]
 
     def run(self) -> TrainingCosts:
         """The first iterations of the training, and the first photos of an evaluation."""
-        batches = iter(build_train_loader(self.cfg, 0))
-        self._trainer.data_loader = batches
-        self.max_iter = min(WARM_UP + MEASURED, self.cfg.SOLVER.MAX_ITER)
-        log.info("Trying %d iterations, and as many photos of an evaluation ...", self.max_iter)
         try:
-            self.run_loop()
+            batches = self.iterate()
             evaluation, final, losses = self._seconds_a_photo()
         except torch.OutOfMemoryError as error:
             raise UserError(
@@ -121,6 +118,14 @@ class Rehearsal(Trainer):
             saved_bytes(weights),
         )
 
+    def iterate(self) -> Iterator[list[dict]]:
+        """Does the first iterations, and returns the batches that follow."""
+        log.info("Trying %d iterations ...", self.max_iter)
+        batches = iter(build_train_loader(self.cfg, 0))
+        self._trainer.data_loader = batches
+        self.run_loop()
+        return batches
+
     def _seconds_a_photo(self) -> tuple[float, float, float]:
         names = (*self.cfg.DATASETS.VAL, *self.cfg.DATASETS.TEST)
         if not names:
@@ -142,9 +147,14 @@ class Rehearsal(Trainer):
 
 
 class Watch(HookBase):
-    """Times every iteration, keeps its photos for the sheet, and ends a rehearsal that takes too long."""
+    """Times every iteration, keeps its photos for the sheet, and ends a rehearsal that takes too long.
 
-    def __init__(self):
+    Args:
+        patience: seconds after which no further iteration is begun, if there is one beside the first.
+    """
+
+    def __init__(self, patience: float):
+        self._patience = patience
         self.seconds: list[float] = []
         self.photos: list[dict] = []
 
@@ -160,7 +170,7 @@ class Watch(HookBase):
         self.seconds.append(time.perf_counter() - self._start)
         self.photos += trainer.batch[: PHOTOS_ON_SHEET - len(self.photos)]
         self._bar.update()
-        if reduce_flag(len(self.seconds) > WARM_UP and sum(self.seconds) > PATIENCE):
+        if reduce_flag(len(self.seconds) > WARM_UP and sum(self.seconds) > self._patience):
             trainer.max_iter = trainer.iter + 1
 
     def after_train(self) -> None:

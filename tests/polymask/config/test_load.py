@@ -9,11 +9,32 @@ from tests.polymask.config.configs import BASE, resolved
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("SOLVER.EPOCHS", "SOLVER.MAX_ITER"), ("TEST.EVAL_EPOCHS", "TEST.EVAL_PERIOD")]
+    ("one", "other"),
+    [
+        ("SOLVER.EPOCHS", "SOLVER.MAX_ITER"),
+        ("SOLVER.EPOCHS", "SOLVER.MAX_MINUTES"),
+        ("SOLVER.MAX_MINUTES", "SOLVER.MAX_ITER"),
+        ("TEST.EVAL_EPOCHS", "TEST.EVAL_PERIOD"),
+    ],
 )
 def test_the_same_thing_said_twice_is_an_error(one, other):
     with pytest.raises(UserError, match=f"{one} and {other}"):
         load_config(BASE, [one, "3", other, "7"])
+
+
+def test_minutes_epochs_and_iterations_take_each_other_s_place(tmp_path):
+    """In whatever order files and the command line say them."""
+    of_a_run = tmp_path / "config.yaml"
+    of_a_run.write_text("SOLVER: {MAX_ITER: 700, EPOCHS: 50.0, MAX_MINUTES: 10.0}")
+    for given, expected in (
+        ([], (700, 10)),
+        (["SOLVER.MAX_MINUTES", "3"], (0, 3)),
+        (["SOLVER.EPOCHS", "3"], (0, 0)),
+        (["SOLVER.MAX_ITER", "3"], (3, 10)),
+    ):
+        solver = load_config(of_a_run, given).SOLVER
+        assert (solver.MAX_ITER, solver.MAX_MINUTES) == expected
+    assert load_config("configs/mini_scratch.yaml", ["SOLVER.MAX_MINUTES", "3"]).SOLVER.MAX_ITER == 0
 
 
 def test_an_unknown_key_names_the_nearest_known_one():
