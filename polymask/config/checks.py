@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import chain
 from typing import Any
 
@@ -15,7 +16,7 @@ from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
 from polymask.config.data_checks import check_photos, check_splits, check_training_data, check_validation_data
-from polymask.config.keys import CACHE_MODES, FOLLOW_CORES
+from polymask.config.keys import CACHE_MODES, FOLLOW_CORES, TRACKERS
 
 # Detectron2's schedule with steps; the others have none.
 STEP_SCHEDULE = "WarmupMultiStepLR"
@@ -142,6 +143,7 @@ def check_training_keys(cfg: CfgNode, processes: int) -> None:
         _wrong_solver(cfg),
         _wrong_batch(cfg, processes),
         _contradictions(cfg),
+        _missing_writers(cfg),
     )
 
 
@@ -269,6 +271,14 @@ def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
         ),
     )
     yield from ((reason, remedy) for is_there, reason, remedy in contradictions if is_there)
+
+
+def _missing_writers(cfg: CfgNode) -> Iterator[tuple[str, str]]:
+    for name in cfg.WRITERS:
+        if name not in TRACKERS:
+            yield f"WRITERS names {name}", f"Use {' or '.join(TRACKERS)}, or leave it empty"
+        elif (found := find_spec(name)) is None or found.origin is None:  # a folder of the name is not the package
+            yield f"WRITERS names {name}, which is not installed", f"Install it: python -m pip install {name}"
 
 
 def _is_number(value: object) -> bool:

@@ -18,6 +18,8 @@ ITERATIONS_OF = {
 # Who gives one of these keys means it, and not another key's value that is there already; with what takes that back.
 CONSEQUENCES = ITERATIONS_OF | {"SOLVER.BASE_LR": {"SOLVER.REFERENCE_IMS_PER_BATCH": "0"}}
 
+# WRITERS: the packages that can follow a training.
+TRACKERS = ("wandb", "mlflow")
 AUTO = "auto"
 # DATALOADER.NUM_WORKERS: as many as suit the machine (polymask.data.workers.number_of_workers).
 FOLLOW_CORES = -1
@@ -100,6 +102,9 @@ def add_polymask_config(cfg: CfgNode) -> None:
     cfg.TEST.VALIDATION_LOSS = True
     # The training ends after so many evaluations on VAL in a row without a better mask AP. 0: never.
     cfg.TEST.EARLY_STOPPING_PATIENCE = 0
+
+    # Who gets the scalars of a training besides metrics.json and TensorBoard: wandb (Weights & Biases), mlflow.
+    cfg.WRITERS = ()
 
     # Detectron2 draws a new seed for every run; a run that can be repeated is the better default.
     cfg.SEED = 17

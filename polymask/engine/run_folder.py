@@ -28,6 +28,7 @@ _WRITTEN_IN_PLACE = (
     "inference/*",
     "inference/*/instances_predictions.pth*",
     "pictures*",
+    "wandb*",
 )
 
 

@@ -13,7 +13,7 @@ from detectron2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
 from detectron2.solver import build_optimizer, get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
-from detectron2.utils.events import EventStorage
+from detectron2.utils.events import EventStorage, EventWriter
 
 from dataset_tools.errors import UserError
 from polymask.config.refused_keys import refused_keys_reported
@@ -33,6 +33,7 @@ from polymask.engine.hooks.run_facts import RunFactsWriter
 from polymask.engine.hooks.validation import Validation
 from polymask.engine.run_files import CONFIG_NAME, facts_of_an_evaluation, read_facts, write_config, write_facts
 from polymask.engine.update import UpdateTrainer
+from polymask.engine.writers import TrackingWriter
 from polymask.evaluation.coco import Metrics, evaluate
 from polymask.memory import keep_freed_memory
 from polymask.modeling.build import build_model
@@ -158,6 +159,10 @@ class Trainer(DefaultTrainer):
             built.append(hooks.PeriodicWriter(self.build_writers(), period=LOG_PERIOD))
             built += [LossCurve(), ProgressBar(), RunFactsWriter(cfg, NAMES[self.compute_type])]
         return [hook for hook in (*built, Interruption(checkpoints)) if hook]
+
+    def build_writers(self) -> list[EventWriter]:
+        """Detectron2's, for the console, ``metrics.json`` and TensorBoard, and those that ``WRITERS`` names."""
+        return [*super().build_writers(), *(TrackingWriter(name, self.cfg) for name in self.cfg.WRITERS)]
 
     def resume_or_load(self, resume: bool = True) -> None:
         """See ``DefaultTrainer.resume_or_load``; warns where there is nothing to resume.

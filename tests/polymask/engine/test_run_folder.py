@@ -23,7 +23,7 @@ sys.stdin.read()
 @pytest.mark.parametrize("way", ["link", "dangling link", "pipe"])
 @pytest.mark.parametrize(
     "name", ["run.lock", "log.txt", "log.txt.rank1", "metrics.json", "events.out.tfevents.17.lab.1.0", "inference", "pictures",
-             "inference/a_test", "inference/a_test/instances_predictions.pth"],
+             "inference/a_test", "inference/a_test/instances_predictions.pth", "wandb"],
 )  # fmt: skip
 def test_what_a_run_writes_in_place_is_not_a_way_out_of_its_folder(tmp_path, name, way):
     run, path = tmp_path / "run", tmp_path / "run" / name
