@@ -44,8 +44,12 @@ class AugmentedRCNN(GeneralizedRCNNWithTTA):
 
     def _inference_one_image(self, photo: dict[str, Any]) -> Instances:
         views, transforms = self._get_augmented_inputs(photo)
-        with self._turn_off_roi_heads(["mask_on"]):
+        heads = self.model.roi_heads
+        heads.mask_on = False
+        try:
             boxes_scores_classes = self._get_augmented_boxes(views, transforms)
+        finally:  # Detectron2's own switch stays off after an error
+            heads.mask_on = True
         merged = self._merge_detections(*boxes_scores_classes, photo["image"].shape[1:])
         on_views = self._rescale_detected_boxes(views, merged, transforms)
         merged.pred_masks = self._reduce_pred_masks(self._batch_inference(views, on_views), transforms)

@@ -12,6 +12,7 @@ from detectron2.layers.mask_ops import _do_paste_mask
 from detectron2.modeling import GeneralizedRCNNWithTTA
 from detectron2.structures import Boxes, Instances
 
+from dataset_tools.errors import UserError
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve_device
 from polymask.inference.detections import shared_area
@@ -131,13 +132,21 @@ def test_views_of_one_size_give_what_detectron2_s_own_class_gives(cascade, size)
     assert torch.allclose(pasted >= 0.5, expected.pred_masks)
 
 
-def test_the_model_stays_as_it_is(predictors, photos):
+def run_out_of_memory(*_):
+    raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+
+
+def test_the_model_stays_as_it_is(predictors, photos, monkeypatch):
     predictor = predictors(*aug((96,), True), threshold=1.0)
     (before,) = DefaultPredictor.__call__(predictor, photos[0]).values()
     assert len(predictor.detect([photos[0]])[0]) == 0, "nothing scores so much"
     (after,) = DefaultPredictor.__call__(predictor, photos[0]).values()
     assert len(before) == len(after) and predictor.model.roi_heads.mask_on
     cfg, model = predictor.cfg, predictor.model
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="TEST.AUG.MIN_SIZES"):
+        patch.setattr(model.roi_heads, "forward", run_out_of_memory)
+        predictor.detect([photos[0]])
+    assert model.roi_heads.mask_on and len(predictors(*aug((96,), True)).detect([photos[0]])[0]) >= 1
     assert not AugmentedRCNN(cfg, model.eval()).training and AugmentedRCNN(cfg, model.train()).training
     model.eval()
 
