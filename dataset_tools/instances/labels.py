@@ -213,7 +213,7 @@ def class_list(names: Sequence[str]) -> str:
     return f"\ufeff{text}" if text.startswith("\ufeff") else text  # one at the beginning is not part of what is read
 
 
-def parse_renames(texts: Sequence[str]) -> dict[str, str]:
+def parse_renames(texts: Sequence[str], option: str = "--rename") -> dict[str, str]:
     """Old label to new label, from texts ``old=new``; the old one as it was typed, with white space around it, too.
 
     Only where there are spaces on both sides of the equals sign (``old = new``) they are not part of the label.
@@ -228,7 +228,7 @@ def parse_renames(texts: Sequence[str]) -> dict[str, str]:
             old = old.strip()
         new = new.strip()
         if not (old.strip() and equals and new) or "=" in new:
-            raise UserError(f"--rename {text!r} is not old=new", remedy="Pass --rename with one '=', as in cars=car")
+            raise UserError(f"{option} {text!r} is not old=new", remedy=f"Pass {option} with one '=', as in cars=car")
         if renames.setdefault(old, new) != new:
-            raise UserError(f"--rename makes {old!r} both {renames[old]!r} and {new!r}", remedy="Pass one of them")
+            raise UserError(f"{option} makes {old!r} both {renames[old]!r} and {new!r}", remedy="Pass one of them")
     return renames

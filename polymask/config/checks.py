@@ -269,6 +269,11 @@ def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             f"MODEL.NEW_HEADS is True, and MODEL.WEIGHTS '{model.WEIGHTS}' has no heads",
             "Name a checkpoint of a whole model, or set MODEL.NEW_HEADS False: the heads start at random anyway",
         ),
+        (
+            model.CLASS_SYNONYMS and not model.NEW_HEADS,
+            "MODEL.CLASS_SYNONYMS is for MODEL.NEW_HEADS True, and that is False",
+            "Add MODEL.NEW_HEADS True, or empty MODEL.CLASS_SYNONYMS",
+        ),
     )
     yield from ((reason, remedy) for is_there, reason, remedy in contradictions if is_there)
 

@@ -48,8 +48,11 @@ def add_polymask_config(cfg: CfgNode) -> None:
     cfg.DATASETS.CLASSES = []
     # `auto`: bitmask where some annotation cannot be a polygon, else polygon.
     cfg.INPUT.MASK_FORMAT = AUTO
-    # Whether the layers that depend on the classes start at random: for MODEL.WEIGHTS of other classes, such as COCO's.
+    # For MODEL.WEIGHTS of other classes, such as COCO's: of the layers that depend on the classes, the rows of classes
+    # with the same name are kept, and the other classes start at random (polymask.modeling.class_rows).
     cfg.MODEL.NEW_HEADS = False
+    # Classes that those weights know by another name: "ours=theirs,ours=theirs".
+    cfg.MODEL.CLASS_SYNONYMS = ""
 
     # Where a training keeps its resized photos: memory, disk or off; `auto`: where all of them fit.
     cfg.INPUT.CACHE = AUTO

@@ -38,6 +38,7 @@ from polymask.evaluation.coco import Metrics, evaluate
 from polymask.memory import keep_freed_memory
 from polymask.modeling.build import build_model
 from polymask.modeling.checkpoint import Checkpointer, load_trained_model
+from polymask.modeling.class_rows import parse_synonyms
 from polymask.modeling.precision import NAMES, compute_type
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Trainer(DefaultTrainer):
             cfg.OUTPUT_DIR,
             classes=cfg.DATASETS.CLASSES,
             new_heads=cfg.MODEL.NEW_HEADS,
+            synonyms=parse_synonyms(cfg.MODEL.CLASS_SYNONYMS),
             trainer=weakref.proxy(self),
         )
         self.start_iter = 0

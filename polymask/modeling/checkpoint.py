@@ -6,12 +6,13 @@ import io
 import logging
 import pickle
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 from fvcore.common.checkpoint import Checkpointer as FvcoreCheckpointer
 from iopath.common.file_io import PathManager
@@ -20,6 +21,7 @@ from dataset_tools.errors import UserError
 from dataset_tools.files import read_file, write_atomically
 from polymask.config.checks import check_supported
 from polymask.modeling.build import build_model
+from polymask.modeling.class_rows import CLASS_LAYERS, number_of_classes, take_rows
 from polymask.modeling.weights import (
     BOTTOM_UP,
     TORCHVISION_PREFIX,
@@ -37,8 +39,6 @@ BACKBONE_ONLY_KEY = "backbone_only"
 LAST_CHECKPOINT = "last_checkpoint"
 STATE_FILE = re.compile(r"model_\d{7,}\.pth")
 _OTHER_CONFIG = "Use the config.yaml of the run that it comes from, or other weights"
-# The layers with an output for each class; a cascade numbers its box predictors.
-CLASS_LAYERS = re.compile(r"^roi_heads\.(box_predictor\.(\d+\.)?(cls_score|bbox_pred)|mask_head\.predictor)\.")
 MASK_HEAD = "roi_heads.mask_head."
 # What Detectron2 wrote into checkpoints once, and takes from the configuration now.
 FROM_CONFIG = re.compile(r"anchor_generator\.cell_anchors|^pixel_(mean|std)$")
@@ -59,9 +59,10 @@ class Checkpointer(FvcoreCheckpointer):
         model: the model, bare or in DistributedDataParallel.
         save_dir: the folder that checkpoints are saved in and resumed from.
         classes: the class names in order, saved in every checkpoint.
-        new_heads: whether weights of other classes, or of boxes alone, are welcome: the layers that depend on the
-            classes then keep their random start, also where the shapes agree, and so does a mask head that is not
-            there. A state that is resumed is loaded in full anyway.
+        new_heads: whether weights of other classes, or of boxes alone, are welcome: of the layers that depend on the
+            classes, a class that the file does not know keeps its random start (see ``class_rows``), and so does a
+            mask head that is not there. A state that is resumed is loaded in full anyway.
+        synonyms: for ``new_heads``, classes that the file knows by another name: ours to theirs.
         checkpointables: see fvcore's ``Checkpointer``.
     """
 
@@ -72,12 +73,14 @@ class Checkpointer(FvcoreCheckpointer):
         *,
         classes: Sequence[str],
         new_heads: bool = False,
+        synonyms: Mapping[str, str] | None = None,
         **checkpointables: Any,
     ):
         super().__init__(model, save_dir, save_to_disk=comm.is_main_process(), **checkpointables)
         self.path_manager = PathManager()  # knows files only; fvcore's also fetches from the web
         self.classes = list(classes)
         self.new_heads = new_heads
+        self.synonyms = synonyms or {}
         self._wanted: Iterable[str] = ()  # the checkpointables of the file that is being loaded
         self._address = ""  # of that file, as the user gave it
 
@@ -222,12 +225,11 @@ class Checkpointer(FvcoreCheckpointer):
         theirs = {name: tensor for name, tensor in checkpoint["model"].items() if not FROM_CONFIG.search(name)}
         expected = self._expected_names(checkpoint.get(BACKBONE_ONLY_KEY, False))
         if self.new_heads:
-            theirs = {name: tensor for name, tensor in theirs.items() if not CLASS_LAYERS.search(name)}
+            theirs = self._with_known_classes(theirs, checkpoint.get(CLASSES_KEY))
             expected = {name for name in expected if not CLASS_LAYERS.search(name)}
             if not (checkpoint.get(BACKBONE_ONLY_KEY) or any(name.startswith(MASK_HEAD) for name in theirs)):
                 log.info("The weights are those of a detector of boxes: the mask head starts at random.")
                 expected = {name for name in expected if not name.startswith(MASK_HEAD)}
-            log.info("MODEL.NEW_HEADS: the layers that depend on the classes start at random.")
         else:
             self._demand_classes(checkpoint.get(CLASSES_KEY, self.classes))
         checkpoint["model"] = theirs
@@ -237,6 +239,18 @@ class Checkpointer(FvcoreCheckpointer):
         self._demand_everything(missing, incompatible.unexpected_keys, incompatible.incorrect_shapes)
         incompatible.missing_keys.clear()  # fvcore would warn of what starts at random
         return incompatible
+
+    def _with_known_classes(self, theirs: dict[str, Any], classes: list[str] | None) -> dict[str, Any]:
+        """The tensors of a file, whose class layers become the model's own, with what the file has for our classes."""
+        self._convert_ndarray_to_tensor(theirs)
+        trained = {name: theirs.pop(name) for name in list(theirs) if CLASS_LAYERS.search(name)}
+        if classes is None and self._address.endswith(".pkl"):  # of Detectron2's zoo, which names no classes
+            coco = MetadataCatalog.get("coco_2017_train").thing_classes
+            classes = coco if number_of_classes(trained) == len(coco) else None
+        if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+            raise ValueError("its classes are not a list of names")
+        start = {name: tensor for name, tensor in self.model.state_dict().items() if CLASS_LAYERS.search(name)}
+        return theirs | take_rows(start, trained, self.classes, classes, self.synonyms)
 
     def _expected_names(self, backbone_only: bool) -> set[str]:
         names = self.model.state_dict().keys()

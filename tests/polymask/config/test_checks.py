@@ -61,6 +61,7 @@ def test_nothing_is_wrong_with_the_recipes(config):
         (["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "False"], "CLS_AGNOSTIC_BBOX_REG True"),
         (["MODEL.NEW_HEADS", "True"], "has no heads"),
         (["MODEL.NEW_HEADS", "True", "MODEL.WEIGHTS", "torchvision://resnet18"], "has no heads"),
+        (["MODEL.CLASS_SYNONYMS", "a=b"], "MODEL.NEW_HEADS True"),
     ],
 )
 def test_what_no_training_can_have(overrides, words):

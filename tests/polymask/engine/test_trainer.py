@@ -293,6 +293,14 @@ def test_a_resume_with_what_the_state_does_not_fit_is_refused(train, tmp_path, k
     assert _files_of(output) == before
 
 
+def test_heads_for_other_classes_come_with_synonyms(train, overfitted):
+    new = ("MODEL.WEIGHTS", str(overfitted / "model_final.pth"), "MODEL.NEW_HEADS", "True", "MODEL.CLASS_SYNONYMS")
+    log = (train(*new, "Bar=disc", "SOLVER.MAX_ITER", "1", flags=["--dry-run"]) / "log.txt").read_text()
+    assert "from the checkpoint come the background, bar (disc), disc (disc); at random start none" in log
+    with pytest.raises(UserError, match="MODEL.CLASS_SYNONYMS 'bar' is not old=new"):
+        train(*new, "bar")
+
+
 def test_an_average_that_is_switched_on_with_a_resume_begins_with_the_weights(train, tmp_path):
     """After iteration 5 nothing has been averaged yet."""
     output = train(*SHORT, "SOLVER.MAX_ITER", "5", output=tmp_path / "run")

@@ -354,3 +354,55 @@ def test_new_heads_for_a_detector_of_boxes(saved):
     torch.save(content, path)
     with pytest.raises(UserError, match=f"1 tensors missing there, such as {name}"):
         Checkpointer(other, classes=["a", "b", "c"], new_heads=True).load(str(path))
+
+
+def rows_of(model, name):
+    return model.state_dict()[f"roi_heads.{name}"].detach().clone()
+
+
+def test_new_heads_keep_the_classes_that_the_checkpoint_knows(saved):
+    """b and c of a checkpoint of a and b, in the three stages of a cascade, whose boxes are the same for all classes."""
+    path, trained = saved
+    model = new_model()
+    names = [f"box_predictor.{stage}.cls_score" for stage in range(3)] + ["mask_head.predictor"]
+    start = {f"{name}.{kind}": rows_of(model, f"{name}.{kind}") for name in names for kind in ("weight", "bias")}
+    Checkpointer(model, classes=["B", "c"], new_heads=True).load(str(path))
+    for name, at_random in start.items():
+        there = rows_of(trained, name)
+        background = [there[2:]] if "cls_score" in name else []
+        assert torch.equal(rows_of(model, name), torch.cat([there[1:2], at_random[1:2], *background])), name
+    others = [name for name in model.state_dict() if name.removeprefix("roi_heads.") not in start]
+    assert sum(".bbox_pred." in name for name in others) == 6
+    assert all(torch.equal(model.state_dict()[name], trained.state_dict()[name]) for name in others)
+
+
+def test_new_heads_for_boxes_of_each_class(tmp_path):
+    """Weights alone, as Detectron2 writes them without class names, and with ours added."""
+    plain = [*SMALL, "MODEL.ROI_HEADS.NUM_CLASSES", "2", "MODEL.ROI_HEADS.NAME", "StandardROIHeads",
+             "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "False"]  # fmt: skip
+    trained, named, nameless = (build_model(load_config("configs/mini_scratch.yaml", plain)) for _ in range(3))
+    starts = [rows_of(model, "box_predictor.bbox_pred.weight") for model in (named, nameless)]
+    for model, classes in ((named, {"classes": ["a", "b"]}), (nameless, {})):
+        torch.save({"model": trained.state_dict(), "iteration": 9, **classes}, tmp_path / "trained.pth")
+        Checkpointer(model, classes=["b", "c"], new_heads=True).load(str(tmp_path / "trained.pth"))
+    there = rows_of(trained, "box_predictor.bbox_pred.weight")
+    assert torch.equal(rows_of(named, "box_predictor.bbox_pred.weight"), torch.cat([there[4:], starts[0][4:]]))
+    assert torch.equal(rows_of(nameless, "box_predictor.bbox_pred.weight"), starts[1])
+
+
+@pytest.mark.parametrize(
+    ("classes", "synonyms", "words"),
+    [
+        (["a", "b", "c"], {}, "model.pth: .*names 3 classes, and has scores of 2"),
+        ("ab", {}, "model.pth: .*not a list of names"),
+        ([1, 2], {}, "model.pth: .*not a list of names"),
+        (["a", "b"], {"c": "d"}, "'d', which is not a class of the checkpoint"),
+        (None, {"c": "a"}, "does not name its classes"),
+    ],
+)
+def test_classes_that_cannot_be_matched(saved, classes, synonyms, words):
+    path, _ = saved
+    content = torch.load(path, weights_only=True) | {"classes": classes}
+    torch.save(content, path)
+    with pytest.raises(UserError, match=words):
+        Checkpointer(new_model(), classes=["b", "c"], new_heads=True, synonyms=synonyms).load(str(path))
