@@ -87,6 +87,10 @@ TRAINING_RULES: Mapping[str, Rule] = {
     "SOLVER.WEIGHT_DECAY_BIAS": (lambda x: x is None or 0 <= x < math.inf, "Use a number from 0 up, or None"),
     "SOLVER.WEIGHT_DECAY_NORM": (lambda x: 0 <= x < math.inf, "Use a number from 0 up"),
     "SOLVER.BIAS_LR_FACTOR": (lambda x: 0 <= x < math.inf, "Use a number from 0 up, such as 1.0"),
+    "SOLVER.BACKBONE_LR_FACTOR": (
+        lambda x: 0 < x < math.inf,
+        "Use a number above 0, such as 0.1; MODEL.BACKBONE.FREEZE_AT 5 freezes the backbone",
+    ),
     "SOLVER.GAMMA": (lambda x: 0 < x <= 1, "Use the share of the rate that a step leaves, such as 0.1"),
     "SOLVER.WARMUP_FACTOR": (lambda x: 0 <= x <= 1, "Use the share of the rate to begin with, from 0 to 1"),
     "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": (lambda x: x > 0, "Use a number above 0, which would leave no gradient"),

@@ -80,6 +80,8 @@ def add_polymask_config(cfg: CfgNode) -> None:
     # The batch that BASE_LR is meant for. With another IMS_PER_BATCH the rate is scaled linearly. 0: never.
     # A BASE_LR on the command line, or in a file that does not give this key, is taken as it is.
     cfg.SOLVER.REFERENCE_IMS_PER_BATCH = 0
+    # The learning rate of the pretrained network under the feature pyramid is so many times the others'.
+    cfg.SOLVER.BACKBONE_LR_FACTOR = 1.0
     # The IMS_PER_BATCH photos of an update are processed in so many parts, one after the other, to save memory.
     cfg.SOLVER.ACCUMULATION_STEPS = 1
     # The decay of the moving average of the weights that is evaluated and saved, such as 0.999. 0: no average.

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
-from detectron2.solver import build_optimizer, get_default_optimizer_params
+from detectron2.solver import get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage, EventWriter
@@ -40,6 +40,7 @@ from polymask.modeling.build import build_model
 from polymask.modeling.checkpoint import Checkpointer, load_trained_model
 from polymask.modeling.class_rows import parse_synonyms
 from polymask.modeling.precision import NAMES, compute_type
+from polymask.modeling.weights import BOTTOM_UP
 
 log = logging.getLogger(__name__)
 
@@ -120,27 +121,34 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
-        """``SOLVER.OPTIMIZER`` with Detectron2's groups of parameters and its clipping of gradients."""
+        """``SOLVER.OPTIMIZER`` with Detectron2's groups of parameters and its clipping of gradients.
+
+        ``SOLVER.BACKBONE_LR_FACTOR`` is for the network under the feature pyramid; without a pyramid, for the backbone.
+        """
         solver = cfg.SOLVER
-        if solver.OPTIMIZER == "SGD":
-            return build_optimizer(cfg, model)
+        network = BOTTOM_UP if hasattr(model.backbone, "bottom_up") else "backbone."
+
+        def rate_factor(name: str) -> float:
+            # Detectron2's own bias_lr_factor would take the place of another factor, and not multiply it.
+            of_backbone = solver.BACKBONE_LR_FACTOR if name.startswith(network) else 1.0
+            return of_backbone * (solver.BIAS_LR_FACTOR if name.endswith(".bias") else 1.0)
+
         groups = get_default_optimizer_params(
             model,
             base_lr=solver.BASE_LR,
             weight_decay_norm=solver.WEIGHT_DECAY_NORM,
-            bias_lr_factor=solver.BIAS_LR_FACTOR,
             weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+            lr_factor_func=rate_factor,
         )
-        optimizer_class = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
-        return optimizer_class(
-            groups,
-            lr=solver.BASE_LR,
-            betas=tuple(solver.ADAM_BETAS),
-            weight_decay=solver.WEIGHT_DECAY,
-            # One pass over the weights instead of ten, which on a CPU is a quarter of an iteration of the mini network.
-            # On a GPU a fused step would undo the scaling of float16's gradients itself, after they were clipped.
-            fused=cfg.MODEL.DEVICE == "cpu",
-        )
+        if solver.OPTIMIZER == "SGD":
+            optimizer_class = maybe_add_gradient_clipping(cfg, torch.optim.SGD)
+            options = {"momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV, "foreach": True}
+        else:
+            optimizer_class = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
+            # fused: one pass over the weights instead of ten, which on a CPU is a quarter of an iteration of the mini
+            # network. On a GPU it would undo the scaling of float16's gradients itself, after they were clipped.
+            options = {"betas": tuple(solver.ADAM_BETAS), "fused": cfg.MODEL.DEVICE == "cpu"}
+        return optimizer_class(groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY, **options)
 
     def build_hooks(self) -> list[HookBase]:
         """The hooks in their order: what changes a checkpoint's content comes before the one that saves it."""

@@ -62,6 +62,9 @@ def test_nothing_is_wrong_with_the_recipes(config):
         (["MODEL.NEW_HEADS", "True"], "has no heads"),
         (["MODEL.NEW_HEADS", "True", "MODEL.WEIGHTS", "torchvision://resnet18"], "has no heads"),
         (["MODEL.CLASS_SYNONYMS", "a=b"], "MODEL.NEW_HEADS True"),
+        (["SOLVER.BACKBONE_LR_FACTOR", "0"], "BACKBONE_LR_FACTOR is 0.0.*FREEZE_AT"),
+        (["SOLVER.BACKBONE_LR_FACTOR", "-0.1"], "BACKBONE_LR_FACTOR is -0.1"),
+        (["SOLVER.BACKBONE_LR_FACTOR", "1e999"], "BACKBONE_LR_FACTOR is inf"),
     ],
 )
 def test_what_no_training_can_have(overrides, words):

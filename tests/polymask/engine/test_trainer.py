@@ -9,11 +9,14 @@ import pytest
 import torch
 import yaml
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.modeling import build_model
+from detectron2.solver import build_optimizer
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_net
 from dataset_tools.errors import EXIT_DATA, EXIT_USAGE, UserError
+from polymask.config.load import load_config
 from polymask.engine.hooks.checkpoints import CHECKPOINTS_TO_KEEP
 from polymask.engine.hooks.history import read_history
 from polymask.engine.setup import setup
@@ -284,13 +287,50 @@ def test_a_resume_of_a_longer_training_is_refused(train, tmp_path):
         train(*SHORT, "SOLVER.MAX_ITER", "2", flags=["--resume"], output=output)
 
 
-@pytest.mark.parametrize(("key", "value"), [("SOLVER.OPTIMIZER", "SGD"), ("SEED", "3"), ("SOLVER.IMS_PER_BATCH", "1")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("SOLVER.OPTIMIZER", "SGD"), ("SEED", "3"), ("SOLVER.IMS_PER_BATCH", "1"), ("SOLVER.BACKBONE_LR_FACTOR", "0.1")],
+)
 def test_a_resume_with_what_the_state_does_not_fit_is_refused(train, tmp_path, key, value):
     output = train(*SHORT, "SOLVER.MAX_ITER", "1", output=tmp_path / "run")
     before = _files_of(output)
     with pytest.raises(UserError, match=f"{key} is {value}, and was"):
         train(*SHORT, "SOLVER.MAX_ITER", "2", key, value, flags=["--resume"], output=output)
     assert _files_of(output) == before
+
+
+def rates_of(optimizer, model):
+    """The learning rate of each parameter, by its name."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {names[p]: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_the_backbone_can_learn_more_slowly(optimizer):
+    """The network under the pyramid alone; a factor for biases multiplies, and without factors all is Detectron2's."""
+    keys = ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "2", "SOLVER.OPTIMIZER", optimizer]
+    cfg = load_config("configs/mini_scratch.yaml", [*keys, "SOLVER.BASE_LR", "0.5"])
+    model = build_model(cfg)
+    built, theirs = Trainer.build_optimizer(cfg, model), build_optimizer(cfg, model)
+    assert [group["params"] for group in built.param_groups] == [group["params"] for group in theirs.param_groups]
+    assert set(rates_of(built, model).values()) == {0.5}
+    assert optimizer == "AdamW" or built.defaults == theirs.defaults
+    for bias_factor in (1.0, 2.0):
+        cfg.SOLVER.BACKBONE_LR_FACTOR, cfg.SOLVER.BIAS_LR_FACTOR = 0.1, bias_factor
+        rates = rates_of(Trainer.build_optimizer(cfg, model), model)
+        assert rates.keys() == dict(model.named_parameters()).keys()
+        for name, rate in rates.items():
+            factor = (0.1 if "bottom_up" in name else 1) * (bias_factor if name.endswith("bias") else 1)
+            assert rate == pytest.approx(0.5 * factor), name
+
+
+def test_a_resume_follows_the_rate_also_of_the_backbone(train, tmp_path):
+    steps = ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.WARMUP_SHARE", "0.0",
+             "SOLVER.BACKBONE_LR_FACTOR", "0.1")  # fmt: skip
+    output = train(*SHORT, *steps, "SOLVER.MAX_ITER", "1", "SOLVER.BASE_LR", "0.001", output=tmp_path / "run")
+    train(*SHORT, *steps, "SOLVER.MAX_ITER", "2", "SOLVER.BASE_LR", "0.002", flags=["--resume"], output=output)
+    groups = weights_of(output, "model_0000001.pth")["trainer"]["_trainer"]["optimizer"]["param_groups"]
+    assert sorted({group["lr"] for group in groups}) == pytest.approx([0.0002, 0.002])
 
 
 def test_heads_for_other_classes_come_with_synonyms(train, overfitted):
