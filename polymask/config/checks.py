@@ -89,7 +89,7 @@ TRAINING_RULES: Mapping[str, Rule] = {
     "SOLVER.BIAS_LR_FACTOR": (lambda x: 0 <= x < math.inf, "Use a number from 0 up, such as 1.0"),
     "SOLVER.BACKBONE_LR_FACTOR": (
         lambda x: 0 < x < math.inf,
-        "Use a number above 0, such as 0.1; MODEL.BACKBONE.FREEZE_AT 5 freezes the backbone",
+        "Use a number above 0, such as 0.1; MODEL.BACKBONE.FREEZE_AT 5 and SOLVER.HEADS_ONLY True freeze",
     ),
     "SOLVER.GAMMA": (lambda x: 0 < x <= 1, "Use the share of the rate that a step leaves, such as 0.1"),
     "SOLVER.WARMUP_FACTOR": (lambda x: 0 <= x <= 1, "Use the share of the rate to begin with, from 0 to 1"),
@@ -277,6 +277,16 @@ def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             model.CLASS_SYNONYMS and not model.NEW_HEADS,
             "MODEL.CLASS_SYNONYMS is for MODEL.NEW_HEADS True, and that is False",
             "Add MODEL.NEW_HEADS True, or empty MODEL.CLASS_SYNONYMS",
+        ),
+        (
+            solver.HEADS_ONLY and no_heads,
+            f"SOLVER.HEADS_ONLY is True, and what it freezes would keep its random start: MODEL.WEIGHTS is '{model.WEIGHTS}'",
+            "Name a checkpoint of a whole model, or set SOLVER.HEADS_ONLY False",
+        ),
+        (
+            solver.HEADS_ONLY and solver.BACKBONE_LR_FACTOR != 1,
+            f"SOLVER.BACKBONE_LR_FACTOR is {solver.BACKBONE_LR_FACTOR}, and SOLVER.HEADS_ONLY freezes the backbone",
+            "Set SOLVER.BACKBONE_LR_FACTOR 1, or SOLVER.HEADS_ONLY False",
         ),
     )
     yield from ((reason, remedy) for is_there, reason, remedy in contradictions if is_there)

@@ -82,6 +82,8 @@ def add_polymask_config(cfg: CfgNode) -> None:
     cfg.SOLVER.REFERENCE_IMS_PER_BATCH = 0
     # The learning rate of the pretrained network under the feature pyramid is so many times the others'.
     cfg.SOLVER.BACKBONE_LR_FACTOR = 1.0
+    # Whether the heads alone are trained: backbone, feature pyramid and RPN stay as MODEL.WEIGHTS has them.
+    cfg.SOLVER.HEADS_ONLY = False
     # The IMS_PER_BATCH photos of an update are processed in so many parts, one after the other, to save memory.
     cfg.SOLVER.ACCUMULATION_STEPS = 1
     # The decay of the moving average of the weights that is evaluated and saved, such as 0.999. 0: no average.

@@ -36,7 +36,7 @@ from polymask.modeling.checkpoint import states_in
 log = logging.getLogger(__name__)
 
 # What the state of a training depends on: its order of photos, and what its optimizer keeps.
-FIXED = ("SEED", "SOLVER.IMS_PER_BATCH", "SOLVER.OPTIMIZER", "SOLVER.BACKBONE_LR_FACTOR")
+FIXED = ("SEED", "SOLVER.IMS_PER_BATCH", "SOLVER.OPTIMIZER", "SOLVER.BACKBONE_LR_FACTOR", "SOLVER.HEADS_ONLY")
 
 
 def setup(args: argparse.Namespace) -> CfgNode:

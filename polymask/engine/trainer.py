@@ -36,7 +36,7 @@ from polymask.engine.update import UpdateTrainer
 from polymask.engine.writers import TrackingWriter
 from polymask.evaluation.coco import Metrics, evaluate
 from polymask.memory import keep_freed_memory
-from polymask.modeling.build import build_model
+from polymask.modeling.build import build_model, freeze_all_but_heads
 from polymask.modeling.checkpoint import Checkpointer, load_trained_model
 from polymask.modeling.class_rows import parse_synonyms
 from polymask.modeling.precision import NAMES, compute_type
@@ -114,8 +114,12 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
         model = build_model(cfg)
-        millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-        log.info("The model has %.1f million parameters and runs on %s.", millions, cfg.MODEL.DEVICE)
+        if cfg.SOLVER.HEADS_ONLY:
+            freeze_all_but_heads(model)
+        millions = [parameter.numel() / 1e6 for parameter in model.parameters()]
+        trained = [parameter.numel() / 1e6 for parameter in model.parameters() if parameter.requires_grad]
+        log.info("The model has %.1f million parameters, of which %.1f are trained, and runs on %s.",
+                 sum(millions), sum(trained), cfg.MODEL.DEVICE)  # fmt: skip
         log.debug("Model:\n%s", model)
         return model
 

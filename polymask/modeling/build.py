@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from detectron2 import modeling
 from detectron2.config import CfgNode
+from detectron2.layers import FrozenBatchNorm2d
 
 from dataset_tools.errors import UserError
 from polymask.config.refused_keys import refused_keys_reported
@@ -35,6 +36,16 @@ def build_model(cfg: CfgNode) -> torch.nn.Module:
     _use_faster_modules(model)
     model.backbone.register_forward_pre_hook(_channels_last_in_inference)
     return model
+
+
+def freeze_all_but_heads(model: torch.nn.Module) -> None:
+    """Freezes backbone, feature pyramid and RPN, as Detectron2 freezes stages of a ResNet (``MODEL.BACKBONE.FREEZE_AT``).
+
+    Their BatchNorm keeps its statistics, as in an evaluation. The names in checkpoints stay.
+    """
+    for part in (model.backbone, model.proposal_generator):
+        part.requires_grad_(False)
+        FrozenBatchNorm2d.convert_frozen_batchnorm(part)
 
 
 def _use_faster_modules(model: torch.nn.Module) -> None:

@@ -254,10 +254,12 @@ class Checkpointer(FvcoreCheckpointer):
 
     def _expected_names(self, backbone_only: bool) -> set[str]:
         names = self.model.state_dict().keys()
-        if backbone_only:
-            # A BatchNorm's counter is not in all files of torchvision, and matters only without a momentum.
-            return {n for n in names if n.startswith(BOTTOM_UP) and not n.endswith(".num_batches_tracked")}
-        return set(names)
+        if not backbone_only:
+            return set(names)
+        # What is frozen must not keep its random start: with SOLVER.HEADS_ONLY all but the heads.
+        frozen = {name for name, parameter in self.model.named_parameters() if not parameter.requires_grad}
+        # A BatchNorm's counter is not in all files of torchvision, and matters only without a momentum.
+        return frozen | {n for n in names if n.startswith(BOTTOM_UP) and not n.endswith(".num_batches_tracked")}
 
     def _demand_classes(self, classes: list[str]) -> None:
         if classes != self.classes:

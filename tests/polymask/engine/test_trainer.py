@@ -333,6 +333,37 @@ def test_a_resume_follows_the_rate_also_of_the_backbone(train, tmp_path):
     assert sorted({group["lr"] for group in groups}) == pytest.approx([0.0002, 0.002])
 
 
+def test_the_heads_alone(train, overfitted, tmp_path):
+    """All else keeps its weights and statistics, to the bit, in the average too; an interruption changes nothing."""
+    weights = ("MODEL.WEIGHTS", str(overfitted / "model_final.pth"), "SOLVER.HEADS_ONLY", "True")
+    steps = (*SHORT, *weights, "SOLVER.MAX_ITER", "6", "SOLVER.CHECKPOINT_PERIOD", "4", "SOLVER.EMA_DECAY", "0.5")
+    train(*steps, flags=["--dry-run"], output=tmp_path / "whole")
+    whole = train(*steps, output=tmp_path / "whole")
+    interrupted = tmp_path / "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        train_until_interrupted(train, interrupted, 5, *steps)
+    train(*steps, flags=["--resume"], output=interrupted)
+    state = weights_of(whole, "model_0000005.pth")
+    start, now, average, again = (
+        weights_of(overfitted)["model"], state["model"], weights_of(whole)["model"], weights_of(interrupted)["model"]
+    )  # fmt: skip
+    for name, tensor in start.items():
+        assert torch.equal(average[name], again[name]), name
+        assert torch.equal(tensor, now[name]) == (not name.startswith("roi_heads.")), name
+        assert torch.equal(average[name], now[name]) == (not name.startswith("roi_heads.")), name
+    trained = state["trainer"]["_trainer"]["optimizer"]["state"]
+    assert len(trained) == sum(name.startswith("roi_heads.") for name in start)
+    evaluated = train(
+        "MODEL.WEIGHTS", str(whole / "model_final.pth"), flags=["--eval-only"], output=tmp_path / "evaluation"
+    )
+    assert read_results(evaluated)["tiny_test"] == read_results(whole)["tiny_test"]
+
+
+def test_the_heads_alone_need_weights_for_all_else(train, torchvision_file):
+    with pytest.raises(UserError, match="missing there, such as backbone.fpn"):
+        train("MODEL.WEIGHTS", str(torchvision_file), "SOLVER.HEADS_ONLY", "True")
+
+
 def test_heads_for_other_classes_come_with_synonyms(train, overfitted):
     new = ("MODEL.WEIGHTS", str(overfitted / "model_final.pth"), "MODEL.NEW_HEADS", "True", "MODEL.CLASS_SYNONYMS")
     log = (train(*new, "Bar=disc", "SOLVER.MAX_ITER", "1", flags=["--dry-run"]) / "log.txt").read_text()

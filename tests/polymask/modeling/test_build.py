@@ -7,7 +7,7 @@ from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils.events import EventStorage
 
 from polymask.config.load import load_config
-from polymask.modeling.build import FASTER, build_model
+from polymask.modeling.build import FASTER, build_model, freeze_all_but_heads
 
 HEADS = ["StandardROIHeads", "CascadeROIHeads"]
 
@@ -74,3 +74,24 @@ def test_the_channels_lie_together_in_inference_alone():
     last = {"memory_format": torch.channels_last}
     assert all(level.is_contiguous(**last) for level in model.eval().backbone(images).values() if level.shape[2] > 1)
     assert not model.train().backbone(images)["p2"].is_contiguous(**last)
+
+
+@pytest.mark.parametrize("norm", ["BN", "GN"])
+def test_all_but_the_heads_is_frozen(norm):
+    """In a training the rest computes as in an evaluation, and learns nothing; the names in checkpoints stay."""
+    cfg = config("StandardROIHeads")
+    cfg.MODEL.RESNETS.NORM = cfg.MODEL.FPN.NORM = cfg.MODEL.ROI_MASK_HEAD.NORM = norm
+    model = build_model(cfg)
+    before = copy.deepcopy(model.state_dict())
+    features = model.eval().backbone(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    freeze_all_but_heads(model)
+    again = model.train().backbone(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    assert all(torch.allclose(level, again[name], atol=1e-5) for name, level in features.items())
+    with EventStorage():
+        sum(model([photo()]).values()).backward()
+    assert all((p.grad is not None) == name.startswith("roi_heads.") for name, p in model.named_parameters())
+    after = model.state_dict()
+    assert list(after) == list(before)
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert all(".norm." in name and name.startswith("roi_heads.mask_head.") for name in changed)
+    assert bool(changed) == (norm == "BN")
