@@ -52,6 +52,44 @@ def test_every_tensor_of_the_backbone_is_loaded_and_no_other(config, torchvision
             assert torch.equal(tensor, before[name]), name
 
 
+def timm_resnet18():
+    """Random tensors with the names and shapes of timm's resnet18, as its ``timm/models/resnet.py`` has them."""
+    shapes = {"conv1.weight": (64, 3, 7, 7), "fc.weight": (1000, 512), "fc.bias": (1000,)}
+    norms = {"bn1": 64}
+    channels = 64
+    for layer, width in enumerate((64, 128, 256, 512), start=1):
+        for block in (f"layer{layer}.0", f"layer{layer}.1"):
+            shapes |= {f"{block}.conv1.weight": (width, channels, 3, 3), f"{block}.conv2.weight": (width, width, 3, 3)}
+            norms |= {f"{block}.bn1": width, f"{block}.bn2": width}
+            if channels != width:
+                shapes[f"{block}.downsample.0.weight"] = (width, channels, 1, 1)
+                norms[f"{block}.downsample.1"] = width
+            channels = width
+    for norm, width in norms.items():
+        shapes |= {f"{norm}.{name}": (width,) for name in ("weight", "bias", "running_mean", "running_var")}
+    counters = {f"{norm}.num_batches_tracked": torch.tensor(7) for norm in norms}
+    return {name: torch.rand(shape) for name, shape in shapes.items()} | counters
+
+
+def test_timm_s_file_is_read_as_torchvision_s(tmp_path):
+    theirs = timm_resnet18()
+    torch.save(theirs, tmp_path / "pytorch_model.bin")
+    model = new_model()
+    load(model, tmp_path / "pytorch_model.bin")
+    loaded = bottom_up_tensors(model)
+    for name, there in {
+        "stem.conv1.weight": "conv1.weight",
+        "stem.conv1.norm.running_var": "bn1.running_var",
+        "res2.1.conv2.weight": "layer1.1.conv2.weight",
+        "res3.0.shortcut.weight": "layer2.0.downsample.0.weight",
+        "res5.0.shortcut.norm.running_mean": "layer4.0.downsample.1.running_mean",
+        "res5.1.conv1.norm.bias": "layer4.1.bn1.bias",
+    }.items():
+        assert torch.equal(loaded[name], theirs[there]), name
+    used = [tensor for name, tensor in theirs.items() if not name.startswith("fc.") and tensor.dim() > 0]
+    assert sorted(t.double().sum().item() for t in loaded.values()) == sorted(t.double().sum().item() for t in used)
+
+
 def test_torchvision_scheme_reads_the_cache_of_torch_home(torch_home, torchvision_file):
     (torch_home / CACHED_NAME).write_bytes(torchvision_file.read_bytes())
     from_cache, from_file = new_model(), new_model()
