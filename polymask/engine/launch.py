@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
@@ -29,12 +29,16 @@ from dataset_tools.parallel import all_cores
 log = logging.getLogger(__name__)
 
 Main = Callable[[argparse.Namespace], None]
+# What runs a command line, without the name of the program.
+RunCommandLine = Callable[[list[str]], None]
 
 # Seconds for the other processes to end by themselves when one has ended with an error: time to write a checkpoint.
 GRACE = 30
 # How long processes wait for one another: the main one measures alone, and NCCL's own ten minutes are soon over.
 TIMEOUT = timedelta(minutes=30)
 PASSED_ON = (signal.SIGINT, signal.SIGTERM)
+# Seconds between two looks at runs that go on side by side.
+PERIOD = 0.2
 FLAGS = ("num_gpus", "num_machines", "machine_rank", "dist_url")
 
 
@@ -75,9 +79,53 @@ def launch(main: Main, args: argparse.Namespace) -> int:
     return _start(main, args, processes, processes * machines, (args.machine_rank or 0) * processes, url or _free_url())
 
 
+def launch_each(run: RunCommandLine, command_lines: Sequence[list[str]], at_a_time: int) -> int:
+    """Runs ``run(command_line)`` for each command line in its own process, and returns the exit code.
+
+    Those that run at the same time have a GPU each, or share the cores. When one fails, no other begins, and those that
+    run get SIGTERM, so that a training ends with a checkpoint. Ctrl-C and SIGTERM are passed on to those that run.
+
+    Args:
+        run: a function of a module, which other processes can import.
+        command_lines: in the order in which they begin.
+        at_a_time: how many run at the same time.
+
+    Raises:
+        UserError: the first error of a process.
+    """
+    errors = multiprocessing.get_context("spawn").SimpleQueue()
+    waiting, failure = list(command_lines), None
+    running: dict[int, ProcessContext] = {}
+    processes: list[multiprocessing.Process] = []
+    with _signals_passed_on(processes) as received:
+        while waiting or running:
+            for slot in sorted(set(range(at_a_time)) - running.keys()):
+                with _signals_blocked():  # one that comes now reaches the new process, too
+                    if waiting and not received:
+                        arguments = slot, at_a_time, run, waiting.pop(0), errors
+                        running[slot] = start_processes(_run_alone, arguments, nprocs=1, join=False)
+                        processes += running[slot].processes
+            for slot, context in list(running.items()):
+                try:
+                    has_ended = context.join(timeout=PERIOD)
+                except ProcessException as error:
+                    has_ended = True
+                    if not (failure or received):
+                        for process in processes:
+                            process.terminate()
+                    failure = failure or error
+                if has_ended:
+                    del running[slot]
+            if received or failure:
+                waiting.clear()
+    if failure:
+        return _explain(failure, errors)
+    return 128 + received[0] if received else 0
+
+
 def _check_flags(args: argparse.Namespace) -> None:
     machines, rank = args.num_machines or 1, args.machine_rank or 0
-    _check_size("--num-gpus", 1 if args.num_gpus is None else args.num_gpus)
+    check_size("--num-gpus", 1 if args.num_gpus is None else args.num_gpus)
     if not 0 <= rank < machines:
         raise UserError(
             f"--machine-rank is {rank}, and --num-machines is {machines}",
@@ -90,7 +138,12 @@ def _check_flags(args: argparse.Namespace) -> None:
         )
 
 
-def _check_size(flag: str, processes: int) -> None:
+def check_size(flag: str, processes: int) -> None:
+    """Refuses a number of processes that this machine has no GPUs, or cores, for.
+
+    Raises:
+        UserError: it is below 1, or there are fewer.
+    """
     gpus = torch.cuda.device_count()
     most, of_what = (gpus, "GPUs") if gpus else (all_cores(), "CPU cores and no GPU")
     if not 1 <= processes <= most:
@@ -111,7 +164,7 @@ def _start(main: Main, args: argparse.Namespace, processes: int, world_size: int
     errors = multiprocessing.get_context("spawn").SimpleQueue()
     context = start_processes(_run_started, (places, main, args, errors), nprocs=processes, join=False)
     try:
-        with _signals_passed_on(context):
+        with _signals_passed_on(context.processes):
             while not context.join(grace_period=GRACE):
                 pass
     except ProcessException as failure:
@@ -120,17 +173,19 @@ def _start(main: Main, args: argparse.Namespace, processes: int, world_size: int
 
 
 @contextlib.contextmanager
-def _signals_passed_on(context: ProcessContext) -> Iterator[None]:
-    """Ctrl-C and SIGTERM are for the processes to answer, each of which gets them once."""
+def _signals_passed_on(processes: Sequence[multiprocessing.Process]) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM are for the processes to answer, each of which gets them once; yields what has come so far."""
+    received: list[int] = []
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        for process in context.processes:
-            if process.is_alive():
+        received.append(number)
+        for process in processes:
+            if process.pid and process.is_alive():
                 os.kill(process.pid, number)
 
     previous = {number: signal.signal(number, pass_on) for number in PASSED_ON}
     try:
-        yield
+        yield received
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -151,23 +206,62 @@ def _explain(failure: ProcessException, errors: multiprocessing.SimpleQueue) -> 
     return failure.exit_code if failure.exit_code >= 0 else 128 - failure.exit_code
 
 
-def _run_started(
-    index: int, places: list[Place], main: Main, args: argparse.Namespace, errors: multiprocessing.SimpleQueue
-) -> None:
-    """What a process of :func:`_start` runs; the process that started it reports its error."""
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait, also in processes that begin meanwhile: these are ready for them in ``_started``."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+
+
+@contextlib.contextmanager
+def _started(errors: multiprocessing.SimpleQueue) -> Iterator[None]:
+    """Around what a started process does; the process that started it reports its error."""
     # As in a process that nobody spawned: a loader's worker that is spawned loads PyTorch and Detectron2 first.
     multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     if hasattr(os, "setsid"):  # not on Windows
         os.setsid()  # a terminal's Ctrl-C would otherwise come twice
     tqdm.set_lock(threading.RLock())  # its own is shared between processes, and _end_process would leave it behind
     try:
-        _meet(places[index])
-        _take_share(places[index])
-        main(args)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+        yield
     except (UserError, OSError, KeyboardInterrupt) as error:
         errors.put(error)
         sys.exit(EXIT_USAGE)
+
+
+def _run_started(
+    index: int, places: list[Place], main: Main, args: argparse.Namespace, errors: multiprocessing.SimpleQueue
+) -> None:
+    """What a process of :func:`_start` runs."""
+    with _started(errors):
+        _meet(places[index])
+        _take_share(places[index].local_rank, places[index].local_size)
+        _join_local_group(places[index])
+        main(args)
     _end_process()
+
+
+def _run_alone(
+    _index: int,
+    slot: int,
+    at_a_time: int,
+    run: RunCommandLine,
+    command_line: list[str],
+    errors: multiprocessing.SimpleQueue,
+) -> None:
+    """What a process of :func:`launch_each` runs."""
+    with _started(errors):
+        sys.argv[1:] = command_line  # which the run records
+        if at_a_time > 1:
+            _take_share(slot, at_a_time)
+        run(command_line)
 
 
 def _join_torchrun(main: Main, args: argparse.Namespace) -> int:
@@ -179,8 +273,9 @@ def _join_torchrun(main: Main, args: argparse.Namespace) -> int:
         given = [f"--{flag.replace('_', '-')}" for flag in FLAGS if getattr(args, flag) is not None]
         if given:
             raise UserError(f"torchrun starts the processes, and {given[0]} would too", remedy="Leave it out")
-        _check_size("--nproc-per-node", place.local_size)
-        _take_share(place)
+        check_size("--nproc-per-node", place.local_size)
+        _take_share(place.local_rank, place.local_size)
+        _join_local_group(place)
         main(args)
     except (Exception, KeyboardInterrupt):
         if store.add("failures", 1) > 1:
@@ -218,11 +313,14 @@ def _meet(place: Place) -> dist.Store:
     return store
 
 
-def _take_share(place: Place) -> None:
-    """This process's part of the machine: its GPU, or its share of the cores."""
+def _take_share(rank: int, size: int) -> None:
+    """This process's part of the machine, as one of so many: its GPU, or its share of the cores."""
     if torch.cuda.is_available():
-        torch.cuda.set_device(place.local_rank)
+        torch.cuda.set_device(rank)
     elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, all_cores() // place.local_size))
+        torch.set_num_threads(max(1, all_cores() // size))
+
+
+def _join_local_group(place: Place) -> None:
     comm.create_local_process_group(place.local_size)
     comm.synchronize()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -19,7 +20,7 @@ from dataset_tools.errors import UserError
 from polymask.engine.hooks.finite_loss import FiniteLoss
 from polymask.engine.hooks.history import HISTORY_NAME, read_history
 from polymask.engine.hooks.interruption import Interruption
-from polymask.engine.launch import launch
+from polymask.engine.launch import launch, launch_each
 from tests.polymask.conftest import TINY
 from tests.polymask.engine.processes import NOT_GIVEN, two_processes
 
@@ -110,6 +111,48 @@ def test_bad_news_of_one_process_ends_all(tmp_path):
         assert (tmp_path / f"{rank} saved").exists()
     report = json.loads((tmp_path / "non_finite_loss.json").read_text())
     assert [process["photos"] for process in report["processes"]] == [["0.jpg"], ["1.jpg"]]
+
+
+def answer_signals(command_line):
+    """Writes down its command line, and the signal that ends it; the one named ``fails`` ends in an error."""
+    folder, name = Path(command_line[0]), command_line[1]
+
+    def end(number, _frame):
+        (folder / f"{name} {number}").touch()
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    (folder / name).write_text(" ".join(sys.argv[1:]))
+    if name == "fails":
+        while not (folder / "waits").exists():
+            time.sleep(0.05)
+        fail_in_words()
+    while name == "waits":
+        time.sleep(0.05)
+
+
+@two_processes
+def test_the_first_error_ends_those_that_run_and_begins_no_other(tmp_path):
+    command_lines = [[str(tmp_path), name] for name in ("waits", "fails", "comes later")]
+    with pytest.raises(UserError, match="this photo is broken"):
+        launch_each(answer_signals, command_lines, at_a_time=2)
+    assert (tmp_path / "waits").read_text() == f"{tmp_path} waits"
+    assert sorted(os.listdir(tmp_path)) == ["fails", "waits", f"waits {int(signal.SIGTERM)}"]
+
+
+def test_a_signal_ends_the_one_that_runs_and_begins_no_other(tmp_path):
+    def interrupt():
+        while not (tmp_path / "waits").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    command_lines = [[str(tmp_path), name] for name in ("first", "waits", "comes later")]
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert launch_each(answer_signals, command_lines, at_a_time=1) == 130
+    thread.join()
+    assert sorted(os.listdir(tmp_path)) == ["first", "waits", f"waits {int(signal.SIGINT)}"]
 
 
 def begin(command, dataset, output, *overrides):
