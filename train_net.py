@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   python train_net.py --config-file configs/mask_rcnn_R_18_FPN.yaml DATASETS.ROOT datasets/mine OUTPUT_DIR output/mine
   python train_net.py --config-file configs/mask_rcnn_R_18_FPN.yaml --dry-run DATASETS.ROOT datasets/mine
   python train_net.py --config-file output/mine/config.yaml --resume
+  python train_net.py --config-file configs/mini_scratch.yaml --folds 5 DATASETS.ROOT datasets/mine OUTPUT_DIR output/folds
   python train_net.py --config-file output/mine/config.yaml --eval-only MODEL.WEIGHTS output/mine/model_final.pth
 """
 
@@ -30,18 +31,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     instead.add_argument("--resume", action="store_true", help="go on from the last checkpoint of OUTPUT_DIR")
     instead.add_argument("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on the test split")
     instead.add_argument("--dry-run", action="store_true", help="say and show what would be done, and train nothing")
+    parser.add_argument("--folds", type=int, metavar="K", help="K trainings, which hold out a K-th of all photos each")
+    parser.add_argument("--final", action="store_true", help="with --folds: then train on all photos")
     # Without defaults: torchrun, which starts the processes itself, must not meet them.
     parser.add_argument("--num-gpus", type=int, help="GPUs on this machine, or processes on its CPU (default: 1)")
     parser.add_argument("--num-machines", type=int, help="machines in all (default: 1)")
     parser.add_argument("--machine-rank", type=int, help="this machine's number, from 0")
     parser.add_argument("--dist-url", metavar="URL", help="where the processes of several machines meet")
-    parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="configuration keys and their values"
-    )
+    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="configuration keys and values")
     return parser.parse_args(arguments)
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: argparse.Namespace, with_report: bool = True) -> None:
     """One process of the run: the only one, or one of several (see ``polymask.engine.launch``)."""
     from polymask.known_warnings import silence_known_warnings
 
@@ -49,10 +50,10 @@ def main(args: argparse.Namespace) -> None:
     from polymask.data.workers import lost_workers_reported
 
     with lost_workers_reported():
-        _run(args)
+        _run(args, with_report)
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace, with_report: bool) -> None:
     from polymask.engine.setup import setup
     from polymask.engine.trainer import Trainer, evaluate_only
     from polymask.report.write import report_on
@@ -70,14 +71,28 @@ def _run(args: argparse.Namespace) -> None:
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
     trainer.train()
-    report_on(cfg)
+    if with_report:
+        report_on(cfg)
 
 
-def launch_main() -> int:
-    args = parse_arguments()
-    from polymask.engine.launch import launch
+def run_command_line(arguments: list[str]) -> None:
+    """A training of a cross-validation, which has one report on all of them."""
+    main(parse_arguments(arguments), with_report=False)
 
-    return launch(main, args)
+
+def launch_main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    if args.folds is None and not args.final:
+        from polymask.engine.launch import launch
+
+        return launch(main, args)
+    from polymask.known_warnings import silence_known_warnings
+
+    silence_known_warnings()
+    from polymask.engine.folds import cross_validate
+    from polymask.report.write import report_on
+
+    return cross_validate(run_command_line, report_on, args)
 
 
 if __name__ == "__main__":

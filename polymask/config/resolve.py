@@ -38,9 +38,7 @@ def resolve(cfg: CfgNode, training: bool, earlier: CfgNode | None = None) -> dic
         UserError: a value contradicts the machine or the dataset, or there is nothing to train on.
     """
     resolve_device(cfg)
-    for key, value in (("OUTPUT_DIR", cfg.OUTPUT_DIR), ("DATASETS.ROOT", cfg.DATASETS.ROOT)):
-        if not value:
-            raise UserError(f"{key} is empty", remedy=f"Add {key} FOLDER to the command line")
+    check_folders(cfg)
     resolve_dataset(cfg, register(Path(cfg.DATASETS.ROOT)))
     if cfg.SEED < 0:  # a new one, the same in all processes; or the one that the run had
         cfg.SEED = earlier.SEED if earlier else comm.shared_random_seed()
@@ -58,6 +56,17 @@ def _take_over_length(cfg: CfgNode, earlier: CfgNode) -> None:
     solver, before = cfg.SOLVER, earlier.SOLVER
     if solver.MAX_MINUTES and before.MAX_MINUTES and not solver.MAX_ITER:
         solver.MAX_ITER = round(before.MAX_ITER * solver.MAX_MINUTES / before.MAX_MINUTES)
+
+
+def check_folders(cfg: CfgNode) -> None:
+    """Refuses a configuration without a folder to write, or a dataset folder.
+
+    Raises:
+        UserError: it has none.
+    """
+    for key, value in (("OUTPUT_DIR", cfg.OUTPUT_DIR), ("DATASETS.ROOT", cfg.DATASETS.ROOT)):
+        if not value:
+            raise UserError(f"{key} is empty", remedy=f"Add {key} FOLDER to the command line")
 
 
 def resolve_device(cfg: CfgNode) -> None:

@@ -17,6 +17,8 @@ except ImportError:  # Windows: there nothing keeps a second run out of the fold
 log = logging.getLogger(__name__)
 
 LOCK_NAME = "run.lock"
+# In the folder of a cross-validation, the runs of its folds, and that of the training on all photos.
+FOLDS, FINAL = "fold_*", "final"
 # What a run does not write as a temporary file that it renames, which would take the place of a link: folders, and files
 # that Detectron2 and TensorBoard open themselves. A pattern without a star finds no link that leads nowhere.
 _WRITTEN_IN_PLACE = (
@@ -29,6 +31,8 @@ _WRITTEN_IN_PLACE = (
     "inference/*/instances_predictions.pth*",
     "pictures*",
     "wandb*",
+    FOLDS,
+    f"{FINAL}*",
 )
 
 

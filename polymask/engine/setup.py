@@ -8,7 +8,7 @@ import copy
 import logging
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,24 @@ from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.logger import setup_logger
 
+from dataset_tools.dataset.folds import Folds, folds_in, write_folds
 from dataset_tools.errors import UserError
 from dataset_tools.text import visible
 from polymask.config.checks import check
 from polymask.config.keys import flat_items
 from polymask.config.load import load_config
-from polymask.config.resolve import resolve
+from polymask.config.resolve import check_folders, resolve
 from polymask.data.seeding import seed_everything
 from polymask.engine.hooks.history import HISTORY_NAME
 from polymask.engine.run_files import CONFIG_NAME, FACTS_NAME
-from polymask.engine.run_folder import check_no_links, lock_folder
+from polymask.engine.run_folder import FOLDS, check_no_links, lock_folder
 from polymask.engine.time_limit import limit_by_time
 from polymask.modeling.checkpoint import states_in
 
 log = logging.getLogger(__name__)
+
+# The folder of a cross-validation's dataset folders, beside the runs of its folds.
+DATASETS_NAME = "datasets"
 
 # What the state of a training depends on: its order of photos, and what its optimizer keeps.
 FIXED = ("SEED", "SOLVER.IMS_PER_BATCH", "SOLVER.OPTIMIZER", "SOLVER.BACKBONE_LR_FACTOR", "SOLVER.HEADS_ONLY")
@@ -62,14 +66,17 @@ def setup(args: argparse.Namespace) -> CfgNode:
         check(cfg, records, training)
         check_no_links(Path(cfg.OUTPUT_DIR))
         if comm.is_main_process():  # which begins to write there while others may still be here
-            Path(cfg.OUTPUT_DIR).mkdir(parents=True, exist_ok=True)
-            lock_folder(Path(cfg.OUTPUT_DIR))
-            if training:
-                _check_output_folder(cfg, args.resume, earlier)
+            _begin_output_folder(Path(cfg.OUTPUT_DIR))
+            _check_holds_no_folds(Path(cfg.OUTPUT_DIR))
+            if training and not args.resume:
+                _check_holds_no_run(Path(cfg.OUTPUT_DIR))
+            if earlier and states_in(Path(cfg.OUTPUT_DIR)):
+                _check_changes(cfg, earlier)
     cfg.freeze()
-    _begin_log(cfg, args)
-    for record in early:
-        logging.getLogger(record.name).handle(record)
+    _begin_log(cfg, args, early)
+    for key in ("VAL", "TEST"):
+        if not cfg.DATASETS[key]:
+            log.info("The %s split is empty: nothing is evaluated on it.", key.lower())
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
     seed_everything(cfg.SEED)  # the random start of the weights, the same in all processes
     if training and not cfg.SOLVER.MAX_ITER:
@@ -77,13 +84,47 @@ def setup(args: argparse.Namespace) -> CfgNode:
     return cfg
 
 
+def setup_folds(args: argparse.Namespace) -> tuple[CfgNode, Folds]:
+    """The configuration of a cross-validation as it was typed, its folds, and its output folder begun.
+
+    Args:
+        args: as of ``setup``, and ``folds``, their number.
+
+    Raises:
+        UserError: the configuration cannot be read, the dataset cannot be divided, the output folder holds another run
+            or other folds, or another process has it.
+    """
+    with _messages_kept() as early:
+        cfg = load_config(args.config_file, args.opts)
+        _settle_output_folder(cfg, args)
+        check_folders(cfg)
+        folder = Path(cfg.OUTPUT_DIR)
+        check_no_links(folder)
+        _begin_output_folder(folder)
+        _check_holds_no_run(folder)
+        for run in folder.glob(FOLDS) if not args.resume else ():
+            _check_holds_no_run(run)
+        folds = folds_in(folder / DATASETS_NAME)
+        if not (args.resume and folds.parts):
+            seed = cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed()
+            folds = write_folds(Path(cfg.DATASETS.ROOT), folder / DATASETS_NAME, args.folds, seed)
+        if len(folds.parts) != args.folds:
+            reason = f"--folds is {args.folds}, and this folder holds a run of {len(folds.parts)} folds"
+            raise UserError(reason, file=folder, remedy="Set OUTPUT_DIR to another folder, or leave the number")
+    cfg.freeze()
+    _begin_log(cfg, args, early)
+    return cfg, folds
+
+
 @contextlib.contextmanager
 def _messages_kept() -> Iterator[list[logging.LogRecord]]:
     """Keeps what is logged before there is a log to write it to; of a run that ends here, the warnings are shown."""
-    ours, kept = logging.getLogger("polymask"), BufferingHandler(sys.maxsize)
-    handlers, level = ours.handlers, ours.level  # handlers of an earlier run of this process
-    ours.handlers = [kept]
-    ours.setLevel(logging.INFO)
+    kept = BufferingHandler(sys.maxsize)
+    ours = [logging.getLogger(name) for name in ("polymask", "dataset_tools")]
+    earlier = [(logger.handlers, logger.level) for logger in ours]  # of an earlier run of this process
+    for logger in ours:
+        logger.handlers = [kept]
+        logger.setLevel(logging.INFO)
     try:
         yield kept.buffer
     except BaseException:
@@ -94,8 +135,9 @@ def _messages_kept() -> Iterator[list[logging.LogRecord]]:
                 shown.handle(record)
         raise
     finally:
-        ours.handlers = handlers
-        ours.setLevel(level)
+        for logger, (handlers, level) in zip(ours, earlier, strict=True):
+            logger.handlers = handlers
+            logger.setLevel(level)
 
 
 def _settle_output_folder(cfg: CfgNode, args: argparse.Namespace) -> None:
@@ -127,18 +169,31 @@ def _has_weights(folder: Path) -> bool:
     return any(folder.glob("model_*.pth"))
 
 
-def _check_output_folder(cfg: CfgNode, resume: bool, earlier: CfgNode | None) -> None:
-    folder = Path(cfg.OUTPUT_DIR)
-    if resume:
-        if earlier and states_in(folder):
-            _check_changes(cfg, earlier)
-        return
+def _begin_output_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock_folder(folder)
+
+
+def _holds_run(folder: Path) -> bool:
     history = folder / HISTORY_NAME  # empty where a run ended before its first iteration, with wrong weights, say
-    if _has_weights(folder) or (history.exists() and history.stat().st_size):
+    return _has_weights(folder) or (history.exists() and history.stat().st_size > 0)
+
+
+def _check_holds_no_run(folder: Path) -> None:
+    if _holds_run(folder):
         raise UserError(
             "this folder holds another run, whose curves and checkpoints would be mixed with the new ones",
             file=folder,
             remedy="Set OUTPUT_DIR to another folder, delete this one, or go on with --resume",
+        )
+
+
+def _check_holds_no_folds(folder: Path) -> None:
+    if any(map(_holds_run, folder.glob(FOLDS))):
+        raise UserError(
+            "this folder holds the folds of a cross-validation, whose results would be replaced",
+            file=folder,
+            remedy="Set OUTPUT_DIR to another folder, or go on with --folds and --resume",
         )
 
 
@@ -162,7 +217,8 @@ def _as_written(cfg: CfgNode) -> dict[str, object]:
     return dict(flat_items(CfgNode(yaml.safe_load(cfg.dump()))))
 
 
-def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
+def _begin_log(cfg: CfgNode, args: argparse.Namespace, early: Sequence[logging.LogRecord]) -> None:
+    """Begins the log of a run, with what was logged before."""
     output_dir = Path(cfg.OUTPUT_DIR)
     output_dir.mkdir(parents=True, exist_ok=True)
     for name in ("fvcore", "detectron2", "polymask", "dataset_tools"):
@@ -178,9 +234,8 @@ def _begin_log(cfg: CfgNode, args: argparse.Namespace) -> None:
     log.info("Command line: %s", vars(args))
     log.debug("Environment:\n%s", collect_env_info())
     log.debug("Configuration:\n%s", cfg.dump())
-    for key in ("VAL", "TEST"):
-        if not cfg.DATASETS[key]:
-            log.info("The %s split is empty: nothing is evaluated on it.", key.lower())
+    for record in early:
+        logging.getLogger(record.name).handle(record)
 
 
 class _OneEntry(logging.Formatter):

@@ -66,14 +66,20 @@ class MaskAPEvaluator(COCOEvaluator):
             for prediction in predictions
             for detection in prediction["instances"]
         ]
-        write_atomically(Path(self._output_dir) / DETECTIONS_NAME, msgspec.json.encode(found))
         if not found:
             self._logger.warning("The model predicts nothing on %s.", self._metadata.name)
+        self._results.update(self.measure(found))
+
+    def measure(self, found: list[dict]) -> Metrics:
+        """The metrics of detections in COCO's format, whose file is written."""
+        folder = Path(self._output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / DETECTIONS_NAME, msgspec.json.encode(found))
         truth = read_truth(Path(self._metadata.json_file))
         detections = read_detections(found, truth)
-        for task in TASKS:
-            evaluation = count(truth, detections, task)
-            self._results[task] = self._derive_coco_results(evaluation, task, list(truth.classes))
+        return {
+            task: self._derive_coco_results(count(truth, detections, task), task, list(truth.classes)) for task in TASKS
+        }
 
     def _derive_coco_results(
         self, coco_eval: Evaluation, iou_type: str, class_names: list[str] | None = None

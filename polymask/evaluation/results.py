@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 from tabulate import tabulate
 
-from dataset_tools.files import write_atomically
+from dataset_tools.errors import UserError
+from dataset_tools.files import read_file, write_atomically
 from dataset_tools.text import LONGEST_CELL, one_line
 from polymask.evaluation.coco import Metrics
 
@@ -25,15 +26,35 @@ def write_results(path: Path, results: dict[str, Metrics]) -> None:
     )  # msgspec writes NaN as null
 
 
+def read_results(path: Path) -> dict[str, Metrics]:
+    """What ``write_results`` has written, NaN again for null.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        results = msgspec.json.decode(read_file(path), type=dict[str, dict[str, dict[str, float | None]]])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"not the results of a run: {error}", file=path, remedy="Evaluate the run again") from error
+    return {
+        dataset: {
+            task: {name: math.nan if value is None else value for name, value in metrics.items()}
+            for task, metrics in tasks.items()
+        }
+        for dataset, tasks in results.items()
+    }
+
+
 def results_table(results: dict[str, Metrics]) -> str:
     """A row for each dataset and task, a column for each metric; ``-`` for NaN."""
     rows = []
     for dataset, tasks in results.items():
         for task, metrics in tasks.items():
-            cells = {one_line(name, LONGEST_CELL): _cell(value) for name, value in metrics.items()}
+            cells = {one_line(name, LONGEST_CELL): percent(value) for name, value in metrics.items()}
             rows.append({"dataset": one_line(dataset), "task": task} | cells)
     return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True, stralign="right")
 
 
-def _cell(value: float) -> str:
+def percent(value: float) -> str:
+    """A metric for people; ``-`` for NaN."""
     return "-" if math.isnan(value) else f"{value:.1f}"

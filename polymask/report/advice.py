@@ -184,8 +184,13 @@ def _still_rising(run: RunRecord) -> Iterator[Advice]:
 
 
 def _absent(analysis: Analysis, run: RunRecord) -> Iterator[Advice]:
-    untrained = [c.name for c in analysis.classes if not run.train_instances.get(c.name, 0)]
     untested = [c.name for c in analysis.classes if not c.instances]
+    if run.folds:
+        if untested:
+            finding = f"Classes that are not in two folds, so without an AP: {', '.join(untested)}"
+            yield Advice("", finding, "Annotate more photos that show them.")
+        return
+    untrained = [c.name for c in analysis.classes if not run.train_instances.get(c.name, 0)]
     if untrained:
         yield Advice("", f"Classes without an instance in the train split: {', '.join(untrained)}", "Annotate some.")
     if untested:

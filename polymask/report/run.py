@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,14 @@ from dataset_tools.errors import UserError
 from dataset_tools.formats.card import Card, read_card
 from polymask.config.keys import add_polymask_config, flat_items
 from polymask.config.load import load_config
+from polymask.engine.hooks.checkpoints import FINAL_NAME
 from polymask.engine.hooks.history import HISTORY_NAME, Curve, read_curves
 from polymask.engine.run_files import CONFIG_NAME, RunFacts, read_facts
+from polymask.engine.run_folder import FINAL, FOLDS
 from polymask.evaluation.analysis import analyse
 from polymask.evaluation.coco import detections_file
 from polymask.evaluation.records import Analysis
+from polymask.evaluation.results import RESULTS_NAME, read_results
 
 # Splits in the order in which one wants to know of them.
 _FIRST_CHOICE = ("test", "val", "train")
@@ -30,6 +35,13 @@ class Change(msgspec.Struct, frozen=True):
     key: str
     value: str
     default: str
+
+
+class Fold(msgspec.Struct, frozen=True):
+    """A fold of a cross-validation: AP of masks and of boxes on what it holds out, and of the masks of each class."""
+
+    name: str
+    aps: tuple[float | None, ...]
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -46,6 +58,8 @@ class RunRecord(msgspec.Struct, frozen=True):
         changes: where it differs from the defaults.
         config_yaml: all of it, of absolute paths the names alone.
         facts: versions, times and the like; None where nothing was recorded.
+        folds: of a cross-validation, in order.
+        has_final: whether a cross-validation has trained on all photos, too.
     """
 
     folder: Path
@@ -58,6 +72,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
     config_yaml: str
     facts: RunFacts | None
+    folds: tuple[Fold, ...] = ()
+    has_final: bool = False
 
     @property
     def train_instances(self) -> dict[str, int]:
@@ -108,6 +124,8 @@ def read_run(folder: Path) -> RunRecord:
         changes=changes_from_defaults(cfg),
         config_yaml=_without_folders(cfg).dump(),
         facts=read_facts(folder),
+        folds=_folds(folder, card.classes),
+        has_final=(folder / FINAL / f"{FINAL_NAME}.pth").is_file(),
     )
 
 
@@ -209,6 +227,20 @@ def in_words(value: object) -> str:
 def plain(value: object) -> object:
     """A value of the configuration with lists in the place of tuples, which YAML does not know."""
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _folds(folder: Path, classes: Sequence[str]) -> tuple[Fold, ...]:
+    files = sorted(folder.glob(f"{FOLDS}/{RESULTS_NAME}"), key=lambda file: (len(file.parent.name), file.parent.name))
+    keys = [("segm", "AP"), ("bbox", "AP"), *(("segm", f"AP-{name}") for name in classes)]
+    return tuple(
+        Fold(file.parent.name, tuple(_defined(metrics.get(task, {}).get(key)) for task, key in keys))
+        for file in files
+        for metrics in read_results(file).values()
+    )
+
+
+def _defined(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
 
 
 def _curves(history: Path) -> dict[str, Curve]:

@@ -1,7 +1,10 @@
 import json
 import math
 
-from polymask.evaluation.results import results_table, write_results
+import pytest
+
+from dataset_tools.errors import UserError
+from polymask.evaluation.results import read_results, results_table, write_results
 
 RESULTS = {"x_test": {"bbox": {"AP": 50.25, "AP-a": math.nan}, "segm": {"AP": 40.0, "AP-a": 40.0}}}
 
@@ -14,6 +17,18 @@ def test_results_are_valid_json_with_null_for_what_is_not_defined(tmp_path):
 
     read = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
     assert read == {"x_test": {"bbox": {"AP": 50.25, "AP-a": None}, "segm": {"AP": 40.0, "AP-a": 40.0}}}
+
+
+def test_what_is_written_is_read(tmp_path):
+    write_results(tmp_path / "results.json", RESULTS)
+    assert results_table(read_results(tmp_path / "results.json")) == results_table(RESULTS)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"x": 1}', '{"x": {"segm": {"AP": "high"}}}', "[" * 100_000])
+def test_other_files_are_no_results(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(UserError, match="results.json"):
+        read_results(tmp_path / "results.json")
 
 
 def test_results_keep_every_digit(tmp_path):

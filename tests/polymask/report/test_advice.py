@@ -2,6 +2,7 @@ import pytest
 
 from polymask.evaluation.records import KINDS
 from polymask.report.advice import NOISE, Outcomes, advise, outcomes, summary
+from polymask.report.run import Fold
 
 
 def findings(advice):
@@ -80,6 +81,13 @@ def test_an_ap_that_still_rises_asks_for_a_longer_training(analysis, run):
     assert "from 20.0 to 26.0" in advice.finding and "before you annotate more" in advice.remedy
     assert advise(analysis(), run(curves=aps_on_val(10.0, 26.0, 26.0 + NOISE / 2))) == []
     assert advise(analysis(), run(curves=aps_on_val(26.0))) == [], "one value does not rise"
+
+
+def test_of_folds_a_class_that_is_not_in_two_of_them_has_a_sentence(run, analysis, of_class):
+    """The dataset folder with all photos as its test split has an empty train split, of which nothing is said."""
+    folds = run(train_instances={}, folds=(Fold("fold_0", ()), Fold("fold_1", ())))
+    (untested,) = advise(analysis(of_class("Car"), of_class("Bus", instances=0)), folds)
+    assert "two folds" in untested.finding and untested.finding.endswith(": Bus")
 
 
 def test_classes_without_annotations_are_named(analysis, of_class, run):

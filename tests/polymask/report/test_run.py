@@ -1,7 +1,10 @@
+import math
+
 import pytest
 
 from dataset_tools.errors import UserError
 from polymask.config.load import load_config
+from polymask.evaluation.results import write_results
 from polymask.report.run import analyse_split, changes_from_defaults, in_words, read_run
 
 
@@ -25,6 +28,19 @@ def test_without_a_history_there_are_no_curves(folder):
     path = folder()
     (path / "history.csv").unlink()
     assert read_run(path).curves == {}
+
+
+def test_the_folds_of_a_cross_validation_are_in_the_order_of_their_numbers(folder):
+    path = folder()
+    assert read_run(path).folds == () and not read_run(path).has_final
+    for number in (10, 0, 2):
+        (path / f"fold_{number}").mkdir()
+        metrics = {"segm": {"AP": 40.0 + number, "AP-Car": math.nan}, "bbox": {"AP": 50.0}}
+        write_results(path / f"fold_{number}" / "results.json", {"street_test": metrics})
+    (path / "fold_3").mkdir()  # is not done yet
+    folds = read_run(path).folds
+    assert [fold.name for fold in folds] == ["fold_0", "fold_2", "fold_10"]
+    assert folds[1].aps == (42.0, 50.0, None, None)
 
 
 def test_changes_are_those_from_the_defaults():
