@@ -41,6 +41,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="draw instances that score at least T (default: %(default)s)",
     )
     compare.set_defaults(command=_compare)
+    _add_review(commands)
     _add_suggest(commands)
     report = commands.add_parser(
         "report",
@@ -61,6 +62,22 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     report.set_defaults(command=_report)
     return parser.parse_args(arguments)
+
+
+def _add_review(commands: argparse._SubParsersAction) -> None:
+    review = commands.add_parser(
+        "review",
+        help="list the annotations that are likely wrong, and write LabelMe files of them to correct",
+        description="Compares the annotations of the photos that a run was tested on with what its model finds there, and "
+        "writes what is likely wrong: missing objects, wrong classes, bad outlines, duplicates, and annotations that nothing "
+        "supports. The folder has review.html with a picture of each, review.csv, and LabelMe files. docs/loop.md explains "
+        "how.",
+    )
+    review.add_argument("run", type=Path, metavar="OUTPUT_DIR", help="the OUTPUT_DIR of a training or an evaluation")
+    review.add_argument(
+        "--output", type=Path, metavar="DIR", help="the folder to make; new or empty (default: OUTPUT_DIR/review)"
+    )
+    review.set_defaults(command=_review)
 
 
 def _add_suggest(commands: argparse._SubParsersAction) -> None:
@@ -123,6 +140,19 @@ def _compare(args: argparse.Namespace) -> None:
     print(f"{len(pictures)} pictures are in {pictures[0].parent}; {sheet.name} there shows some of them on one page.")
 
 
+def _review(args: argparse.Namespace) -> None:
+    from tabulate import tabulate
+
+    from polymask.review.review import PAGE_NAME, TO_CORRECT, review
+
+    output = args.output or args.run / "review"
+    found = review(args.run, output)
+    rows = [(row.number, row.kind, one_line(row.file), f"{row.score:.2f}", one_line(row.reason)) for row in found[:10]]
+    print(tabulate(rows, headers=("", "kind", "file", "score", "why"), disable_numparse=True), "\n")
+    print(f"{len(found)} annotations are likely wrong: {output / PAGE_NAME} shows them. Correct them with")
+    _print_labelme_command(output / TO_CORRECT, output)
+
+
 def _suggest(args: argparse.Namespace) -> int:
     from tabulate import tabulate
 
@@ -136,8 +166,12 @@ def _suggest(args: argparse.Namespace) -> int:
     print(tabulate(rows, headers=("rank", "photo", "uncertainty", "why"), disable_numparse=True), "\n")
     print(f"Left out: {result.copies} copies of annotated photos, {result.unreadable} photos that cannot be read.")
     print(f"{len(result.suggestions)} photos with {drawn} objects to correct are in {args.output}; open them with")
-    print(f"  labelme {shlex.quote(str(args.output))} --labels {shlex.quote(str(args.output / 'classes.txt'))}")
+    _print_labelme_command(args.output, args.output)
     return EXIT_DATA if result.unreadable else 0
+
+
+def _print_labelme_command(photos: Path, classes: Path) -> None:
+    print(f"  labelme {shlex.quote(str(photos))} --labels {shlex.quote(str(classes / 'classes.txt'))}")
 
 
 def _report(args: argparse.Namespace) -> None:

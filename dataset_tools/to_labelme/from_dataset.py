@@ -28,6 +28,7 @@ from dataset_tools.to_labelme.instance_shapes import (
     LabelledInstance,
     annotation_file,
     draw,
+    score_in_words,
 )
 
 # As in demo.py and in Detectron2's own demo.
@@ -96,22 +97,24 @@ _Placed = tuple[str, LabelledInstance]
 
 
 @dataclass(frozen=True, slots=True)
-class _Split:
-    """The photos to write into one folder, and what is on them.
+class PhotosToWrite:
+    """The photos of a split to write into one folder, and what is on them.
 
     Attributes:
         folder: relative to the output.
-        name: of the split.
+        split: its name.
         source: the file that the instances are from.
         photos: in the order of the COCO file.
         instances: by image id.
+        flags: of photos, by image id; LabelMe shows them as boxes to tick.
     """
 
     folder: str
-    name: str
+    split: str
     source: Path
     photos: list[Image]
     instances: dict[int, list[_Placed]] = field(default_factory=dict)
+    flags: dict[int, list[str]] = field(default_factory=dict)
 
     def add(self, image_id: int, place: str, instance: LabelledInstance) -> None:
         self.instances.setdefault(image_id, []).append((place, instance))
@@ -137,7 +140,7 @@ def to_labelme(options: ToLabelmeOptions) -> WriteReport:
         else:
             splits, written = _annotated(options, card), WriteReport()
         for split in splits:
-            _write(split, options.dataset / card.image_root, part, options, written)
+            write_photos(split, options.dataset / card.image_root, part, options, written)
         (part / CLASSES_NAME).write_text(classes, encoding="utf-8")
     return written
 
@@ -151,13 +154,13 @@ def _check(options: ToLabelmeOptions) -> None:
         raise UserError(f"--min-score is {options.min_score}", remedy="Pass a number from 0 to 1")
 
 
-def _annotated(options: ToLabelmeOptions, card: Card) -> list[_Split]:
+def _annotated(options: ToLabelmeOptions, card: Card) -> list[PhotosToWrite]:
     """The ground truth: of all splits, each into its own folder, or of one."""
     splits = []
     for name in [options.split] if options.split else SPLITS:
         content = read_split(options.dataset, card, name)
         path = options.dataset / card.splits[name].annotations
-        split = _Split("" if options.split else name, name, path, content.images)
+        split = PhotosToWrite("" if options.split else name, name, path, content.images)
         for index, annotation in enumerate(content.annotations):
             label = card.classes[annotation.category_id - 1]
             split.add(annotation.image_id, f"annotations[{index}]", LabelledInstance(label, annotation.segmentation))
@@ -165,13 +168,13 @@ def _annotated(options: ToLabelmeOptions, card: Card) -> list[_Split]:
     return splits
 
 
-def _predicted(path: Path, options: ToLabelmeOptions, card: Card) -> tuple[_Split, int]:
+def _predicted(path: Path, options: ToLabelmeOptions, card: Card) -> tuple[PhotosToWrite, int]:
     """The predictions of a file for one split that score enough, and how many do not."""
     name = _split_of_predictions(path, options.split, card)
     content = read_split(options.dataset, card, name)
     known = {photo.id for photo in content.images}
     min_score = DEFAULT_MIN_SCORE if options.min_score is None else options.min_score
-    split, below = _Split("", name, path, content.images), 0
+    split, below = PhotosToWrite("", name, path, content.images), 0
     for index, prediction in enumerate(read_predictions(path)):
         unknown = f"image_id {prediction.image_id}" if prediction.image_id not in known else None
         if not 1 <= prediction.category_id <= len(card.classes):
@@ -185,7 +188,8 @@ def _predicted(path: Path, options: ToLabelmeOptions, card: Card) -> tuple[_Spli
             below += 1
             continue
         label = card.classes[prediction.category_id - 1]
-        split.add(prediction.image_id, f"[{index}]", LabelledInstance(label, prediction.segmentation, prediction.score))
+        score = score_in_words(prediction.score)
+        split.add(prediction.image_id, f"[{index}]", LabelledInstance(label, prediction.segmentation, score))
     return split, below
 
 
@@ -205,13 +209,30 @@ def _split_of_predictions(path: Path, chosen: str | None, card: Card) -> str:
     raise UserError(reason, file=path, remedy="Pass --split, for example --split test")
 
 
-def _write(split: _Split, photos: Path, part: Path, options: ToLabelmeOptions, written: WriteReport) -> None:
-    """Write the annotation files of a split into ``part``, which will be the output folder, and count them."""
+def write_photos(
+    split: PhotosToWrite, photos: Path, part: Path, options: ToLabelmeOptions, written: WriteReport
+) -> dict[int, PurePosixPath]:
+    """Write annotation files into ``part``, which will be the output folder, and count them.
+
+    Args:
+        split: what to write.
+        photos: the image root of the dataset folder.
+        part: the folder that is being made.
+        options: what the user asked for.
+        written: what was written so far.
+
+    Returns:
+        The annotation files by image id, relative to ``part``.
+
+    Raises:
+        UserError: a photo is missing, has another size or an impossible name, or an instance cannot be drawn.
+    """
     folder = part / split.folder
     folder.mkdir(exist_ok=True)
     places = _places(split)
-    files = tqdm(annotation_names(places), desc=f"Writing {split.name}", unit="photo", disable=None)
-    for file, photo, place in zip(files, split.photos, places):
+    files = annotation_names(places)
+    shown = tqdm(files, desc=f"Writing {split.folder or split.split}", unit="photo", disable=None)
+    for file, photo, place in zip(shown, split.photos, places):
         source, target, size = photos / photo.file_name, folder / file, (photo.width, photo.height)
         _check_photo(source, size)
         instances = split.instances.get(photo.id, [])
@@ -222,19 +243,20 @@ def _write(split: _Split, photos: Path, part: Path, options: ToLabelmeOptions, w
             image_path = place.name
         else:
             image_path = way_to_photo(source, (options.output / split.folder / file).parent)
-        target.write_bytes(labelme.encode(annotation_file(image_path, size, drawn)))
+        target.write_bytes(labelme.encode(annotation_file(image_path, size, drawn, split.flags.get(photo.id, ()))))
         written.count(PurePosixPath(split.folder) / file, instances, drawn)
+    return {photo.id: PurePosixPath(split.folder) / file for photo, file in zip(split.photos, files)}
 
 
-def _places(split: _Split) -> list[PurePosixPath]:
+def _places(split: PhotosToWrite) -> list[PurePosixPath]:
     """Where in the split's folder each photo has its place.
 
     Photos in a folder named after the split go without: otherwise each way to LabelMe and back would put them one
     folder deeper.
     """
     places = [_inside(photo, split) for photo in split.photos]
-    if all(place.parts[0] == split.name and len(place.parts) > 1 for place in places):
-        places = [place.relative_to(split.name) for place in places]
+    if all(place.parts[0] == split.split and len(place.parts) > 1 for place in places):
+        places = [place.relative_to(split.split) for place in places]
     first: dict[PurePosixPath, int] = {}
     for photo, place in zip(split.photos, places):
         if first.setdefault(place, photo.id) != photo.id:
@@ -244,7 +266,7 @@ def _places(split: _Split) -> list[PurePosixPath]:
     return places
 
 
-def _inside(photo: Image, split: _Split) -> PurePosixPath:
+def _inside(photo: Image, split: PhotosToWrite) -> PurePosixPath:
     """The photo's path, made such that it cannot lead out of the folder that it is put into.
 
     A photo outside the image root is legitimate, such as one that was written out of a LabelMe file:
@@ -267,7 +289,7 @@ def _check_photo(path: Path, size: tuple[int, int]) -> None:
 
 
 def _drawn(
-    instance: LabelledInstance, place: str, size: tuple[int, int], split: _Split, options: ToLabelmeOptions
+    instance: LabelledInstance, place: str, size: tuple[int, int], split: PhotosToWrite, options: ToLabelmeOptions
 ) -> InstanceShapes:
     """The shapes of an instance, drawn as the options say."""
     try:
@@ -275,6 +297,6 @@ def _drawn(
     except (BadSegmentation, BadRle) as error:
         remedy = "Correct it, or convert the photos again"
         if options.predictions:
-            remedy = f"Name the predictions for the split '{split.name}' of this dataset"
+            remedy = f"Name the predictions for the split '{split.split}' of this dataset"
         place = f"{place}.segmentation"
         raise UserError(str(error), file=split.source, place=place, remedy=remedy, exit_code=EXIT_DATA) from error

@@ -24,17 +24,17 @@ DEFAULT_TOLERANCE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LabelledInstance:
-    """One object to write: its class, where it is, and the score of a prediction.
+    """One object to write: its class, where it is, and what LabelMe says about it.
 
     Attributes:
         label: its class.
         segmentation: polygons as flat lists x, y, x, y, ... in pixels of the turned photo, or an RLE.
-        score: 0 to 1; None where a person has drawn it.
+        description: such as ``score_in_words``; empty where a person has drawn it.
     """
 
     label: str
     segmentation: list[list[float]] | Rle
-    score: float | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,16 @@ class BadSegmentation(ValueError):
     """A segmentation that cannot be drawn."""
 
 
-def annotation_file(image_path: str, size: tuple[int, int], drawn: Sequence[InstanceShapes]) -> WrittenFile:
+def annotation_file(
+    image_path: str, size: tuple[int, int], drawn: Sequence[InstanceShapes], flags: Sequence[str] = ()
+) -> WrittenFile:
     """The record of an annotation file; objects of several shapes get a group each, numbered from 1.
 
     Args:
         image_path: the photo, relative to the file, with POSIX slashes.
         size: (width, height) of the turned photo in pixels.
         drawn: the objects, as ``draw`` makes them.
+        flags: of the photo, which LabelMe shows as boxes to tick.
     """
     shapes: list[WrittenShape] = []
     groups = 0
@@ -68,7 +71,13 @@ def annotation_file(image_path: str, size: tuple[int, int], drawn: Sequence[Inst
         several = len(instance.shapes) > 1
         groups += several
         shapes += [msgspec.structs.replace(s, group_id=groups) for s in instance.shapes] if several else instance.shapes
-    return WrittenFile(shapes=shapes, image_path=image_path, image_width=size[0], image_height=size[1])
+    return WrittenFile(
+        flags=dict.fromkeys(flags, False),
+        shapes=shapes,
+        image_path=image_path,
+        image_width=size[0],
+        image_height=size[1],
+    )
 
 
 def draw(
@@ -91,7 +100,6 @@ def draw(
     Raises:
         BadSegmentation, BadRle: the segmentation cannot be drawn on a photo of this size.
     """
-    description = _description(instance.score)
     if isinstance(instance.segmentation, Rle):
         code, as_mask = instance.segmentation, shapes != "polygon"
         rle.check_fits(code, size)
@@ -99,25 +107,27 @@ def draw(
         polygons = [_pairs(polygon) for polygon in instance.segmentation]
         polygons = [polygon for polygon in polygons if len(polygon) >= 3]  # others cover nothing; Detectron2 drops them
         if shapes != "mask":
-            return InstanceShapes([WrittenShape(instance.label, polygon, None, description) for polygon in polygons])
+            return InstanceShapes(
+                [WrittenShape(instance.label, polygon, None, instance.description) for polygon in polygons]
+            )
         code, as_mask = _filled(polygons, size), True
     left, top, right, bottom = window = rle.bounds(code)
     if left == right:
         return InstanceShapes([])
     corner, mask = (left, top), rle.decode(code, window)
     if as_mask:
-        return InstanceShapes([_mask_shape(instance.label, description, corner, mask)])
-    return outline(instance.label, instance.score, mask, corner, tolerance)
+        return InstanceShapes([_mask_shape(instance.label, instance.description, corner, mask)])
+    return outline(instance.label, instance.description, mask, corner, tolerance)
 
 
 def outline(
-    label: str, score: float | None, mask: Mask, corner: tuple[int, int], tolerance: float = DEFAULT_TOLERANCE
+    label: str, description: str, mask: Mask, corner: tuple[int, int], tolerance: float = DEFAULT_TOLERANCE
 ) -> InstanceShapes:
     """The polygons around the pixels of one object.
 
     Args:
         label: its class.
-        score: 0 to 1; None where a person has drawn it.
+        description: see ``LabelledInstance``.
         mask: (height, width) of a part of the photo that holds all of its pixels.
         corner: (x, y) of that part's first pixel in the photo.
         tolerance: see ``draw``.
@@ -127,11 +137,12 @@ def outline(
     polygons = mask_outlines(mask, tolerance)
     shifted = [[(x, y) for x, y in (polygon + corner).tolist()] for polygon in polygons]
     same = 1.0 if tolerance == 0 else overlap(fill_polygons(polygons, mask.shape[::-1]), mask)
-    return InstanceShapes([WrittenShape(label, points, None, _description(score)) for points in shifted], same)
+    return InstanceShapes([WrittenShape(label, points, None, description) for points in shifted], same)
 
 
-def _description(score: float | None) -> str:
-    return "" if score is None else f"score {score:.2f}"
+def score_in_words(score: float) -> str:
+    """The description of a prediction with a score from 0 to 1."""
+    return f"score {score:.2f}"
 
 
 def _pairs(polygon: list[float]) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""How far masks of detections and annotations overlap, whatever their classes."""
+"""How far masks overlap, whatever their classes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,30 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
+from dataset_tools.formats.coco import Image
 from polymask.evaluation.read import Detections, Truth, codes
 
 
 def overlaps_of(truth: Truth, found: Detections) -> list[NDArray[np.float64]]:
     """For each photo (detections, annotations): the IoU of each mask with each, in the order of both records."""
-    return [_of_photo(truth, found, index) for index in range(len(truth.photos))]
+    return [
+        mask_overlaps(photo, found.mask[found.of_photo(index)], truth.objects.mask[truth.objects.of_photo(index)])
+        for index, photo in enumerate(truth.photos)
+    ]
 
 
-def _of_photo(truth: Truth, found: Detections, index: int) -> NDArray[np.float64]:
-    photo, ours, theirs = truth.photos[index], found.of_photo(index), truth.objects.of_photo(index)
-    masks, annotated = codes(found.mask[ours], photo), codes(truth.objects.mask[theirs], photo)
-    if not masks or not annotated:
-        return np.zeros((len(masks), len(annotated)))
-    return np.ascontiguousarray(pycocotools.mask.iou(masks, annotated, [False] * len(annotated)))
+def mask_overlaps(
+    photo: Image, first: list[bytes | str], second: list[bytes | str], of_first: bool = False
+) -> NDArray[np.float64]:
+    """(first, second): the IoU of each mask of a photo with each.
+
+    Args:
+        photo: the photo.
+        first, second: codes of pycocotools, compressed.
+        of_first: divide by the area of the first instead, as COCO does for crowds.
+    """
+    if not first or not second:
+        return np.zeros((len(first), len(second)))
+    return np.ascontiguousarray(
+        pycocotools.mask.iou(codes(first, photo), codes(second, photo), [of_first] * len(second))
+    )

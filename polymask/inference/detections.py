@@ -17,7 +17,7 @@ from dataset_tools.formats import labelme
 from dataset_tools.formats.coco import Annotation
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.rle import Rle, Window
-from dataset_tools.to_labelme.instance_shapes import annotation_file, outline
+from dataset_tools.to_labelme.instance_shapes import annotation_file, outline, score_in_words
 
 
 class PlacedMask(msgspec.Struct, frozen=True, gc=False):
@@ -130,7 +130,8 @@ class Detections(msgspec.Struct, frozen=True):
             image_path: the way from the file to the photo, with POSIX slashes.
         """
         objects = [
-            outline(self.classes[d.category], d.score, d.mask.pixels(), (d.mask.left, d.mask.top)) for d in self.found
+            outline(self.classes[d.category], score_in_words(d.score), d.mask.pixels(), (d.mask.left, d.mask.top))
+            for d in self.found
         ]
         return labelme.encode(annotation_file(image_path, self.size, objects))
 

@@ -131,10 +131,11 @@ def _encoded(drawn: list[tuple[GalleryChoice, tuple[np.ndarray, np.ndarray]]], b
 
 def _card(chosen: GalleryChoice, pair: list[np.ndarray], quality: int) -> GalleryCard:
     height, width = pair[0].shape[:2]
-    truth, prediction = (_address(picture, quality) for picture in pair)
+    truth, prediction = (data_address(picture, quality) for picture in pair)
     return GalleryCard(chosen.photo, chosen.group, width, height, truth, prediction)
 
 
-def _address(picture: np.ndarray, quality: int) -> str:
+def data_address(picture: np.ndarray, quality: int) -> str:
+    """A picture, (H, W, 3) uint8, BGR, as the ``data:`` address of a JPEG."""
     jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

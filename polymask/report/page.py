@@ -33,14 +33,14 @@ def report_page(run: RunRecord, analysis: Analysis, on_val: Analysis | None, gal
         on_val: of VAL, where that is another split and was evaluated.
         gallery: photos of the split.
     """
-    environment = _environment()
+    environment = page_environment()
     names = [c.name for c in analysis.classes]
     files = sorted(card.photo.file_name for card in gallery.cards)
     environment.filters["indices"] = lambda classes: " ".join(str(names.index(name)) for name in classes)
     environment.filters["place"] = files.index
     losses = [lost for c in analysis.classes for lost in c.errors.values()] + list(analysis.errors.values())
     environment.globals["most_lost"] = max([1.0, *losses])
-    return _rendered(
+    return rendered(
         environment,
         "report.html",
         script_name="gallery.js",
@@ -61,12 +61,13 @@ def report_page(run: RunRecord, analysis: Analysis, on_val: Analysis | None, gal
 def comparison_page(runs: Sequence[RunRecord], comparison: Comparison) -> str:
     """The comparison of runs as HTML."""
     facts = [run.facts or RunFacts() for run in runs]
-    return _rendered(
-        _environment(), "comparison.html", None, comparison=comparison, dataset=runs[0].card.name, facts=facts
+    return rendered(
+        page_environment(), "comparison.html", None, comparison=comparison, dataset=runs[0].card.name, facts=facts
     )
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """The templates, and what all of them use."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -96,7 +97,7 @@ def _with_code(sentence: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
 
 
-def _rendered(environment: Environment, template: str, script_name: str | None, **content: Any) -> str:
+def rendered(environment: Environment, template: str, script_name: str | None, **content: Any) -> str:
     """A page; its one script is allowed by its hash, so that no other can run whatever gets into the page."""
     script = (TEMPLATES / script_name).read_text() if script_name else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -86,21 +86,30 @@ def draw_pair(
     Raises:
         UserError: the photo cannot be read, or has another size than in the dataset.
     """
-    photo = read_photo(Path(record["file_name"]))
-    size, expected = photo.shape[:2], (record["height"], record["width"])
-    if size != expected:  # before a mask of that size is drawn
-        raise UserError(
-            f"the photo is {size[1]} x {size[0]} px, and in the dataset {expected[1]} x {expected[0]} px",
-            file=record["file_name"],
-            remedy="Put the photo that was converted in its place, or convert again",
-        )
+    photo = read_photo_of_size(Path(record["file_name"]), record["width"], record["height"])
     boxes = BoxMode.convert(found.box[rows], BoxMode.XYWH_ABS, BoxMode.XYXY_ABS)
-    masks = [{"size": size, "counts": found.mask[row]} for row in rows]
+    masks = [{"size": photo.shape[:2], "counts": found.mask[row]} for row in rows]
     classes, scores = found.category[rows].tolist(), found.score[rows].tolist()
     return (
         draw_annotations(photo, record, metadata, width),
         draw_instances(photo, boxes, masks, classes, scores, metadata, width),
     )
+
+
+def read_photo_of_size(path: Path, width: int, height: int) -> np.ndarray:
+    """A photo of a dataset, (H, W, 3) uint8, BGR, before masks of its size are drawn.
+
+    Raises:
+        UserError: it cannot be read, or has another size than in the dataset.
+    """
+    photo = read_photo(path)
+    if photo.shape[:2] != (height, width):
+        raise UserError(
+            f"the photo is {photo.shape[1]} x {photo.shape[0]} px, and in the dataset {width} x {height} px",
+            file=path,
+            remedy="Put the photo that was converted in its place, or convert again",
+        )
+    return photo
 
 
 def rows_of_photo(found: Detections, index: int, kept: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -23,6 +22,7 @@ from polymask.inference.detections import Detections
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
 from polymask.review.pool import photos_of_run, photos_without_annotations
 from polymask.review.ranking import near_copies, uncertainty
+from polymask.review.table import write_table
 
 log = logging.getLogger(__name__)
 LOWEST_SCORE = 0.05  # below it a detection says nothing about its photo: as Detectron2's SCORE_THRESH_TEST
@@ -89,9 +89,7 @@ def suggest(
             copy_photo(unlabelled, row.photo, part / row.photo)
             (part / row.file).write_bytes(found[row.photo].scoring(min_score).to_labelme(Path(row.photo).name))
         (part / CLASSES_NAME).write_text(class_list(cfg.DATASETS.CLASSES), encoding="utf-8")
-        with (part / "ranking.csv").open("w", encoding="utf-8", newline="") as ranking:
-            cells = [row._replace(photo=_no_formula(row.photo), file=_no_formula(row.file)) for row in rows]
-            csv.writer(ranking, lineterminator="\n").writerows([Suggestion._fields, *cells])
+        write_table(part / "ranking.csv", Suggestion._fields, rows)
     return SuggestResult(rows, len(hashes) - len(photos), len(photos) - len(found))
 
 
@@ -121,8 +119,3 @@ def _suggestion(rank: int, photo: str, file: str, found: Detections, min_score: 
     named = ", ".join(f"{found.classes[detection.category]} {detection.score:.2f}" for detection in unsure)
     reason = f"least sure: {named}" if named else "nothing found"
     return Suggestion(rank, photo, file, round(uncertainty(counted), 4), len(counted), len(drawn), reason)
-
-
-def _no_formula(name: str) -> str:
-    """A file name as a cell that no spreadsheet computes: a leading apostrophe makes it text (OWASP, CSV injection)."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

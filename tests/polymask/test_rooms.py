@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "evaluation": ("data", "inference"),
     "engine": ("config", "data", "evaluation", "inference", "modeling"),
     "report": ("config", "engine", "evaluation", "inference"),
-    "review": ("inference",),
+    "review": ("evaluation", "inference", "report"),
     "demo": ("inference",),
 }
 # The files at the top that import a room.

@@ -5,12 +5,11 @@
   const filters = document.querySelector(".filters");
   if (!photos.length || !filters) return;
   const list = photos[0].parentElement;
-  const choice = (name) => filters.querySelector(`[name=${name}]`);
-  const chosen = ["group", "class", "kind", "order"].map(choice);
+  const selects = [...filters.querySelectorAll("select")]; // by the order, and by what the photos have as data
   const count = filters.querySelector("output");
   const none = document.querySelector(".no-photo");
 
-  const words = (photo, name) => photo.dataset[name].split(" ");
+  const fits = (photo, { name, value }) => !value || photo.dataset[name].split(" ").includes(value);
   const byScore = (a, b) => a.dataset.score - b.dataset.score || a.dataset.place - b.dataset.place;
   const orders = {
     worst: byScore,
@@ -20,21 +19,16 @@
 
   const shown = () => photos.filter((photo) => !photo.hidden);
   const update = () => {
-    const [group, ofClass, kind, order] = chosen.map((select) => select.value);
-    photos.sort(orders[order]);
+    for (const { value } of selects.filter((select) => select.name === "order")) photos.sort(orders[value]);
     for (const photo of photos) {
-      photo.hidden = !(
-        (!group || photo.dataset.group === group) &&
-        (!ofClass || words(photo, "classes").includes(ofClass)) &&
-        (!kind || words(photo, "kinds").includes(kind))
-      );
+      photo.hidden = !selects.every((select) => select.name === "order" || fits(photo, select));
       list.append(photo);
     }
     const number = shown().length;
     count.textContent = `${number} of ${photos.length} photos`;
     none.hidden = number > 0;
   };
-  for (const select of chosen) select.addEventListener("change", update);
+  for (const select of selects) select.addEventListener("change", update);
   filters.hidden = false;
   update();
 

@@ -27,6 +27,7 @@ from dataset_tools.to_labelme.instance_shapes import (
     LabelledInstance,
     annotation_file,
     draw,
+    score_in_words,
 )
 
 SIZE = (64, 48)
@@ -106,8 +107,11 @@ def test_polygons_become_a_mask():
 
 
 def test_score():
-    assert draw(LabelledInstance("car", rle(disc()), 0.8749), SIZE).shapes[0].description == "score 0.87"
-    assert draw(LabelledInstance("car", [[0, 0, 9, 0, 9, 9]], 1), SIZE).shapes[0].description == "score 1.00"
+    assert [score_in_words(score) for score in (0.8749, 1)] == ["score 0.87", "score 1.00"]
+    for segmentation in (rle(disc()), [[0, 0, 9, 0, 9, 9]]):
+        for shapes in ("polygon", "mask"):
+            drawn = draw(LabelledInstance("car", segmentation, "score 0.87"), SIZE, shapes)
+            assert {shape.description for shape in drawn.shapes} == {"score 0.87"}
     assert draw(LabelledInstance("car", rle(disc())), SIZE).shapes[0].description == ""
 
 
@@ -160,7 +164,7 @@ def test_groups():
 def test_labelme_reads_and_writes_the_same(folder, tmp_path):
     folder.photo("a.jpg")
     drawn = [
-        draw(LabelledInstance("Straße", [[0.5, 1, 20, 2.25, 11, 30]], 0.5), SIZE),
+        draw(LabelledInstance("Straße", [[0.5, 1, 20, 2.25, 11, 30]], "score 0.50"), SIZE),
         draw(LabelledInstance("mask", rle(disc())), SIZE),
     ]
     content = labelme.encode(annotation_file("a.jpg", SIZE, drawn))
