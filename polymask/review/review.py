@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
@@ -64,7 +64,7 @@ def review(run_folder: Path, output: Path) -> list[ReviewRow]:
         found = read_detections(run.detections_of(SPLIT), truth)
         suspects = find_suspects(truth, found)
         options = ToLabelmeOptions(run.dataset_folder, output, split=SPLIT, copy_photos=True)
-        files = {}
+        files: dict[int, PurePosixPath] = {}
         for photos in _photos_to_write(run, truth, found, suspects):
             files |= write_photos(photos, run.dataset_folder / run.card.image_root, part, options, WriteReport())
         (part / CLASSES_NAME).write_text(class_list(run.card.classes), encoding="utf-8")
@@ -113,7 +113,7 @@ def _photos_to_write(
     for number, suspect in numbered:
         photo = truth.photos[suspect.photo]
         to_correct.flags.setdefault(photo.id, []).append(f"#{number} {suspect.kind}")
-        if suspect.kind in ("missing", "bad outline"):
+        if suspect.detection is not None and suspect.kind in ("missing", "bad outline"):
             mask = LabelledInstance(SUGGESTED, rle_of(found, suspect.detection, photo))
             shapes = draw(mask, (photo.width, photo.height), "polygon").shapes
             polygons = [[value for point in shape.points for value in point] for shape in shapes]

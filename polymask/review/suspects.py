@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from polymask.evaluation.mistakes import BACKGROUND, FOREGROUND
 from polymask.evaluation.overlaps import mask_overlaps
-from polymask.evaluation.read import Detections, Truth
+from polymask.evaluation.read import Annotations, Detections, Objects, Truth
 
 KINDS = ("missing", "wrong class", "bad outline", "duplicate", "unsupported")
 
@@ -26,7 +26,8 @@ CONFIDENT = 0.3  # what is less confident does not say where an outline should b
 SUPPORTED = 0.25  # confidence times IoU, such as 0.5 each
 RIGHT_OUTLINES = 30  # for each bad one
 FEW_OUTLINES = 10  # do not tell what is usual
-LEAST_SPREAD = 0.1  # of log(1 - IoU): what a pixel more or less makes
+# Added to 1 - IoU, whose logarithm is compared, and the least spread of that: what a pixel more or less makes.
+LOOSE, LEAST_SPREAD = 0.05, 0.1
 
 
 class Suspect(NamedTuple):
@@ -44,7 +45,7 @@ class Suspect(NamedTuple):
 
     kind: str
     photo: int
-    box: tuple[float, ...]
+    box: tuple[float, float, float, float]
     score: float
     reason: str
     annotation: int | None
@@ -98,11 +99,13 @@ def _evidence_of(truth: Truth, found: Detections) -> _Evidence:
         annotated, detected = there.of_photo(index), found.of_photo(index)
         masks, seen = there.mask[annotated], found.mask[detected]
         ious, score = mask_overlaps(photo, seen, masks), found.score[detected][:, None]
-        equal = found.category[detected][:, None] == there.category[annotated]
-        on = (ious >= FOREGROUND) & ~there.crowd[annotated]
+        no_crowd = ~there.crowd[annotated]
+        equal = (found.category[detected][:, None] == there.category[annotated]) & no_crowd
+        on = (ious >= FOREGROUND) & no_crowd
         own[annotated], _ = _best(np.where(on & equal, score, 0), detected)
         other[annotated], rival[annotated] = _best(np.where(on & ~equal, score, 0), detected)
-        fit[annotated], model[annotated] = _best(np.where(equal & (score >= CONFIDENT), ious, 0), detected)
+        sure = equal & (score >= CONFIDENT) & (ious == ious.max(axis=1, initial=0, keepdims=True))
+        fit[annotated], model[annotated] = _best(np.where(sure, ious, 0), detected)
         support[annotated] = (score * ious).max(axis=0, initial=0)
         first = ~(np.tril(mask_overlaps(photo, seen, seen), -1) >= FOREGROUND).any(axis=1)
         inside = (mask_overlaps(photo, seen, masks, of_first=True) >= FOREGROUND).any(axis=1)
@@ -128,7 +131,7 @@ def _missing(truth: Truth, found: Detections, evidence: _Evidence) -> Iterator[S
             f"nothing is annotated where a {truth.classes[found.category[row]]} is found with confidence {sure:.2f}"
         )
         reason += f"; {usual:.0%} of the detections as confident have their annotation"
-        yield Suspect("missing", int(found.photo[row]), tuple(found.box[row].tolist()), usual * sure, reason, None, row)
+        yield _suspect("missing", found, row, usual * sure, reason, row)
 
 
 def _wrong_classes(truth: Truth, found: Detections, evidence: _Evidence) -> Iterator[Suspect]:
@@ -141,11 +144,11 @@ def _wrong_classes(truth: Truth, found: Detections, evidence: _Evidence) -> Iter
         reason = f"annotated as {truth.classes[own]}, found as {truth.classes[other]} with confidence "
         reason += f"{evidence.other[row]:.2f} (as {truth.classes[own]}: {evidence.own[row]:.2f})"
         score = as_other / (as_other + as_own)
-        yield _of_annotation(truth, "wrong class", row, score, reason, int(evidence.rival[row]))
+        yield _suspect("wrong class", truth.objects, row, score, reason, int(evidence.rival[row]))
 
 
 def _bad_outlines(truth: Truth, found: Detections, evidence: _Evidence) -> Iterator[Suspect]:
-    """Annotations whose IoU is low for their class, their size and the confidence, by a linear fit to log(1 - IoU).
+    """Annotations whose IoU is low for their class, their size and the confidence, by a linear fit to log(1 + LOOSE - IoU).
 
     The score is the confidence times the probability of a bad outline, with RIGHT_OUTLINES, normally distributed about the
     fit, for each that is bad.
@@ -156,16 +159,16 @@ def _bad_outlines(truth: Truth, found: Detections, evidence: _Evidence) -> Itera
     objects, confidence = truth.objects, found.score[evidence.model[rows]]
     classes = np.eye(len(truth.classes))[objects.category[rows]]
     known = np.column_stack([classes, np.log1p(objects.area[rows]), confidence])
-    loose = np.log(1.01 - evidence.fit[rows])
+    loose = np.log(1 + LOOSE - evidence.fit[rows])
     usual = known @ np.linalg.lstsq(known, loose)[0]
     usual += np.median(loose - usual)
     excess = loose - usual
     spread = max(LEAST_SPREAD, 1.4826 * float(np.median(np.abs(excess))))  # of a normal distribution, but for outliers
-    for row, sure, sigmas, expected in zip(rows.tolist(), confidence, excess / spread, 1.01 - np.exp(usual)):
+    for row, sure, sigmas, expected in zip(rows.tolist(), confidence, excess / spread, 1 + LOOSE - np.exp(usual)):
         reason = f"has an IoU of {evidence.fit[row]:.2f} with what is found with confidence {sure:.2f}"
         reason += f", where {expected:.2f} is usual"
         score = sure / (1 + RIGHT_OUTLINES * NormalDist().cdf(-sigmas))
-        yield _of_annotation(truth, "bad outline", row, score, reason, int(evidence.model[row]))
+        yield _suspect("bad outline", truth.objects, row, score, reason, int(evidence.model[row]))
 
 
 def _duplicates(truth: Truth, found: Detections, evidence: _Evidence) -> Iterator[Suspect]:
@@ -184,7 +187,7 @@ def _duplicates(truth: Truth, found: Detections, evidence: _Evidence) -> Iterato
             on = mask_overlaps(photo, seen, [there.mask[row] for row in rows])
             if len(set(on[on.max(axis=1) >= FOREGROUND].argmax(axis=1).tolist())) < 2:
                 reason = f"has an IoU of {iou:.2f} with another {truth.classes[category]} that is annotated"
-                yield _of_annotation(truth, "duplicate", min(rows, key=evidence.support.item), iou, reason)
+                yield _suspect("duplicate", truth.objects, min(rows, key=evidence.support.item), iou, reason)
 
 
 def _unsupported(truth: Truth, found: Detections, evidence: _Evidence) -> Iterator[Suspect]:
@@ -195,11 +198,10 @@ def _unsupported(truth: Truth, found: Detections, evidence: _Evidence) -> Iterat
         nearest = np.argsort(np.abs(np.log1p(there.area[like]) - np.log1p(there.area[row])), kind="stable")[:NEAR]
         usual = float(supported[like[nearest]].mean())
         reason = f"next to nothing is found here, and {usual:.0%} of {truth.classes[there.category[row]]} of this size are found"
-        yield _of_annotation(truth, "unsupported", row, usual * (1 - evidence.support[row]), reason)
+        yield _suspect("unsupported", truth.objects, row, usual * (1 - evidence.support[row]), reason)
 
 
-def _of_annotation(
-    truth: Truth, kind: str, row: int, score: float, reason: str, detection: int | None = None
-) -> Suspect:
-    photo, box = int(truth.objects.photo[row]), tuple(truth.objects.box[row].tolist())
-    return Suspect(kind, photo, box, float(score), reason, row, detection)
+def _suspect(kind: str, objects: Objects, row: int, score: float, reason: str, detection: int | None = None) -> Suspect:
+    x, y, width, height = objects.box[row].tolist()
+    annotation = row if isinstance(objects, Annotations) else None
+    return Suspect(kind, int(objects.photo[row]), (x, y, width, height), float(score), reason, annotation, detection)

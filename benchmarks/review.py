@@ -1,0 +1,180 @@
+"""How many planted mistakes ``python -m polymask review`` finds.
+
+    python -m benchmarks.review [FOLDER] [--seeds 3] [--folds 2] [--minutes 30] [--opts KEY VALUE ...]
+
+Into a copy of a LabelMe folder (default: the sample) mistakes of all kinds are planted together, each in 4 % of the objects
+that are one polygon or rectangle: one removed, its label swapped, its outline moved by 5 to 15 % of its width, drawn twice
+(2 % of its width apart), or drawn again where nothing is. ``train_net.py --folds`` then predicts every photo by a model that
+has not seen it. A suspect is right if a mistake of its kind that no earlier suspect has is in its photo, with an IoU of the
+boxes of .5. The command stops after --minutes, goes on when it is repeated, and keeps what it has measured in --results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pycocotools.mask
+from tabulate import tabulate
+
+from dataset_tools.dataset.convert import ConvertOptions, convert
+from polymask.evaluation.read import read_detections, read_truth
+from polymask.report.run import read_run
+from polymask.review.suspects import KINDS, find_suspects
+
+PROJECT = Path(__file__).resolve().parents[1]
+SHARE, FIRST = 0.04, 20
+
+
+class Mistake(NamedTuple):
+    """What was planted in a photo, whose path is relative to the folder, and where: XYWH in px."""
+
+    kind: str
+    photo: str
+    box: Sequence[float]
+
+
+def plant(files: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[Mistake]]:
+    """LabelMe files by their paths, with mistakes in them, and the mistakes."""
+    rng, files, planted = np.random.default_rng(seed), copy.deepcopy(files), []
+    shapes = [(name, shape) for name in sorted(files) for shape in files[name]["shapes"]]
+    labels = sorted({shape["label"] for _, shape in shapes})
+    outlined = [pair for pair in shapes if pair[1].get("shape_type") in ("polygon", "rectangle", None)]
+    whole = [pair for pair in outlined if pair[1].get("group_id") is None]
+    chosen = rng.permutation(len(whole))[: len(KINDS) * max(1, round(SHARE * len(whole)))]
+    for place, kind in zip(chosen.tolist(), KINDS * len(chosen)):
+        name, shape = whole[place]
+        new, box = shape, _box(shape)
+        if kind == "wrong class" and len(labels) > 1:
+            new = shape | {"label": rng.choice([label for label in labels if label != shape["label"]]).item()}
+        elif kind in ("bad outline", "duplicate"):
+            far, angle = box[2] * (0.02 if kind == "duplicate" else rng.uniform(0.05, 0.15)), rng.uniform(0, 2 * np.pi)
+            new = _moved(shape, far * np.cos(angle), far * np.sin(angle))
+        elif kind == "unsupported":
+            name, new = _elsewhere(shape, files, rng)
+        there = files[name]["shapes"]
+        if kind in ("missing", "wrong class", "bad outline"):
+            there[:] = [other for other in there if other is not shape]
+        if kind != "missing":
+            there.insert(int(rng.integers(len(there) + 1)), new)
+        if kind == "missing" or new is not shape:
+            planted.append(Mistake(kind, (Path(name).parent / files[name]["imagePath"]).as_posix(), _box(new)))
+    return files, planted
+
+
+def _box(shape: dict[str, Any]) -> list[float]:
+    points = np.array(shape["points"])
+    return [*points.min(axis=0).tolist(), *np.ptp(points, axis=0).tolist()]
+
+
+def _moved(shape: dict[str, Any], right: float, down: float) -> dict[str, Any]:
+    return shape | {"points": (np.array(shape["points"]) + (right, down)).tolist()}
+
+
+def _elsewhere(shape: dict[str, Any], files: dict[str, Any], rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
+    """A shape moved to where no other's box is, in any photo that it fits into; where it is, if none has room."""
+    x, y, width, height = _box(shape)
+    for name in rng.choice(sorted(files), 10_000).tolist():
+        room = files[name]["imageWidth"] - width, files[name]["imageHeight"] - height
+        new = _moved(shape, rng.uniform(0, max(0, room[0])) - x, rng.uniform(0, max(0, room[1])) - y)
+        if min(room) >= 0 and not any(_iou(_box(other), _box(new)) for other in files[name]["shapes"]):
+            return name, new
+    return name, shape
+
+
+def _iou(one: Sequence[float], other: Sequence[float]) -> float:
+    return pycocotools.mask.iou(np.array([one]), np.array([other]), [False]).item()
+
+
+def score(found: Sequence[Mistake], planted: Sequence[Mistake]) -> dict[str, dict[str, float]]:
+    """Precision of the first 20 of a list, and recall of twice as many as were planted: of each kind, and of all."""
+    left, right = list(planted), []
+    for suspect in found:
+        same = [one for one in left if one[:2] == suspect[:2] and _iou(one.box, suspect.box) >= 0.5][:1]
+        right.append(bool(same))
+        left = [one for one in left if one not in same]
+    scores = {}
+    for kind in (*KINDS, "all"):
+        hits = [hit for suspect, hit in zip(found, right) if kind in (suspect.kind, "all")]
+        number = sum(kind in (mistake.kind, "all") for mistake in planted)
+        precision, recall = sum(hits[:FIRST]) / len(hits[:FIRST] or [0]), sum(hits[: 2 * number]) / max(1, number)
+        scores[kind] = {"planted": number, "precision": precision, "recall": recall}
+    return scores
+
+
+def measure(folder: Path, work: Path, seed: int, minutes: float, options: Sequence[str]) -> dict[str, Any] | None:
+    """The scores of a seed; None where the trainings take longer than ``minutes``."""
+    copied, dataset, run = work / "planted", work / "dataset", work / "run"
+    paths = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.json"))]
+    files, planted = plant({path: json.loads((folder / path).read_text()) for path in paths}, seed)
+    if not dataset.exists():
+        shutil.copytree(folder, copied, dirs_exist_ok=True)
+        for path, content in files.items():
+            (copied / path).write_text(json.dumps(content))
+        convert(ConvertOptions(source=copied, output=dataset, name="planted"))
+    if not (run / "results.json").exists():
+        flags = [*options[:2], *(["--resume"] if run.exists() else [])]
+        values = ["DATASETS.ROOT", str(dataset), "OUTPUT_DIR", str(run), "SEED", str(seed), *options[2:]]
+        command = [sys.executable, "train_net.py", "--config-file", "configs/mini_scratch.yaml", *flags, *values]
+        training = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
+        try:
+            if code := training.wait(60 * minutes):
+                raise SystemExit(code)
+        except subprocess.TimeoutExpired:
+            os.killpg(training.pid, signal.SIGINT)  # it saves its state
+            training.wait()
+            return None
+    record = read_run(run)
+    truth = read_truth(record.truth_of("test"))
+    suspects = find_suspects(truth, read_detections(record.detections_of("test"), truth))
+    root = record.dataset_folder / record.card.image_root
+    photos = [Path(os.path.relpath(root / photo.file_name, copied)).as_posix() for photo in truth.photos]
+    return score([Mistake(suspect.kind, photos[suspect.photo], suspect.box) for suspect in suspects], planted)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=PROJECT / "data/sample")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--folds", default="2")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--output", type=Path, default=PROJECT / "output/review")
+    parser.add_argument("--results", type=Path, default=PROJECT / "benchmarks/review.json")
+    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[])
+    args = parser.parse_args()
+    measured = json.loads(args.results.read_text()) if args.results.exists() else {}
+    options, folder = ["--folds", args.folds, *args.opts], args.folder.resolve()
+    own = measured.setdefault(" ".join([folder.name, *options]), {})
+    for seed in range(args.seeds):
+        if str(seed) not in own:
+            work = args.output.resolve() / "_".join([folder.name, *options, str(seed)])
+            work.mkdir(parents=True, exist_ok=True)
+            own[str(seed)] = measure(folder, work, seed, args.minutes, options)
+            if own[str(seed)] is None:
+                raise SystemExit(f"Seed {seed} needs more than {args.minutes:g} minutes: repeat the command to go on.")
+            args.results.write_text(json.dumps(measured, indent=2) + "\n")
+    rows = []
+    for kind in (*KINDS, "all"):
+        columns = [
+            [own[str(seed)][kind][name] for seed in range(args.seeds)] for name in ("planted", "precision", "recall")
+        ]
+        rows.append(
+            [kind, *(f"{statistics.fmean(values):.2f} ({min(values):.2f} to {max(values):.2f})" for values in columns)]
+        )
+    headers = ("kind", "planted", f"precision of the first {FIRST}", "recall at twice the number planted")
+    print(tabulate(rows, headers, tablefmt="pipe"))
+
+
+if __name__ == "__main__":
+    main()
