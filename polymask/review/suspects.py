@@ -85,7 +85,7 @@ def find_suspects(truth: Truth, found: Detections) -> list[Suspect]:
     suspects = [suspect for find in finders for suspect in find(truth, found, evidence)]
     first: dict[tuple[int | None, int | None], Suspect] = {}
     for suspect in sorted(suspects, key=lambda suspect: -suspect.score):
-        if suspect.score >= LEAST_SCORE:
+        if suspect.score >= LEAST_SCORE:  # what is missing has no annotation
             first.setdefault((suspect.annotation, suspect.detection if suspect.annotation is None else None), suspect)
     return list(first.values())
 

@@ -1,7 +1,6 @@
-"""Hand-made records of a run and its evaluation, and a browser to look at the page."""
+"""Hand-made records of a run and its evaluation."""
 
 import json
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -150,20 +149,6 @@ def figures():
 @pytest.fixture
 def run():
     return make_run
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Debian's Chromium without a window, driven by Playwright; the tests skip where there is none."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium to look at the page with (Debian: apt-get install chromium)")
-    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", *quiet])
-        yield started
-        started.close()
 
 
 SIDE = 64  # px

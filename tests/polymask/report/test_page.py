@@ -25,27 +25,6 @@ def gallery_of(analysis):
 
 
 @pytest.fixture
-def opened(browser):
-    """Opens a file and returns the page, which fails the test if it complains, asks anything or wants anything."""
-    complaints, pages = [], []
-
-    def open_page(file, **options):
-        page = browser.new_page(**options)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda r: r.url.startswith(("file:", "data:")) or complaints.append(r.url))
-        page.goto(file.as_uri())
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert complaints == []
-
-
-@pytest.fixture
 def written(tmp_path, folder, analysis, of_class):
     """Writes the report on hand-made figures of a folder's photos, and returns the file."""
 
