@@ -17,11 +17,11 @@ import json
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,8 +113,24 @@ def score(found: Sequence[Mistake], planted: Sequence[Mistake]) -> dict[str, dic
     return scores
 
 
+def predict(dataset: Path, run: Path, minutes: float, options: Sequence[str]) -> bool:
+    """Trains the folds, or goes on with them; False if that takes longer than ``minutes``."""
+    resume = ["--resume"] if run.exists() else []
+    command = [sys.executable, "train_net.py", "--config-file", "configs/mini_scratch.yaml", *resume, *options]
+    values = ["DATASETS.ROOT", str(dataset), "OUTPUT_DIR", str(run)]
+    training = subprocess.Popen([*command, *values], cwd=PROJECT, start_new_session=True)
+    try:
+        if code := training.wait(60 * minutes):
+            raise SystemExit(code)
+    except subprocess.TimeoutExpired:
+        os.killpg(training.pid, signal.SIGINT)  # it saves its state
+        training.wait()
+        return False
+    return True
+
+
 def measure(folder: Path, work: Path, seed: int, minutes: float, options: Sequence[str]) -> dict[str, Any] | None:
-    """The scores of a seed; None where the trainings take longer than ``minutes``."""
+    """The scores of a seed; None where the trainings are not done after ``minutes``."""
     copied, dataset, run = work / "planted", work / "dataset", work / "run"
     paths = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.json"))]
     files, planted = plant({path: json.loads((folder / path).read_text()) for path in paths}, seed)
@@ -123,23 +139,12 @@ def measure(folder: Path, work: Path, seed: int, minutes: float, options: Sequen
         for path, content in files.items():
             (copied / path).write_text(json.dumps(content))
         convert(ConvertOptions(source=copied, output=dataset, name="planted"))
-    if not (run / "results.json").exists():
-        flags = [*options[:2], *(["--resume"] if run.exists() else [])]
-        values = ["DATASETS.ROOT", str(dataset), "OUTPUT_DIR", str(run), "SEED", str(seed), *options[2:]]
-        command = [sys.executable, "train_net.py", "--config-file", "configs/mini_scratch.yaml", *flags, *values]
-        training = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
-        try:
-            if code := training.wait(60 * minutes):
-                raise SystemExit(code)
-        except subprocess.TimeoutExpired:
-            os.killpg(training.pid, signal.SIGINT)  # it saves its state
-            training.wait()
-            return None
+    if not (run / "results.json").exists() and not predict(dataset, run, minutes, [*options, "SEED", str(seed)]):
+        return None
     record = read_run(run)
-    truth = read_truth(record.truth_of("test"))
-    suspects = find_suspects(truth, read_detections(record.detections_of("test"), truth))
-    root = record.dataset_folder / record.card.image_root
+    truth, root = read_truth(record.truth_of("test")), record.dataset_folder / record.card.image_root
     photos = [Path(os.path.relpath(root / photo.file_name, copied)).as_posix() for photo in truth.photos]
+    suspects = find_suspects(truth, read_detections(record.detections_of("test"), truth))
     return score([Mistake(suspect.kind, photos[suspect.photo], suspect.box) for suspect in suspects], planted)
 
 
@@ -153,25 +158,22 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=PROJECT / "benchmarks/review.json")
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[])
     args = parser.parse_args()
-    measured = json.loads(args.results.read_text()) if args.results.exists() else {}
     options, folder = ["--folds", args.folds, *args.opts], args.folder.resolve()
+    measured = json.loads(args.results.read_text()) if args.results.exists() else {}
     own = measured.setdefault(" ".join([folder.name, *options]), {})
-    for seed in range(args.seeds):
-        if str(seed) not in own:
-            work = args.output.resolve() / "_".join([folder.name, *options, str(seed)])
-            work.mkdir(parents=True, exist_ok=True)
-            own[str(seed)] = measure(folder, work, seed, args.minutes, options)
-            if own[str(seed)] is None:
-                raise SystemExit(f"Seed {seed} needs more than {args.minutes:g} minutes: repeat the command to go on.")
+    for seed in map(str, range(args.seeds)):
+        if seed not in own:
+            work = args.output.resolve() / "_".join([folder.name, *options, seed])
+            if not (scores := measure(folder, work, int(seed), args.minutes, options)):
+                raise SystemExit(
+                    f"Seed {seed} is not done after {args.minutes:g} minutes: repeat the command to go on."
+                )
+            own[seed] = scores
             args.results.write_text(json.dumps(measured, indent=2) + "\n")
     rows = []
     for kind in (*KINDS, "all"):
-        columns = [
-            [own[str(seed)][kind][name] for seed in range(args.seeds)] for name in ("planted", "precision", "recall")
-        ]
-        rows.append(
-            [kind, *(f"{statistics.fmean(values):.2f} ({min(values):.2f} to {max(values):.2f})" for values in columns)]
-        )
+        columns = [[scores[kind][name] for scores in own.values()] for name in ("planted", "precision", "recall")]
+        rows.append([kind, *(f"{fmean(column):.2f} ({min(column):.2f} to {max(column):.2f})" for column in columns)])
     headers = ("kind", "planted", f"precision of the first {FIRST}", "recall at twice the number planted")
     print(tabulate(rows, headers, tablefmt="pipe"))
 
