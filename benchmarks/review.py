@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -163,7 +164,7 @@ def main() -> None:
     own = measured.setdefault(" ".join([folder.name, *options]), {})
     for seed in map(str, range(args.seeds)):
         if seed not in own:
-            work = args.output.resolve() / "_".join([folder.name, *options, seed])
+            work = args.output.resolve() / f"{folder.name}_{sha256(repr(options).encode()).hexdigest()[:8]}_{seed}"
             if not (scores := measure(folder, work, int(seed), args.minutes, options)):
                 raise SystemExit(
                     f"Seed {seed} is not done after {args.minutes:g} minutes: repeat the command to go on."

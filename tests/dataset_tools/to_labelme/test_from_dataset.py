@@ -145,6 +145,13 @@ def test_tolerance():
     assert 0.9 < simple.overlap < 1
 
 
+def test_flags_are_boxes_to_tick():
+    assert annotation_file("a.jpg", SIZE, [], ("#1 missing", "#2 duplicate")).flags == {
+        "#1 missing": False,
+        "#2 duplicate": False,
+    }
+
+
 def test_groups():
     two = [[0.0, 0, 4, 0, 4, 4], [9.0, 9, 14, 9, 14, 14]]
     drawn = [draw(LabelledInstance(label, polygons), SIZE) for label, polygons in zip("aba", (two, two[:1], two))]
