@@ -25,13 +25,13 @@ class Rule(Enum):
     # fmt: off
     # The annotation file
     NOT_JSON = ("LM001", _ERROR, "not readable as JSON",
-        "Save the file again in labelme, or delete it")
+        "Correct it with a text editor, or delete it and annotate the photo again")
     NOT_LABELME = ("LM002", _WARNING, "JSON but not a LabelMe file; left out",
-        "Move it out of the folder if it does not belong there")
+        "Do as is said there, or move it out of the folder")
     WRONG_ENCODING = ("LM003", _ERROR, "not text in the expected encoding",
-        "Pass --encoding, for example --encoding gbk, or save the file again in labelme")
+        "Pass --encoding, for example --encoding gbk, or save the file as UTF-8 with a text editor")
     WRONG_STRUCTURE = ("LM004", _ERROR, "a value of the wrong type",
-        "Correct the value that is named, or save the file again in labelme")
+        "Correct the value that is named with a text editor")
     BAD_FILE_NAME = ("LM005", _ERROR, "a file name that is not Unicode text",
         "Rename the file")
     OUTSIDE_SPLITS = ("LM006", _WARNING, "outside the folders train, val and test; left out",
@@ -46,11 +46,11 @@ class Rule(Enum):
     PHOTO_ELSEWHERE = ("LM010", _WARNING, "the path does not lead to the photo; another photo was used",
         "Check that it is the right photo, and correct the path")
     PHOTO_LEAVES_ROOT = ("LM011", _ERROR, "the photo's path leaves the folder",
-        "Put the photo into the folder, convert the folder above, or name the photos' folder with --photos")
+        "Put the photo into the folder, or name a folder that holds it, too, with --photos (adopt: --images-root)")
     PHOTO_WRITTEN_OUT = ("LM012", _WARNING, "no photo fits; imageData was written as the photo",
         "Put the photo beside the file if you have it")
     PHOTO_MISSING = ("LM013", _ERROR, "the photo is missing",
-        "Put the photo where the file says it is")
+        "Put the photo where the file says it is, or name the photos' folder with --photos (adopt: --images-root)")
     IMAGE_DATA_DIFFERS = ("LM014", _WARNING, "imageData shows another picture than the photo; the photo was used",
         "Check that the polygons fit the photo, and save the file again in labelme")
     SIZE_MISMATCH = ("LM015", _ERROR, "the size of the photo is not the one in the file",
@@ -68,7 +68,7 @@ class Rule(Enum):
     NO_SHAPES = ("LM021", _NOTE, "no shapes: the photo is kept as a negative",
         "Annotate it if there is something in it")
     PHOTO_AMBIGUOUS = ("LM022", _ERROR, "several photos of that name fit",
-        "Correct the photo's path")
+        "Correct the photo's path, or name a folder with one of them with --photos (adopt: --images-root)")
     NAMES_DISAGREE = ("LM023", _WARNING, "imagePath names one photo, the name of the file another; imagePath was used",
         "Check that it is the right photo")
     TAKEN_AS_NEGATIVE = ("LM024", _NOTE, "a photo without an annotation file; kept as an empty photo (negative)",
@@ -77,6 +77,10 @@ class Rule(Enum):
         "Write datasets elsewhere")
     LINK_LEADS_OUT = ("LM026", _WARNING, "a link leads out of the folder; what it leads to was used",
         "Check that it belongs into the dataset; put it into the folder, or delete the link")
+    DRAWN_UNTURNED = ("LM027", _WARNING, "drawn without regard to the photo's EXIF orientation; turned with the photo",
+        "Check in a preview that the outlines fit")
+    ONLY_UNKNOWN_SHAPES = ("LM028", _ERROR, "all shapes were left out, some as their type is unknown: a photo with nothing in it",
+        "Draw the objects as polygons")
     # Shapes
     TOO_FEW_POINTS = ("LM030", _WARNING, "too few points; dropped",
         "Delete the shape, or draw it again")
@@ -101,7 +105,7 @@ class Rule(Enum):
     MASK_EMPTY = ("LM040", _WARNING, "an empty mask; dropped",
         "Delete the shape, or draw it again")
     MASK_UNREADABLE = ("LM041", _ERROR, "the mask cannot be read",
-        "Delete the shape, or draw it again")
+        "Delete the shape from the file with a text editor, and draw it again")
     GROUP_WITH_SEVERAL_LABELS = ("LM042", _WARNING, "one group_id on several labels; kept as separate instances",
         "Give the parts of one object one label, and other objects another group_id")
     DUPLICATE_SHAPE = ("LM043", _WARNING, "the same shape twice; both kept",
@@ -152,15 +156,19 @@ class Rule(Enum):
         "Keep them in one split, with --group or sub-folders")
     NO_INSTANCES = ("LM065", _ERROR, "no instances: there is nothing to learn",
         "Annotate at least one object, or see what was left out")
+    TRAIN_EMPTY = ("LM066", _ERROR, "train has no photo that can be used: there is nothing to learn from",
+        "Put annotated photos into it")
+    ONLY_TRAIN = ("LM067", _WARNING, "all photos are in train, the only split that is here",
+        "To have them divided, name the folder or file of train itself; or make val and test, too")
     # COCO files and tables of boxes
-    CATEGORY_UNKNOWN = ("LM070", _ERROR, "an annotation of a category that does not exist",
-        "Correct its category_id, or add the category")
+    CATEGORY_UNKNOWN = ("LM070", _ERROR, "an annotation of a category that does not exist, or has several names",
+        "Correct its category_id or the categories")
     IMAGE_UNKNOWN = ("LM071", _WARNING, "an annotation of an image that does not exist; left out",
         "Delete it, or correct its image_id")
     IMAGE_ID_TWICE = ("LM072", _ERROR, "several images have one id, so their annotations cannot be assigned",
         "Give each image a different id")
     PHOTO_LISTED_TWICE = ("LM073", _ERROR, "a photo that is listed more than once",
-        "Delete all but one of its images, from all splits")
+        "Correct the file_name of those that mean another photo, and delete the others but one, from all splits")
     BAD_SEGMENTATION = ("LM074", _ERROR, "a segmentation that is neither a list of polygons nor a run-length code",
         "Correct it, or delete the annotation")
     ODD_POLYGON = ("LM075", _WARNING, "a polygon with an odd number of values; dropped",
@@ -187,6 +195,11 @@ class Rule(Enum):
         "Correct the line, or delete it")
     CARD_COUNTS_DIFFER = ("LM086", _WARNING, "a count in dataset.json is not that of its COCO file",
         "Correct dataset.json, or convert the folder with adopt")
+    NO_ANNOTATIONS = ("LM087", _WARNING, "a file without annotations: all its photos are kept as negatives",
+        "Leave the file out if there is something in its photos")
+    # Values
+    READ_IN_ANOTHER_FORM = ("LM090", _NOTE, "values in another form than usual, which can mean one thing only",
+        "Nothing needs to be done")
     # fmt: on
 
     def __init__(self, code: str, severity: Severity, title: str, remedy: str):

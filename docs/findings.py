@@ -35,6 +35,11 @@ _SECTIONS = (
     ("LM050", "Labels and classes", ""),
     ("LM060", "Splits", ""),
     ("LM070", "COCO files and tables of boxes", ""),
+    (
+        "LM090",
+        "Values",
+        "Numbers and ids as text or whole floats, polygons as one list or as pairs, names that are numbers.",
+    ),
 )
 
 

@@ -31,6 +31,8 @@ COVERED = {
     "dataset_tools/dataset/scan.py": f"dataset_tools/dataset/test_convert.py, test_edge_cases.py: {SEEN_IN}",
     "dataset_tools/dataset/write.py": f"dataset_tools/dataset/test_convert.py: {SEEN_IN}",
     "dataset_tools/formats/foreign_coco.py": "dataset_tools/sources/test_coco_files.py: the files of other tools",
+    "dataset_tools/formats/kinds.py": f"dataset_tools/dataset/test_doors.py: {SEEN_IN}",
+    "dataset_tools/formats/lenient.py": "dataset_tools/dataset/test_doors.py: through every reader",
     "dataset_tools/formats/predictions.py": "dataset_tools/to_labelme/test_from_dataset.py: its only caller here",
     "dataset_tools/images/names.py": f"dataset_tools/images/test_photo_finder.py, test_folders.py: {SEEN_IN}",
     "dataset_tools/images/pixels.py": "dataset_tools/images/test_header.py: header and pixels must agree",

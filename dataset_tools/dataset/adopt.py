@@ -47,8 +47,7 @@ def adopt(options: AdoptOptions) -> ConversionResult:
         raise UserError("there is a file for each split already", remedy=f"Leave {flag} out, or name one file")
     photos = options.images_root or _photo_root(options.file, files)
     check_options(options, [photos, *files.values()])
-    dataset = options.file if options.file and is_dataset_folder(options.file) else None
-    return make_dataset(CocoFiles(files, photos, exclude=options.output, dataset=dataset), options)
+    return make_dataset(CocoFiles(files, photos, exclude=options.output), options)
 
 
 def _files(options: AdoptOptions) -> Files:

@@ -62,7 +62,7 @@ def check_classes(
         listed: the source's own classes: a list that has grown, and that nobody has looked over yet.
     """
     counts = count_labels(entries)
-    if entries and not counts:
+    if not counts:
         yield Finding(Rule.NO_INSTANCES)
     for option, name in rules.unused(labels):
         yield Finding(Rule.RENAME_UNUSED, message=f"{option} {name!r}")
@@ -85,7 +85,7 @@ def check_splits(splits: Splits, classes: Sequence[str]) -> Iterator[Finding]:
     everywhere = {label for entries in splits.values() for label in count_labels(entries)}
     for split, entries in splits.items():
         if not entries:
-            yield Finding(Rule.EMPTY_SPLIT, message=split)
+            yield Finding(Rule.TRAIN_EMPTY) if split == "train" else Finding(Rule.EMPTY_SPLIT, message=split)
             continue
         rule = Rule.CLASS_NOT_IN_TRAIN if split == "train" else Rule.CLASS_NOT_IN_SPLIT
         lacking = everywhere - set(count_labels(entries))

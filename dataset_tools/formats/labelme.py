@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Sequence
 
 import msgspec
 import pybase64
 
 from dataset_tools.findings import Rule
+from dataset_tools.formats import kinds, lenient
 from dataset_tools.text import UTF8_BOM, parse_integer
 
 # Bytes of the largest annotation file that is read: a photo of 100 megapixels, embedded as PNG, takes half of them.
@@ -26,14 +27,15 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
         label: the label as it was typed.
         points: (x, y) in pixels of the turned photo, origin at the top-left corner of pixel 0.
         shape_type: ``polygon``, ``rectangle``, ...; LabelMe before 3.4 knew polygons only and wrote none.
-        group_id: shapes of one label and one group are one instance; None makes the shape its own instance.
+        group_id: shapes of one label and one group, a number or a name, are one instance; None makes the shape its own
+            instance.
         mask: a PNG in base64, for ``shape_type`` ``mask``.
     """
 
     label: str
     points: tuple[tuple[float, float], ...] = ()
     shape_type: str | None = None
-    group_id: int | float | None = None
+    group_id: int | float | lenient.NamedId | None = None
     mask: str | None = None
 
     @property
@@ -76,18 +78,23 @@ _DECODER = msgspec.json.Decoder(AnnotationFile)
 
 
 class LabelmeError(Exception):
-    """A file that cannot be read: the rule that it breaks, and where in it, e.g. ``shapes[3].points[0]``."""
+    """A file that cannot be read: the rule that it breaks, and faults, each a message and its place in the file."""
 
-    def __init__(self, rule: Rule, message: str, place: str = ""):
-        super().__init__(message)
+    def __init__(self, rule: Rule, message: str = "", faults: Sequence[tuple[str, str]] = ()):
         self.rule = rule
-        self.place = place
+        self.faults = faults or [(message, "")]
+        super().__init__(self.faults[0][0])
 
 
-def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
+def decode(content: bytes, encoding: str = "utf-8", departures: lenient.Departures | None = None) -> AnnotationFile:
     """The record of one LabelMe file.
 
     Coordinates may be infinite or NaN, since LabelMe's JSON writer lets them into a file: callers must check.
+
+    Args:
+        content: of the file.
+        encoding: of its text, unless it is UTF-8.
+        departures: values that are read in another form are added to these.
 
     Raises:
         LabelmeError: it is not JSON, not text in the encoding, not a LabelMe file, or too large; or a value in it has the
@@ -102,7 +109,7 @@ def decode(content: bytes, encoding: str = "utf-8") -> AnnotationFile:
     try:
         return _DECODER.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _decode_loosely(_text(content, "utf-8"))
+        return _decode_loosely(_text(content, "utf-8"), departures or lenient.Departures())
     except RecursionError as error:
         raise LabelmeError(Rule.NOT_JSON, "it is nested too deeply") from error
 
@@ -123,23 +130,53 @@ def _text(content: bytes, encoding: str) -> str:
         raise LabelmeError(Rule.WRONG_ENCODING, message) from error
 
 
-def _decode_loosely(content: str) -> AnnotationFile:
+def _decode_loosely(content: str, departures: lenient.Departures) -> AnnotationFile:
     """The record by Python's rules for JSON, which know ``NaN``, ``Infinity`` and numbers of any length."""
     try:
         tree = json.loads(content, parse_int=parse_integer)
     except (ValueError, RecursionError) as error:
         raise LabelmeError(Rule.NOT_JSON, str(error)) from error
     if not isinstance(tree, dict) or "shapes" not in tree:
-        raise LabelmeError(Rule.NOT_LABELME, "it has no 'shapes'")
+        kind = kinds.kind_of_tree(tree)
+        said = "it has no 'shapes'" if kind is kinds.UNKNOWN else f"it is {kind.name}. {kind.remedy}"
+        raise LabelmeError(Rule.NOT_LABELME, said)
     try:
         json.dumps(tree, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise LabelmeError(Rule.NOT_JSON, "it holds half of a surrogate pair, which is not text") from error
+    shapes, faults = tree["shapes"], []
+    if isinstance(shapes, list):
+        tree["shapes"] = []
+        for index, shape in enumerate(shapes):
+            place = f"shapes[{index}]"
+            try:
+                tree["shapes"].append(lenient.read_record(shape, Shape, _SHAPE, place, departures))
+            except msgspec.ValidationError as error:
+                faults.append(lenient.message_and_place(error, place))
     try:
-        return msgspec.convert(tree, AnnotationFile)
+        record = lenient.read_record(tree, AnnotationFile, _FILE, "", departures)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at ")
-        raise LabelmeError(Rule.WRONG_STRUCTURE, message, re.sub(r"^\$\.?", "", place.strip("`"))) from error
+        faults.append(lenient.message_and_place(error))
+    if faults:
+        raise LabelmeError(Rule.WRONG_STRUCTURE, faults=faults)
+    return record
+
+
+def _pairs(points: object) -> object:
+    """Points whose numbers may be text, or follow one another in one list."""
+    points = lenient.numbers(points)
+    if isinstance(points, list) and len(points) % 2 == 0 and all(isinstance(value, int | float) for value in points):
+        return list(zip(points[::2], points[1::2])) or points
+    return points
+
+
+def _group(value: object) -> object:
+    """A group, which may be any number, or text."""
+    return lenient.identity(value) if isinstance(value, str) else value
+
+
+_SHAPE = {"label": lenient.name, "points": _pairs, "group_id": _group}
+_FILE = {"imagePath": lenient.name, "imageHeight": lenient.number, "imageWidth": lenient.number}
 
 
 # What encode() writes is laid out as labelme 6.3.1 does it: the same keys in the same order.

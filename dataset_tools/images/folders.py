@@ -13,13 +13,21 @@ from typing import NamedTuple
 from dataset_tools.errors import UserError
 from dataset_tools.files import read_file
 from dataset_tools.formats import labelme
-from dataset_tools.formats.card import CARD_NAME, is_dataset_folder
+from dataset_tools.formats.card import CARD_NAME, SPLITS, is_dataset_folder
 from dataset_tools.images.names import is_photo_name, with_slashes
 from dataset_tools.text import is_text, visible
 
 log = logging.getLogger(__name__)
 
 NAME_THE_FOLDER = "Name the folder that LabelMe saved its files in"
+
+# What splits are called, in lower case; Roboflow's is "valid", CVAT's "Validation".
+SPLIT_NAMES = {split: split for split in SPLITS} | {"valid": "val", "validation": "val"}
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder or a file is named after."""
+    return SPLIT_NAMES.get(name.lower())
 
 
 def check_folder(folder: Path, remedy: str = NAME_THE_FOLDER) -> None:

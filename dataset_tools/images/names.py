@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import re
+import unicodedata
+from urllib.parse import unquote
 
 # What a photo's name may end with, in the order in which they are tried (in lower and in upper case).
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 
-_ABSOLUTE = re.compile(r"/|[A-Za-z]:")
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:|[A-Za-z][\w+.-]*://")
+
+# What programs put before the names of files that are uploaded, a part of a hash or of the time (but no date is one),
+# and what Roboflow puts behind them, in place of their suffix.
+_PREFIX = re.compile(r"(?!(19|20)\d{6})([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,64})[-_](?=.)")
+_ROBOFLOW = re.compile(r"_(jpe?g|png|bmp|webp|tiff?|gif)\.rf\.\w+$")
 
 
 def is_photo_name(name: str) -> bool:
@@ -24,3 +31,24 @@ def with_slashes(image_path: str | None) -> str:
 def is_absolute(image_path: str | None) -> bool:
     """Whether a path is absolute on some system."""
     return _ABSOLUTE.match(with_slashes(image_path)) is not None
+
+
+def without_query(name: str | None) -> str:
+    """A path with POSIX slashes, or an address in the web without what does not name its file."""
+    path = with_slashes(name)
+    return re.split("[?#]", path)[0] if "://" in path else path
+
+
+def folded(name: str) -> str:
+    """A name without what systems change in it: case, accents as a character by themselves, percent for other signs."""
+    return unicodedata.normalize("NFC", unquote(name)).casefold()
+
+
+def stem_of(name: str) -> str:
+    """A file's name without a photo's suffix."""
+    return posixpath.splitext(name)[0] if is_photo_name(name) else name
+
+
+def without_hash(stem: str) -> str:
+    """A folded stem without the part of a hash that a program has put before or behind it; the same, if there is none."""
+    return _ROBOFLOW.sub("", _PREFIX.sub("", stem, count=1))

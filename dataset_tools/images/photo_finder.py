@@ -1,245 +1,199 @@
-"""Which photo belongs to an annotation file: by what the file says, by names, and by evidence where these disagree."""
+"""The photos under a folder, by the names that files of annotations call them by."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence, Set
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.formats.labelme import AnnotationFile
-from dataset_tools.images.embedded import describe_difference, extract_embedded, has_bytes
-from dataset_tools.images.header import ImageError, agrees, describe_mismatch, read_header
-from dataset_tools.images.names import SUFFIXES, is_absolute, is_photo_name, with_slashes
-from dataset_tools.records import Photo
+from dataset_tools.images.folders import list_folder, split_of
+from dataset_tools.images.header import photo_size
+from dataset_tools.images.names import (
+    SUFFIXES,
+    folded,
+    is_absolute,
+    stem_of,
+    with_slashes,
+    without_hash,
+    without_query,
+)
+
+# Of so many photos of one name a message names some, and sizes are compared: there may be thousands.
+_MOST_COMPARED = 20
+
+
+class PhotoName(NamedTuple):
+    """A photo as a table or a COCO file calls it.
+
+    Attributes:
+        name: a path with slashes of any system, absolute or relative to the folder of photos or to ``home``.
+        key: what the name is called in the file.
+        place: where it is.
+        home: the folder of the file.
+        folders: what the folders of its photos may be called, in lower case, the surest first; or a split.
+        size: the (width, height) that the file says.
+    """
+
+    name: str
+    key: str
+    place: str
+    home: Path
+    folders: Sequence[str] = ()
+    size: tuple[float | None, float | None] = (None, None)
 
 
 class PhotoFinder:
-    """The photos under a folder, and the way from an annotation file to its own.
-
-    Most files say themselves where their photo is; what is needed for the others is made when there is one.
+    """The photos under a folder. Nothing outside is looked at, but what a path with ``..`` says lies beside its file.
 
     Args:
-        root: the folder of the photos; none outside is looked at.
-        photos: those under it, relative to it.
-        files_root: the folder of the annotation files: the same folder, or another one, which may mirror it.
-        files: the annotation files, relative to ``files_root``.
+        root: the folder.
+        exclude: a folder under it that is passed over.
+        photos: those under it, relative to it; None to list them when that is needed.
     """
 
-    def __init__(self, root: Path, photos: Collection[str], files_root: Path, files: Collection[str]):
+    def __init__(self, root: Path, exclude: Path | None = None, photos: Collection[str] | None = None):
         self.root = root
+        self._exclude = exclude
         self._folder = os.path.abspath(root)
-        self._real_folder = os.path.realpath(root).rstrip(os.sep)
-        self._files_folder = os.path.abspath(files_root)
-        self._photos, self._files = photos, files
+        self._real_folder = os.path.realpath(root)
+        if photos is not None:
+            self.photos = photos
 
     @cached_property
-    def _beside(self) -> dict[str, list[str]]:
-        """The photos by their paths without suffix, most trusted first."""
-        beside: dict[str, list[str]] = {}
-        for photo in sorted(self._photos, key=_rank):
-            beside.setdefault(posixpath.splitext(photo)[0], []).append(photo)
-        return beside
+    def photos(self) -> Collection[str]:
+        """All photos, relative to the folder."""
+        return list_folder(self.root, self._exclude).photos
 
-    @cached_property
-    def _elsewhere(self) -> dict[str, list[str]]:
-        """The photos that no file has for its own, by their folded names, with and without suffix."""
-        taken = {posixpath.splitext(file)[0] for file in self._files} if self._folder == self._files_folder else set()
-        elsewhere: dict[str, list[str]] = {}
-        for photo in sorted(self._photos, key=_rank):
-            stem = posixpath.splitext(photo)[0]
-            if stem not in taken and photo not in taken:  # another file's own photo is not a stray one
-                name, name_stem = posixpath.basename(photo), posixpath.basename(stem)
-                for key in {_folded(name), _folded(name_stem)}:
-                    elsewhere.setdefault(key, []).append(photo)
-        return elsewhere
-
-    def find(self, file: str, record: AnnotationFile) -> tuple[Photo | None, list[Finding]]:
-        """The photo of an annotation file, by evidence, and what there is to say about the choice.
-
-        Tried in turn: imagePath; its base name beside the file; the file's own stem; these names in other folders;
-        imageData. A photo has to exist and to have the size that the file says. Where several fit, imageData decides,
-        by its bytes or else by what it shows.
-
-        Args:
-            file: the annotation file, relative to ``files_root``, with POSIX slashes.
-            record: what it says.
-        """
-        embedded = record.picture() or b""
-        try:
-            named = self._named(file, record.image_path)
-        except ImageError as error:
-            return None, [Finding(error.rule, file, "imagePath", str(error))]
-        fitting, failures = self._fitting_photos(self._near(file, named, record.image_path), record, embedded)
-        strays = not fitting
-        if strays:
-            fitting, further = self._fitting_photos(self._far(file, record.image_path), record, embedded)
-            failures += further
-        if not fitting:
-            return _fall_back(file, named, record, failures)
-        photo, difference = self._closest(fitting, embedded)
-        if strays and len(fitting) > 1 and (difference or not embedded):
-            several = ", ".join(f"'{photo.path}'" for photo in fitting)
-            return None, [Finding(Rule.PHOTO_AMBIGUOUS, file, "imagePath", f"it is {record.image_path!r}: {several}")]
-        findings = list(_findings_about_choice(file, record, named, photo, fitting, failures, embedded))
-        if difference:
-            findings.append(Finding(Rule.IMAGE_DATA_DIFFERS, file, "imageData", difference))
-        return photo, findings
-
-    def _named(self, file: str, image_path: str | None) -> str | None:
-        """Where imagePath leads, relative to the root; None if it says nothing, or an absolute path elsewhere."""
-        named = with_slashes(image_path)
-        if not named:
-            return None
-        absolute = is_absolute(named)
-        path = named if absolute else posixpath.join(self._files_folder, posixpath.dirname(file), named)
-        path = posixpath.normpath(path)
-        folder = self._folder.rstrip("/") + "/"
-        if path.startswith(folder):
-            return path.removeprefix(folder)
-        if not absolute and self._folder == self._files_folder:
-            raise ImageError(Rule.PHOTO_LEAVES_ROOT, f"it is {image_path!r}")
+    def where(self, name: str, start: Path | str, home: Path | str) -> str | None:
+        """Where a path leads from a folder, relative to the root; None if that is outside, and ``..`` not in ``home``."""
+        path, home = with_slashes(name), os.path.abspath(home)
+        path = posixpath.normpath(path if is_absolute(path) else posixpath.join(os.path.abspath(start), path))
+        if _is_inside(path, self._folder):
+            return path[len(self._folder.rstrip("/")) + 1 :]
+        if ".." in with_slashes(name).split("/") and _is_inside(path, home):
+            return os.path.relpath(path, self._folder)
         return None
 
-    def _near(self, file: str, named: str | None, image_path: str | None) -> Iterator[str]:
-        """Where the photo should be, most trusted first."""
-        if named:
-            yield named
-        folder, stem = posixpath.dirname(file), posixpath.splitext(file)[0]
-        if base := posixpath.basename(with_slashes(image_path)):
-            yield posixpath.join(folder, base)
-        if is_photo_name(stem):  # x.png.json
-            yield stem
-        yield from self._beside.get(stem, ())
+    def is_open(self, path: str, home: Path | str) -> bool:
+        """Whether links lead out of the folder, or of ``home``, on the way to what a path leads to.
 
-    def _far(self, file: str, image_path: str | None) -> list[str]:
-        """Photos of the right name in other folders: those whose folders are named most like the file's."""
-        names = posixpath.basename(with_slashes(image_path)), posixpath.basename(posixpath.splitext(file)[0])
-        for name in names:
-            if photos := self._elsewhere.get(_folded(name)):
-                best = max(_common_folders(photo, file) for photo in photos)
-                return [photo for photo in photos if _common_folders(photo, file) == best]
+        Those to photos of the folder are open: the user has put them there.
+        """
+        real = os.path.realpath(f"{self._folder}/{path}")
+        real_home = os.path.realpath(home) if path.startswith("../") else self._real_folder
+        return _is_inside(real, self._real_folder) or _is_inside(real, real_home) or path in self.photos
+
+    def locate(self, names: Sequence[PhotoName]) -> list[tuple[str, Finding | None]]:
+        """The photo of each name, relative to the folder, and what there is to say; the name itself, if there is none."""
+        found = [self._exactly(item) for item in names]
+        taken = set(found)
+        return [(path, None) if path else self._meant(item, taken) for path, item in zip(found, names)]
+
+    @cached_property
+    def _index(self) -> NameIndex:
+        return NameIndex(self.photos)
+
+    def _exactly(self, item: PhotoName) -> str | None:
+        """Where a name leads: from the folder of the photos, from that of the file, from those that it may mean."""
+        for start in (self.root, item.home, *(self.root / folder for folder in item.folders)):
+            path = self.where(item.name, start, item.home)
+            if path and os.path.isfile(f"{self._folder}/{path}") and self.is_open(path, item.home):
+                return path
+        return None
+
+    def _meant(self, item: PhotoName, taken: Set[str | None]) -> tuple[str, Finding | None]:
+        """The one photo of this name, or of a name so like it that no other is meant, unless that is taken."""
+        photos = self._index.photos_of(item.name, loosely=False)
+        photos = photos or [photo for photo in self._index.photos_of(item.name) if photo not in taken]
+        for word in item.folders if len(photos) > 1 else ():
+            photos = [photo for photo in photos if word in _words_of(photo)] or photos
+        if 1 < len(photos) <= _MOST_COMPARED:
+            sizes = {photo: photo_size(self.root, photo, [("", item.size)]) for photo in photos}
+            photos = [photo for photo, size in sizes.items() if not isinstance(size, Finding)] or photos
+        if len(photos) == 1:
+            path = posixpath.normpath(with_slashes(item.name))
+            message = f"{item.key} is {item.name!r}, '{photos[0]}' was taken"
+            is_same = f"/{photos[0]}".endswith(f"/{path}")
+            return photos[0], None if is_same else Finding(Rule.PHOTO_ELSEWHERE, photos[0], item.place, message)
+        if photos:
+            return item.name, Finding(Rule.PHOTO_AMBIGUOUS, item.name, item.place, several(item.name, photos))
+        path = self.where(item.name, self.root, item.home)
+        is_outside = os.path.isfile(f"{self._folder}/{path}") if path else ".." in with_slashes(item.name).split("/")
+        rule = Rule.PHOTO_LEAVES_ROOT if is_outside else Rule.PHOTO_MISSING
+        return item.name, Finding(rule, item.name, item.place, repr(item.name))
+
+
+class NameIndex:
+    """Photos by the ends of their paths, however these are spelled.
+
+    Args:
+        photos: with POSIX slashes.
+    """
+
+    def __init__(self, photos: Iterable[str]):
+        self._photos = sorted(photos, key=rank)
+        self._depth = max((photo.count("/") for photo in self._photos), default=0)
+        self._tables: dict[str, dict[str, list[str]]] = {}
+
+    def photos_of(self, name: str, loosely: bool = True) -> list[str]:
+        """The photos that a path means, those that agree with it in most of the last folders; none, one or several.
+
+        Tried in turn: the name but for case, accents and percent; as one without a suffix; and, ``loosely``, with another
+        suffix, without the hash that it has, with the hash that the photo has.
+        """
+        parts = [part for part in posixpath.normpath(without_query(name)).split("/") if part not in ("", ".", "..")]
+        if not parts:
+            return []
+        *folders, base = map(folded, parts)
+        stem = stem_of(base)
+        tries = [("names", base), ("stems", base)]
+        if loosely:
+            tries += [("stems", stem), ("stems", without_hash(stem)), ("bare", stem)]
+        for table, key in tries:
+            for depth in range(min(len(folders), self._depth), -1, -1):
+                tail = "/".join([*folders[len(folders) - depth :], key])
+                if photos := self._table(table).get(tail):
+                    return [photo for photo in photos if posixpath.basename(photo) == parts[-1]] or photos
         return []
 
-    def _fitting_photos(
-        self, paths: Iterable[str], record: AnnotationFile, embedded: bytes
-    ) -> tuple[list[Photo], list[ImageError]]:
-        """The candidates that exist and fit, and those before the first of them that exist and do not, with why."""
-        expected = _expected_size(record, embedded)
-        fitting: list[Photo] = []
-        failures: list[ImageError] = []
-        for path in dict.fromkeys(paths):
-            try:
-                self._demand_inside(path)
-                header = read_header(f"{self._folder}/{path}")
-                if not agrees(header.size, expected):
-                    raise ImageError(Rule.SIZE_MISMATCH, describe_mismatch(path, header, expected))
-                # LabelMe shows imageData as it is. Where that is the whole file, flag and all, the points belong to the
-                # photo as it is stored; where LabelMe turns a photo (from 3.7 on), it embeds the turned one.
-                unturned = header.orientation != 1 and agrees(header.stored_size, expected)
-                if embedded and unturned and has_bytes(self.root / path, embedded):
-                    message = f"LabelMe showed '{path}' without regard to its EXIF orientation {header.orientation}"
-                    raise ImageError(Rule.ORIENTATION_UNSAFE, message)
-                fitting.append(Photo(path, header.size))
-            except ImageError as error:
-                if not fitting:
-                    failures.append(error)
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    def _table(self, form: str) -> dict[str, list[str]]:
+        """All ends of the photos' paths in a form: whole, without suffix, or also without a hash that they have."""
+        if form in self._tables:
+            return self._tables[form]
+        table = self._tables[form] = {}
+        for photo in self._photos:
+            *folders, base = map(folded, photo.split("/"))
+            stem = stem_of(base)
+            key = {"names": base, "stems": stem, "bare": without_hash(stem)}[form]
+            if form == "bare" and key == stem:
                 continue
-            except (OSError, ValueError) as error:  # a name too long, a link that leads to itself, no permission
-                failures.append(ImageError(Rule.PHOTO_UNREADABLE, f"'{path}': {error}"))
-        return fitting, failures
-
-    def _demand_inside(self, path: str) -> None:
-        """Refuses what links lead out of the folder to, unless it is among the photos: those the user has put there."""
-        if path not in self._photos and not os.path.realpath(self.root / path).startswith(self._real_folder + os.sep):
-            raise ImageError(Rule.PHOTO_LEAVES_ROOT, f"'{path}' leads to another folder")
-
-    def _closest(self, fitting: list[Photo], embedded: bytes) -> tuple[Photo, str | None]:
-        """The photo that shows what imageData does; if none does, the first one, and how that differs."""
-        if not embedded:
-            return fitting[0], None
-        for photo in fitting:
-            if has_bytes(f"{self._folder}/{photo.path}", embedded):
-                return photo, None
-        differences = [describe_difference(self.root / photo.path, photo.size, embedded) for photo in fitting]
-        best = differences.index(None) if None in differences else 0
-        return fitting[best], differences[best]
+            for start in range(len(folders) + 1):
+                table.setdefault("/".join([*folders[start:], key]), []).append(photo)
+        return table
 
 
-def _rank(photo: str) -> tuple[str, int, str]:
+def rank(photo: str) -> tuple[str, int, str]:
     """Photos of one stem in the order in which they are preferred; a.JPG and a.jpg, too, are always in one order."""
     stem, suffix = posixpath.splitext(photo)
     return stem, SUFFIXES.index(suffix.lower()), suffix
 
 
-def _folded(name: str) -> str:
-    """A name without what systems change in it: case, and whether an accent is a letter's or a character by itself."""
-    return unicodedata.normalize("NFC", name).casefold()
+def several(name: str | None, photos: Sequence[str]) -> str:
+    """That a name means several photos, as text."""
+    named = ", ".join(f"'{photo}'" for photo in photos[:_MOST_COMPARED])
+    more = f" and {len(photos) - _MOST_COMPARED} more" if len(photos) > _MOST_COMPARED else ""
+    return f"it is {name!r}: {named}{more}"
 
 
-def _has_name_of(photo: str, file: str) -> bool:
-    """Whether the two are named alike: a.jpg and a.json, or a.jpg and a.jpg.json."""
-    name = posixpath.basename(photo)
-    return posixpath.splitext(posixpath.basename(file))[0] in (name, posixpath.splitext(name)[0])
+def _words_of(photo: str) -> set[str | None]:
+    """What the folders of a photo are called, and which splits they are: those of COCO end with a year."""
+    folders = photo.split("/")[:-1]
+    return {word for folder in folders for word in (folded(folder), split_of(folder.rstrip("0123456789")))}
 
 
-def _common_folders(photo: str, file: str) -> int:
-    """How many folders above the two are named alike, from the inside out."""
-    ours, theirs = posixpath.dirname(photo).split("/")[::-1], posixpath.dirname(file).split("/")[::-1]
-    return len(posixpath.commonprefix([ours, theirs]))
-
-
-def _expected_size(record: AnnotationFile, embedded: bytes) -> tuple[float | None, float | None]:
-    """(width, height) that the file says; where it says neither, that of the embedded picture."""
-    if record.image_width is None and record.image_height is None and embedded:
-        try:
-            return read_header(embedded).stored_size
-        except ImageError:
-            pass  # a broken imageData says nothing; the photo beside it may be whole
-    return record.image_width, record.image_height
-
-
-def _findings_about_choice(
-    file: str,
-    record: AnnotationFile,
-    named: str | None,
-    photo: Photo,
-    fitting: list[Photo],
-    failures: list[ImageError],
-    embedded: bytes,
-) -> Iterator[Finding]:
-    """What there is to say where imagePath does not lead to the photo, or where names disagree and nothing decides."""
-    if failures or photo.path != named or is_absolute(record.image_path):
-        reasons = "; ".join(map(str, failures))
-        said = f"imagePath is {record.image_path!r}, '{photo.path}' was taken"
-        yield Finding(Rule.PHOTO_ELSEWHERE, file, "imagePath", said + (f" ({reasons})" if reasons else ""))
-    elif not embedded and not _has_name_of(photo.path, file):
-        others = [other.path for other in fitting if _has_name_of(other.path, file)]
-        if others:
-            said = f"it is {record.image_path!r}, beside is '{others[0]}'"
-            yield Finding(Rule.NAMES_DISAGREE, file, "imagePath", said)
-
-
-def _fall_back(
-    file: str, named: str | None, record: AnnotationFile, failures: list[ImageError]
-) -> tuple[Photo | None, list[Finding]]:
-    """The embedded picture, since no photo fits; without one, the findings say why no photo does."""
-    reasons = [str(error) for error in failures] or [f"imagePath is {record.image_path!r}"]
-    picture = record.picture()
-    if picture is not None:
-        try:
-            written = extract_embedded(picture, (record.image_width, record.image_height))
-        except ImageError as error:
-            return None, [Finding(error.rule, file, "imageData", "; ".join([str(error), *reasons]))]
-        path = posixpath.splitext(file)[0] + written.suffix
-        origin = f"{named} {hashlib.sha256(picture).hexdigest()}" if named else None
-        return Photo(path, written.size, embedded=True, origin=origin), [
-            Finding(Rule.PHOTO_WRITTEN_OUT, file, "imageData", "; ".join(reasons))
-        ]
-    rule = failures[0].rule if failures else Rule.PHOTO_MISSING
-    return None, [Finding(rule, file, "imagePath", "; ".join(reasons))]
+def _is_inside(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip("/") + "/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,23 @@ def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
         8: Image.Transpose.ROTATE_90,
     }.get(orientation)
     return image if method is None else image.transpose(method)
+
+
+def turned_points(
+    points: Sequence[tuple[float, float]], size: tuple[int, int], orientation: int
+) -> tuple[tuple[float, float], ...]:
+    """Points (x, y) on a picture as it is stored, where they are once ``turn_upright`` has turned it.
+
+    Args:
+        points: in pixels, origin at the top-left corner of pixel 0.
+        size: (width, height) as it is stored.
+        orientation: 1, or one that swaps width and height: 5 to 8.
+    """
+    width, height = size
+    return tuple(
+        {1: (x, y), 5: (y, x), 6: (height - y, x), 7: (height - y, width - x), 8: (y, width - x)}[orientation]
+        for x, y in points
+    )
 
 
 def encode_upright(source: Path | bytes, size: tuple[int, int], suffix: str) -> bytes:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -59,6 +60,7 @@ _POINTS: dict[str, tuple[int, int | None]] = {
     "quadrilateral": (4, 4),  # X-AnyLabeling's, too
 }
 _STROKES: dict[str, tuple[int, int | None]] = {"point": (1, 1), "line": (2, 2), "linestrip": (2, None)}
+_PROMPTS = "points"  # of LabelMe's AI tools
 _CORNERED = ("rectangle", "oriented_rectangle", "rotation", "quadrilateral")  # with four points these are polygons
 
 # A mask of its object's size is not larger than the photo; beyond this many times its pixels it is not even decoded.
@@ -120,6 +122,12 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     length: float = 0.0
 
 
+class _GroupId(NamedTuple):
+    """A group that a file names, which is none of the groups that are made of a place or of a number in a label."""
+
+    id: int | float | str
+
+
 class UnusableShape(Exception):
     """A shape that is left out, and why."""
 
@@ -141,6 +149,7 @@ def parts_of_shapes(
     """
     findings: list[Finding] = []
     parts: list[Part] = []
+    unknown: dict[str, None] = {}
     length_left: float = MAX_LENGTH
     for index, (shape, outline) in enumerate(zip(shapes, outlines)):
         notes: list[Note] = []
@@ -149,7 +158,11 @@ def parts_of_shapes(
             length_left -= parts[-1].length
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
+            if reason.rule is Rule.NO_SURFACE and shape.kind not in {*_POINTS, *_STROKES, _PROMPTS}:
+                unknown[shape.kind] = None
         findings += [Finding(rule, canvas.file, canvas.place(index), message) for rule, message in notes]
+    if unknown and not parts:
+        findings.append(Finding(Rule.ONLY_UNKNOWN_SHAPES, canvas.file, message=", ".join(map(repr, unknown))))
     return parts, findings + list(_shared_groups(canvas.file, parts))
 
 
@@ -181,7 +194,7 @@ def _part(
     """What a shape covers, by polygons no longer than ``length_left``; remarks about it are added to ``notes``."""
     label, number = resolve_label(shape.label, options, notes)
     place = canvas.place(index)
-    group = shape.group_id if shape.group_id is not None else number or place
+    group = number or place if shape.group_id is None else _GroupId(shape.group_id)
     if outline is None:
         points = _points(shape, options.line_width is not None)
         if shape.kind == "mask":
@@ -310,10 +323,10 @@ def _decode_mask(text: str | None, most: int) -> Mask:
 
 
 def _shared_groups(file: str, parts: Sequence[Part]) -> Iterator[Finding]:
-    labels: dict[float, dict[str, None]] = {}
+    labels: dict[_GroupId, dict[str, None]] = {}
     for part in parts:
-        if isinstance(part.group, int | float):  # a number of a label's end, and a separate shape, are texts
+        if isinstance(part.group, _GroupId):
             labels.setdefault(part.group, {})[part.label] = None
-    for group_id, names in labels.items():
+    for group, names in labels.items():
         if len(names) > 1:
-            yield Finding(Rule.GROUP_WITH_SEVERAL_LABELS, file, f"group_id {group_id}", ", ".join(map(repr, names)))
+            yield Finding(Rule.GROUP_WITH_SEVERAL_LABELS, file, f"group_id {group.id}", ", ".join(map(repr, names)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
@@ -14,9 +15,10 @@ from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.card import CARD_NAME, Card, SplitSummary, read_card
 from dataset_tools.formats.coco import CocoFile, read_split
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignCoco, ForeignImage, read_foreign
-from dataset_tools.images.folders import check_folder
-from dataset_tools.images.header import fit_size, photo_size
-from dataset_tools.images.named_photos import NamedPhotos
+from dataset_tools.images.folders import check_folder, split_of
+from dataset_tools.images.header import SWAPPING, agrees, fit_size, photo_size, read_header
+from dataset_tools.images.names import folded
+from dataset_tools.images.photo_finder import PhotoFinder, PhotoName
 from dataset_tools.instances.grouping import DrawnInstance, instances_of_parts
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
@@ -38,6 +40,7 @@ class _ListedPhoto(msgspec.Struct, frozen=True, gc=False):
         split: of its file.
         image: the record.
         drawings: its annotations.
+        is_id_repeated: the file has another image of its id.
         finding: an error, if it cannot be used; what else there is to say about it.
     """
 
@@ -45,7 +48,13 @@ class _ListedPhoto(msgspec.Struct, frozen=True, gc=False):
     split: str | None
     image: ForeignImage
     drawings: list[Drawing]
-    finding: Finding | None
+    is_id_repeated: bool
+    finding: Finding | None = None
+
+    @property
+    def said_size(self) -> tuple[float | None, float | None]:
+        """(width, height) that the file says."""
+        return self.image.width, self.image.height
 
 
 class CocoFiles(Source):
@@ -57,7 +66,7 @@ class CocoFiles(Source):
         card: that of the dataset folder that the files belong to, where they are judged as training takes them:
             ids, boxes and areas as they are, and photos under their names and no others.
         exclude: a folder under ``photos`` that is passed over.
-        dataset: the dataset folder of the files: photos that were written into it may be outside ``photos``.
+        dataset: the dataset folder of the card.
 
     Attributes:
         keys: the photos, each once; every finding about a photo has its key for a file.
@@ -78,13 +87,12 @@ class CocoFiles(Source):
         check_folder(photos, "Name the folder of the photos")
         first = next(iter(files.values()))
         self.root, self.photo_root = first.parent, photos
-        self._card, self._dataset = card, dataset
-        self._finder = NamedPhotos(photos, exclude, is_exact=card is not None, beside=dataset)
+        self._card, self._dataset, self._splits = card, dataset, list(files)
+        self._finder = PhotoFinder(photos, exclude)
         self._about_files: list[Finding] = []
         self._listed: dict[str, list[_ListedPhoto]] = {}
         contents = {split: read_foreign(path) for split, path in files.items()}
-        for split, content in contents.items():
-            self._list(split, files[split], content, is_alone=len(files) == 1)
+        self._list(files, contents)
         if not self._listed:
             remedy = "Export it again, with its photos"
             raise UserError("no image is listed", file=first, remedy=remedy, exit_code=EXIT_DATA)
@@ -109,13 +117,13 @@ class CocoFiles(Source):
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
         """Photos with their instances, and the findings about each; see ``Source``."""
         for key in keys:
-            size, findings = self._size_and_findings(key)
+            size, orientation, findings = self._size_and_findings(key)
             if size is None:
                 yield None, findings
                 continue
             listed = self._listed[key][0]
             canvas = Canvas(key, size, fit_size(size, max_size))
-            parts, found = parts_of_annotations(canvas, listed.drawings, options)
+            parts, found = parts_of_annotations(canvas, listed.drawings, options, orientation)
             drawn, further = instances_of_parts(canvas, parts, options)
             findings += [*found, *further]
             if self._card:
@@ -126,7 +134,9 @@ class CocoFiles(Source):
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """The findings about the files as a whole. Photos that they do not list are not theirs."""
-        return Rest(findings=[*self._about_files, *self._about_training()])
+        only_train = self._splits == ["train"] and not self._card
+        lone = [Finding(Rule.ONLY_TRAIN)] if only_train else []
+        return Rest(findings=[*self._about_files, *lone, *self._about_training()])
 
     def _about_training(self) -> Iterator[Finding]:
         if self._card is None or self._dataset is None:
@@ -139,51 +149,72 @@ class CocoFiles(Source):
             else:
                 yield from _about_counts(split, summary, content, self._card.classes)
 
-    def _list(self, split: str | None, path: Path, content: ForeignCoco, is_alone: bool) -> None:
-        """Take a file in: its images with their annotations, and what is wrong with those that have no image."""
-        labels = {category.id: category.name for category in content.categories}
-        drawings: dict[int, list[Drawing]] = {image.id: [] for image in content.images}
-        origin = "" if is_alone else f" of {path.name}"
-        for index, annotation in enumerate(content.annotations):
-            place = f"annotations[{index}]{origin}"
+    def _list(self, files: Files, contents: Mapping[str | None, ForeignCoco]) -> None:
+        """Take the files in: their images with photos and annotations, and what is wrong with those that have no image."""
+        names: list[PhotoName] = []
+        listed: list[_ListedPhoto] = []
+        for split, content in contents.items():
+            file = files[split]
+            origin = f" of {file.name}" if len(files) > 1 else ""
+            drawings = self._drawings(file.name, content, origin)
+            repeated = _repeated(image.id for image in content.images.values())
+            folders = _folders_of(file, split)
+            for index, image in content.images.items():
+                place = f"images[{index}]{origin}"
+                item = _ListedPhoto(place, split, image, drawings[image.id], image.id in repeated)
+                names.append(PhotoName(image.file_name, "file_name", place, file.parent, folders, item.said_size))
+                listed.append(item)
+            self._about_files += content.findings
+            if self._card:
+                self._about_files += _about_ids(file.name, content.annotations)
+        located = map(self._as_in_training, names) if self._card else self._finder.locate(names)
+        for item, (photo, finding) in zip(listed, located):
+            if item.is_id_repeated:
+                finding = Finding(Rule.IMAGE_ID_TWICE, photo, item.place, f"id {item.image.id}")
+            self._listed.setdefault(photo, []).append(msgspec.structs.replace(item, finding=finding))
+
+    def _drawings(self, file: str, content: ForeignCoco, origin: str) -> dict[int | str, list[Drawing]]:
+        """The annotations of each image id."""
+        labels: dict[int | str, dict[str, None]] = {}
+        for category in content.categories.values():
+            labels.setdefault(category.id, {})[category.name] = None
+        drawings: dict[int | str, list[Drawing]] = {image.id: [] for image in content.images.values()}
+        for index, annotation in content.annotations.items():
+            place = f"annotations[{index}]"
             if annotation.image_id in drawings:
-                label = labels.get(annotation.category_id)
-                drawings[annotation.image_id].append(Drawing(place, label, annotation))
+                names = tuple(labels.get(annotation.category_id, ()))
+                drawings[annotation.image_id].append(Drawing(place + origin, names, annotation))
             else:
-                message = f"image_id {annotation.image_id}"
-                self._about_files.append(Finding(Rule.IMAGE_UNKNOWN, path.name, f"annotations[{index}]", message))
-        if self._card:
-            self._about_files += _about_ids(path.name, content.annotations)
-        repeated = _repeated(image.id for image in content.images)
-        folders = [folder for folder in (self._beside(path), split) if folder]
-        for index, image in enumerate(content.images):
-            place = f"images[{index}]{origin}"
-            photo, finding = self._finder.locate(image.file_name, "file_name", place, folders)
-            if image.id in repeated:
-                finding = Finding(Rule.IMAGE_ID_TWICE, photo, place, f"id {image.id}")
-            listed = _ListedPhoto(place, split, image, drawings[image.id], finding)
-            self._listed.setdefault(photo, []).append(listed)
+                message = f"image_id {annotation.image_id!r}"
+                self._about_files.append(Finding(Rule.IMAGE_UNKNOWN, file, place, message))
+        return drawings
 
-    def _beside(self, path: Path) -> str | None:
-        """The folder of a COCO file, relative to that of the photos, where it is in there."""
-        folder, root = path.resolve().parent, self.photo_root.resolve()
-        return folder.relative_to(root).as_posix() if root in folder.parents else None
+    def _as_in_training(self, item: PhotoName) -> tuple[str, Finding | None]:
+        """The photo of a name as Detectron2 takes it: a path from the folder, which may lead out of it."""
+        if os.path.isfile(os.path.join(self.photo_root, item.name)):
+            return item.name, None
+        return item.name, Finding(Rule.PHOTO_MISSING, item.name, item.place, repr(item.name))
 
-    def _size_and_findings(self, key: str) -> tuple[tuple[int, int] | None, list[Finding]]:
-        """The size of a photo, if it can be used, and what there is to say about it."""
+    def _size_and_findings(self, key: str) -> tuple[tuple[int, int] | None, int, list[Finding]]:
+        """The size of a photo, if it can be used, the EXIF orientation that its annotations lack, and what there is to say."""
         listed = self._listed[key]
+        findings = [item.finding for item in listed if item.finding]
+        if any(finding.is_error for finding in findings):
+            return None, 1, findings
         if len(listed) > 1:
-            return None, [Finding(Rule.PHOTO_LISTED_TWICE, key, ", ".join(item.place for item in listed))]
+            return None, 1, [Finding(Rule.PHOTO_LISTED_TWICE, key, ", ".join(item.place for item in listed))]
         (only,) = listed
-        findings = [only.finding] if only.finding else []
-        if only.finding and only.finding.is_error:
-            return None, findings
-        size = photo_size(self.photo_root, key, [("", (only.image.width, only.image.height))])
+        size, orientation = photo_size(self.photo_root, key, [("", only.said_size)]), 1
+        if isinstance(size, Finding) and size.rule is Rule.SIZE_MISMATCH and not self._card:
+            header = read_header(self.photo_root / key)
+            if header.orientation in SWAPPING and agrees(header.stored_size, only.said_size):
+                findings.append(Finding(Rule.DRAWN_UNTURNED, key, only.place, f"orientation {header.orientation}"))
+                size, orientation = header.size, header.orientation
         if isinstance(size, Finding):
-            return None, [*findings, size]
+            return None, 1, [*findings, size]
         if not only.drawings:
             findings.append(Finding(Rule.NO_SHAPES, key))
-        return size, findings
+        return size, orientation, findings
 
     def _classes_of(self, contents: Sequence[ForeignCoco]) -> tuple[str, ...]:
         """The categories in the order of their ids, without those that only group others.
@@ -191,7 +222,11 @@ class CocoFiles(Source):
         A category that no annotation has, and that another names as its ``supercategory``, is the root that Roboflow
         puts before the classes.
         """
-        categories = [item for content in contents for item in sorted(content.categories, key=lambda item: item.id)]
+        categories = [
+            item
+            for content in contents
+            for item in sorted(content.categories.values(), key=lambda item: (isinstance(item.id, str), item.id))
+        ]
         used = {drawing.label for listed in self._listed.values() for item in listed for drawing in item.drawings}
         named = [item for item in categories if isinstance(item.supercategory, str)]
         parents = {item.supercategory for item in named if item.supercategory != item.name}
@@ -206,14 +241,21 @@ class CocoFiles(Source):
         return tuple(classes)
 
 
-def _repeated(ids: Iterable[int | None]) -> Set[int | None]:
+def _repeated(ids: Iterable[object]) -> Set[object]:
     return {item for item, count in Counter(ids).items() if count > 1}
 
 
-def _about_ids(file: str, annotations: Sequence[ForeignAnnotation]) -> Iterator[Finding]:
-    repeated = _repeated(annotation.id for annotation in annotations)
-    for index, annotation in enumerate(annotations):
-        if annotation.id in repeated or (annotation.id or 0) < 1:
+def _folders_of(file: Path, split: str | None) -> list[str]:
+    """What the folders of a file's photos may be called: instances_Train2017.json is that of train2017, and of train."""
+    suffix = folded(file.stem.partition("_")[2])
+    split = split or split_of(suffix.rstrip("0123456789"))
+    return [word for word in (folded(file.stem), suffix, split) if word]
+
+
+def _about_ids(file: str, annotations: Mapping[int, ForeignAnnotation]) -> Iterator[Finding]:
+    repeated = _repeated(annotation.id for annotation in annotations.values())
+    for index, annotation in annotations.items():
+        if annotation.id in repeated or not isinstance(annotation.id, int) or annotation.id < 1:
             yield Finding(Rule.ANNOTATION_ID, file, f"annotations[{index}]", f"id {annotation.id}")
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dataset_tools.errors import UserError
-from dataset_tools.formats.card import is_dataset_folder, read_card
+from dataset_tools.formats import kinds
+from dataset_tools.formats.card import SPLITS, is_dataset_folder, read_card
+from dataset_tools.images.folders import SPLIT_NAMES, list_folder
 from dataset_tools.sources.coco_files import Files
 
-# What the files of a split are called, in the order in which they are taken: by hand, by COCO itself, by Roboflow.
-_NAMES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
-_PATTERNS = ("{}.json", "annotations/instances_{}*.json", "{}/_annotations.coco.json")
+# Where files may be: by hand, Label Studio and others; by COCO itself, CVAT and others; by Roboflow.
+_PLACES = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
 
-# A file for all photos: by CVAT and others, by Label Studio and others.
-_PATTERNS_OF_ONE = ("annotations/*.json", "*.json")
+# What those of a split are called, in lower case and in the order in which they are taken.
+_OF_SPLIT = ("{}.json", "annotations/instances_{}*.json", "{}/_annotations.coco.json", "annotations/{}.json")
+
+# What the one for all photos is called where there are several: other files beside it have its photos, too.
+_OF_INSTANCES = "annotations/instances_*.json"
 
 
 def find_coco_files(folder: Path) -> Files:
@@ -24,16 +29,29 @@ def find_coco_files(folder: Path) -> Files:
     """
     if is_dataset_folder(folder):
         return {split: folder / summary.annotations for split, summary in read_card(folder).splits.items()}
-    found: Files = {split: path for split, names in _NAMES.items() if (path := _first(folder, names))}
+    places = [sorted(folder.glob(place)) for place in _PLACES]
+    names = {path: path.relative_to(folder).as_posix().lower() for paths in places for path in paths}
+    found: Files = {}
+    for split in SPLITS:
+        for word in (word for word, meant in SPLIT_NAMES.items() if meant == split):
+            for pattern in _OF_SPLIT:
+                for path, name in names.items():
+                    if fnmatchcase(name, pattern.format(word)):
+                        found.setdefault(split, path)
     if "train" in found:
         return found
-    alone = [path for pattern in _PATTERNS_OF_ONE for path in sorted(folder.glob(pattern))]
+    alone = [path for paths in places[:2] for path in paths]
+    if len(alone) > 1:
+        alone = [path for path in alone if fnmatchcase(names[path], _OF_INSTANCES)] or alone
     if len(alone) != 1:
-        reason = f"{len(alone) or 'no'} JSON files are here, and none of them is named after 'train'"
-        raise UserError(reason, file=folder, remedy="Name the files with --train, --val and --test")
+        raise _not_found(folder, len(alone))
     return {None: alone[0]}
 
 
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    paths = (path for name in names for pattern in _PATTERNS for path in sorted(folder.glob(pattern.format(name))))
-    return next(paths, None)
+def _not_found(folder: Path, count: int) -> UserError:
+    """The error that there is no COCO file, or too many; it says what else is here."""
+    if other := kinds.other_kind(folder, list_folder(folder).files):
+        return kinds.wrong_kind(*other, "this is not a COCO file of instances")
+    reason = f"{count or 'no'} JSON files are here, and none of them is named after 'train'"
+    remedy = "Name the one file for all photos, or those of the splits with --train, --val and --test"
+    return UserError(reason, file=folder, remedy=remedy)

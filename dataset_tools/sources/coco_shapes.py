@@ -6,13 +6,17 @@ import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
+import numpy as np
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignRle, decode_segmentation
 from dataset_tools.formats.labelme import MAX_VALUES, Shape
 from dataset_tools.geometry import rle
-from dataset_tools.geometry.masks import EncodedMask
+from dataset_tools.geometry.masks import EncodedMask, decode_mask, encode_mask
+from dataset_tools.images.header import SWAPPING
+from dataset_tools.images.pixels import turn_upright, turned_points
 from dataset_tools.instances.shapes import (
     Note,
     Part,
@@ -30,17 +34,30 @@ _Values = Sequence[float | None]
 
 
 class Drawing(msgspec.Struct, frozen=True, gc=False):
-    """An annotation with what it is called in findings, and its label; None where its category does not exist."""
+    """An annotation with what it is called in findings, and the names of its category, of which there should be one."""
 
     place: str
-    label: str | None
+    names: tuple[str, ...]
     annotation: ForeignAnnotation
+
+    @property
+    def label(self) -> str | None:
+        """The one name."""
+        return self.names[0] if len(self.names) == 1 else None
 
 
 def parts_of_annotations(
-    canvas: Canvas, drawings: Sequence[Drawing], options: ShapeOptions
+    canvas: Canvas, drawings: Sequence[Drawing], options: ShapeOptions, orientation: int = 1
 ) -> tuple[list[Part], list[Finding]]:
-    """What each annotation of a photo covers, in their order, and the findings about them."""
+    """What each annotation of a photo covers, in their order, and the findings about them.
+
+    Args:
+        canvas: what is drawn on.
+        drawings: the annotations.
+        options: what becomes of them.
+        orientation: the EXIF orientation, where they are drawn on the photo as it is stored.
+    """
+    stored_size = canvas.size[::-1] if orientation in SWAPPING else canvas.size
     masks: list[Part] = []
     shapes: list[Shape] = []
     places: list[str] = []
@@ -50,17 +67,22 @@ def parts_of_annotations(
         notes: list[Note] = []
         try:
             if drawing.label is None:
-                raise UnusableShape(Rule.CATEGORY_UNKNOWN, f"category_id {drawing.annotation.category_id}")
+                names = f" is {' and '.join(map(repr, drawing.names))}" if drawing.names else ""
+                message = f"category_id {drawing.annotation.category_id!r}{names}"
+                raise UnusableShape(Rule.CATEGORY_UNKNOWN, message)
             values_left -= bytes(drawing.annotation.segmentation).count(b",")
             if values_left < 0:
                 message = f"label {drawing.label!r}; those of all annotations have more than {MAX_VALUES:,} values"
                 raise UnusableShape(Rule.OUTLINES_TOO_LONG, message)
-            drawn = _drawn(drawing.annotation, drawing.label, canvas, notes)
+            drawn = _drawn(drawing.annotation, drawing.label, stored_size, notes)
             if isinstance(drawn, dict):
                 label, _ = resolve_label(drawing.label, options, notes)
-                masks.append(Part(drawing.place, label, number, [], framed_mask(canvas, drawn)))
+                pixels = _turned_mask(drawn, orientation)
+                masks.append(Part(drawing.place, label, number, [], framed_mask(canvas, pixels)))
             else:
-                shapes += [_shape(number, drawing.label, kind, values) for kind, values in drawn]
+                for kind, values in drawn:
+                    points = turned_points(_points(values), stored_size, orientation)
+                    shapes.append(Shape(drawing.label, points, kind, number))
                 places += [drawing.place] * len(drawn)
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
@@ -74,17 +96,19 @@ def parts_of_annotations(
 
 
 def _drawn(
-    annotation: ForeignAnnotation, label: str, canvas: Canvas, notes: list[Note]
+    annotation: ForeignAnnotation, label: str, size: tuple[int, int], notes: list[Note]
 ) -> EncodedMask | list[tuple[str, _Values]]:
     """A mask as pycocotools' RLE; or polygons and boxes, each with LabelMe's word for what it is."""
     if annotation.iscrowd:
         raise UnusableShape(Rule.CROWD, repr(label))
     try:
-        segmentation = decode_segmentation(annotation)
+        segmentation, is_other = decode_segmentation(annotation)
     except (msgspec.MsgspecError, ValueError) as error:
         raise UnusableShape(Rule.BAD_SEGMENTATION, str(error).replace("`$", "`segmentation")) from error
+    if is_other:
+        notes.append((Rule.READ_IN_ANOTHER_FORM, f"segmentation of {label!r}"))
     if isinstance(segmentation, ForeignRle):
-        return _encoded(segmentation, label, canvas.size)
+        return _encoded(segmentation, label, size)
     if segmentation is not None:
         return list(_polygons(segmentation, label, notes))
     if annotation.bbox is None or len(annotation.bbox) != 4:
@@ -104,9 +128,17 @@ def _polygons(polygons: Sequence[_Values], label: str, notes: list[Note]) -> Ite
             yield "polygon", polygon
 
 
-def _shape(number: int, label: str, kind: str, values: _Values) -> Shape:
+def _points(values: _Values) -> tuple[tuple[float, float], ...]:
     numbers = list(map(_number, values))
-    return Shape(label, tuple(zip(numbers[::2], numbers[1::2])), kind, number)
+    return tuple(zip(numbers[::2], numbers[1::2]))
+
+
+def _turned_mask(encoded: EncodedMask, orientation: int) -> EncodedMask:
+    """A mask of a photo as it is stored, turned as the photo is shown."""
+    if orientation == 1:
+        return encoded
+    picture = turn_upright(Image.fromarray(decode_mask(encoded)), orientation)
+    return encode_mask(np.asarray(picture))
 
 
 def _number(value: float | None) -> float:

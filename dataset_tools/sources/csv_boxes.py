@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from dataset_tools.errors import EXIT_DATA, UserError
@@ -12,7 +12,7 @@ from dataset_tools.formats.csv_table import EXPORT_AGAIN, BadLine, BoxLine, read
 from dataset_tools.formats.labelme import Shape
 from dataset_tools.images.folders import check_folder
 from dataset_tools.images.header import photo_size
-from dataset_tools.images.named_photos import NamedPhotos
+from dataset_tools.images.photo_finder import PhotoFinder, PhotoName
 from dataset_tools.records import Photo
 from dataset_tools.sources.source import OpenedFile, Rest, ShapeSource, check_encoding
 from dataset_tools.sources.split_folders import SplitFolders
@@ -48,11 +48,10 @@ class CsvBoxes(ShapeSource):
         lines = read_box_table(path, encoding)
         check_folder(self.photo_root, "Name the folder of the photos")
         self._name = path.name
-        self._finder = NamedPhotos(self.photo_root, exclude)
+        self._finder = PhotoFinder(self.photo_root, exclude)
         self._about_lines: list[Finding] = []
         self._rows: dict[str, list[BoxLine]] = {}
         self._about_photos: defaultdict[str, list[Finding]] = defaultdict(list)
-        self._located: dict[str, str] = {}
         self._unusable: set[str] = set()
         self._take_lines(lines)
         if not self._rows and not self._about_lines:
@@ -84,34 +83,35 @@ class CsvBoxes(ShapeSource):
         A line with errors may be about any photo, so that no photo is a negative then.
         """
         lost = self._unusable or self._about_lines
-        unnamed = [photo for photo in self._finder.all if photo not in self._rows and photo not in used]
+        unnamed = [photo for photo in sorted(self._finder.photos) if photo not in self._rows and photo not in used]
         if self._takes_negatives and not lost:
-            return Rest(unnamed, self._about_lines)
+            return Rest(unnamed, self._splits.findings)
         doubt = ", unless it is one with errors" if lost else ""
         message = f"no line of {self._name} names it{doubt}"
         ignored = [Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=message) for photo in unnamed]
-        return Rest(findings=[*self._about_lines, *ignored])
+        return Rest(findings=[*self._about_lines, *self._splits.findings, *ignored])
 
-    def _take_lines(self, lines: Iterable[BoxLine | BadLine]) -> None:
+    def _take_lines(self, lines: Sequence[BoxLine | BadLine]) -> None:
         """Take in the lines, each to its photo, which a bad one makes incomplete; without one, it is the table's."""
+        names: dict[str, PhotoName] = {}
         for line in lines:
-            if isinstance(line, BadLine) and not line.photo:
-                self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line.line}", line.reason))
-                continue
-            photo = self._photo_of(line.photo, line.line)
-            if isinstance(line, BadLine):
-                self._about_photos[photo].append(Finding(Rule.BAD_LINE, photo, f"line {line.line}", line.reason))
-            else:
-                self._rows[photo].append(line)
-
-    def _photo_of(self, name: str, line: int) -> str:
-        """The photo of a name, looked for the first time that it is read; from then on it has rows, if only none."""
-        if name not in self._located:
-            photo, finding = self._finder.locate(name, "image_name", f"line {line}")
+            size = line.photo_size if isinstance(line, BoxLine) else (None, None)
+            name = PhotoName(line.photo, "image_name", f"line {line.line}", self.root, size=size)
+            if line.photo:
+                names.setdefault(line.photo, name)
+        located = dict(zip(names, self._finder.locate(list(names.values()))))
+        for photo, finding in located.values():
+            self._rows.setdefault(photo, [])
             if finding:
                 self._about_photos[photo].append(finding)
                 if finding.is_error:
                     self._unusable.add(photo)
-            self._rows.setdefault(photo, [])
-            self._located[name] = photo
-        return self._located[name]
+        for line in lines:
+            if not line.photo:
+                self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line.line}", line.reason))
+                continue
+            photo, _ = located[line.photo]
+            if isinstance(line, BadLine):
+                self._about_photos[photo].append(Finding(Rule.BAD_LINE, photo, f"line {line.line}", line.reason))
+            else:
+                self._rows[photo].append(line)

@@ -10,13 +10,15 @@ from pathlib import Path
 from dataset_tools.errors import UserError
 from dataset_tools.files import read_file
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.formats import labelme
+from dataset_tools.formats import kinds, labelme
 from dataset_tools.formats.card import CARD_NAME
-from dataset_tools.formats.labelme import AnnotationFile
+from dataset_tools.formats.labelme import AnnotationFile, LabelmeError
+from dataset_tools.formats.lenient import Departures
 from dataset_tools.images.embedded import extract_embedded
 from dataset_tools.images.folders import NAME_THE_FOLDER, check_folder, list_folder
 from dataset_tools.images.header import ImageError, photo_size
 from dataset_tools.images.names import is_photo_name
+from dataset_tools.images.photo_chooser import PhotoChooser
 from dataset_tools.images.photo_finder import PhotoFinder
 from dataset_tools.records import Photo
 from dataset_tools.sources.source import OpenedFile, Rest, ShapeSource, check_encoding
@@ -58,9 +60,11 @@ class LabelmeFolder(ShapeSource):
         if photos is not None:
             names = list_folder(photos, exclude).photos
         if not self._files:
+            if other := kinds.other_kind(root):
+                raise kinds.wrong_kind(*other, "this is not a LabelMe file")
             raise UserError("there is no JSON file in this folder", file=root, remedy=NAME_THE_FOLDER)
         self._splits = SplitFolders(self._files, root)
-        self._finder = PhotoFinder(self.photo_root, names, root, self._files)
+        self._chooser = PhotoChooser(PhotoFinder(self.photo_root, photos=names), root, self._files)
         self._photos = names
         self._takes_negatives = negatives
         self.keys = self._files
@@ -78,10 +82,13 @@ class LabelmeFolder(ShapeSource):
             if isinstance(size, Finding):
                 return None, [size]
             return OpenedFile(Photo(key, size), split, ()), [Finding(Rule.TAKEN_AS_NEGATIVE, key)]
-        record = self._decode(key)
-        if isinstance(record, Finding):
-            return None, [record]
-        photo, findings = self._finder.find(key, record)
+        departures = Departures()
+        try:
+            record = self._decode(key, departures)
+        except LabelmeError as error:
+            return None, [Finding(error.rule, key, place, message) for message, place in error.faults]
+        photo, findings = self._chooser.find(key, record)
+        findings = [*departures.findings(key), *findings]
         if photo is None:
             return None, findings
         if not record.shapes:
@@ -95,9 +102,10 @@ class LabelmeFolder(ShapeSource):
         """
         if not photo.embedded:
             return self.photo_root / photo.path
-        record = self._decode(file)
-        if isinstance(record, Finding):  # it has changed meanwhile
-            raise ImageError(record.rule, record.message)
+        try:
+            record = self._decode(file)
+        except LabelmeError as error:  # it has changed meanwhile
+            raise ImageError(error.rule, str(error)) from error
         return extract_embedded(record.picture(), (record.image_width, record.image_height)).content
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
@@ -105,13 +113,14 @@ class LabelmeFolder(ShapeSource):
 
         None of them is a negative if a file with errors may annotate any of them.
         """
-        inside = [Finding(Rule.DATASET_INSIDE, f"{folder}/{CARD_NAME}") for folder in self._datasets]
+        about = [Finding(Rule.DATASET_INSIDE, f"{folder}/{CARD_NAME}") for folder in self._datasets]
+        about += self._splits.findings
         alone, lost = self._without_file(used, failed)
         if self._takes_negatives and not lost:
-            return Rest(alone, inside)
+            return Rest(alone, about)
         message = f"unless it is that of '{lost[0]}', which has errors" if lost else ""
         ignored = [Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=message) for photo in alone]
-        return Rest(findings=[*inside, *ignored])
+        return Rest(findings=[*about, *ignored])
 
     def _without_file(self, used: Set[str], failed: Set[str]) -> tuple[list[str], list[str]]:
         """The photos that no file has led to and none is named after; and the failed files that name none. Sorted."""
@@ -125,14 +134,12 @@ class LabelmeFolder(ShapeSource):
         lost = [file for file in apart if _stem(file) not in named]
         return sorted(photo for photo in unused if _stem(photo) not in named), sorted(lost)
 
-    def _decode(self, file: str) -> AnnotationFile | Finding:
+    def _decode(self, file: str, departures: Departures | None = None) -> AnnotationFile:
         try:
-            return labelme.decode(read_file(f"{self.root}/{file}", labelme.MAX_BYTES), self._encoding)
+            return labelme.decode(read_file(f"{self.root}/{file}", labelme.MAX_BYTES), self._encoding, departures)
         except OSError as error:
             rule = Rule.FILE_TOO_LARGE if error.errno == errno.EFBIG else Rule.NOT_JSON
-            return Finding(rule, file, message=error.strerror or str(error))
-        except labelme.LabelmeError as error:
-            return Finding(error.rule, file, error.place, str(error))
+            raise LabelmeError(rule, error.strerror or str(error)) from error
 
 
 def _stem(path: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dataset_tools.formats.card import is_dataset_folder
 from dataset_tools.formats.csv_table import is_table
+from dataset_tools.formats.kinds import UNKNOWN, kind_of_file, wrong_kind
 from dataset_tools.sources.coco_files import CocoFiles
 from dataset_tools.sources.csv_boxes import CsvBoxes
 from dataset_tools.sources.labelme_folder import LabelmeFolder
@@ -45,5 +46,8 @@ def open_annotations(
     Raises:
         UserError: there is nothing of the kind, or it cannot be read at all.
     """
-    kind = CsvBoxes if is_table(path) else LabelmeFolder
-    return kind(path, photos, encoding, negatives, exclude)
+    if is_table(path):
+        return CsvBoxes(path, photos, encoding, negatives, exclude)
+    if path.is_file():
+        raise wrong_kind(path, kind_of_file(path) or UNKNOWN, "this is not a LabelMe folder")
+    return LabelmeFolder(path, photos, encoding, negatives, exclude)

@@ -6,10 +6,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dataset_tools.errors import UserError
-from dataset_tools.formats.card import SPLITS
-
-# What folders are called that decide the split, in lower case; Roboflow's is "valid".
-_SPLIT_NAMES = {split: split for split in SPLITS} | {"valid": "val", "validation": "val"}
+from dataset_tools.findings import Finding, Rule
+from dataset_tools.images.folders import split_of
 
 _REMEDY = "Name the folders train, val and test, or otherwise"
 
@@ -31,13 +29,14 @@ class SplitFolders:
     def __init__(self, files: Sequence[str], root: Path):
         self._depth = 0
         top = _demand_one_each({_folder(file, 0) for file in files}, root)
-        if top and "train" not in map(_split_of, top):
+        if top and "train" not in map(split_of, top):
             reason = f"there is a folder '{top[0]}' but no folder 'train'"
             raise UserError(reason, file=root, remedy=_REMEDY)
         self._is_split = bool(top)
+        self._only_train = top[0] if len(top) == 1 else None
         if not self._is_split:
             below = {(_folder(file, 0), _folder(file, 1)) for file in files}
-            found = {_split_of(name) for _, name in below} - {None}
+            found = {split_of(name) for _, name in below} - {None}
             if "train" in found and len(found) > 1:
                 self._depth, self._is_split = 1, True
                 for parent in {parent for parent, _ in below}:
@@ -46,15 +45,20 @@ class SplitFolders:
     def __bool__(self) -> bool:
         return self._is_split
 
+    @property
+    def findings(self) -> list[Finding]:
+        """That there is no other split than train, if it is so."""
+        return [Finding(Rule.ONLY_TRAIN, message=f"in '{self._only_train}'")] if self._only_train else []
+
     def of(self, file: str) -> str | None:
         """The split of an annotated file; None outside of these folders."""
-        return _split_of(_folder(file, self._depth)) if self._is_split else None
+        return split_of(_folder(file, self._depth)) if self._is_split else None
 
     def of_photo(self, photo: str) -> str | None:
         """The split of a photo that no file speaks of, and which may lie in another folder than the files do."""
         if not self._is_split:
             return None
-        found = (_split_of(_folder(photo, depth)) for depth in (self._depth, 1 - self._depth))
+        found = (split_of(_folder(photo, depth)) for depth in (self._depth, 1 - self._depth))
         return next((split for split in found if split), None)
 
 
@@ -64,14 +68,10 @@ def _folder(file: str, depth: int) -> str:
     return folders[depth] if len(folders) > depth else ""
 
 
-def _split_of(name: str) -> str | None:
-    return _SPLIT_NAMES.get(name.lower())
-
-
 def _demand_one_each(names: Collection[str], root: Path) -> list[str]:
     """Those of some folders that are splits, sorted; refuses two that are the same one."""
-    present = sorted(name for name in names if _split_of(name))
-    if len(set(map(_split_of, present))) < len(present):
+    present = sorted(name for name in names if split_of(name))
+    if len(set(map(split_of, present))) < len(present):
         several = ", ".join(f"'{name}'" for name in present)
         raise UserError(f"two of the folders {several} are the same split", file=root, remedy=_REMEDY)
     return present

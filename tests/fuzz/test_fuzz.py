@@ -31,8 +31,9 @@ def test_several_processes_give_the_same(tmp_path):
         checks.lay_out(broken_case(number), tmp_path / "all" / f"{number}")
     made = {}
     for jobs in (1, 2):
-        output = tmp_path / f"{jobs}" / "dataset"
-        found = convert(ConvertOptions(source=tmp_path / "all", output=output, jobs=jobs, skip_bad=True)).findings
+        output = tmp_path / "dataset"
+        options = ConvertOptions(source=tmp_path / "all", output=output, jobs=jobs, skip_bad=True, overwrite=True)
+        found = convert(options).findings
         files = sorted(path for path in output.rglob("*") if path.is_file())
         made[jobs] = found, [(path.relative_to(output), path.read_bytes()) for path in files]
     assert made[1] == made[2]

@@ -125,7 +125,7 @@ def test_imagedata_that_is_no_text(text):
     for shapes in ("[]", '[{"label": "a", "points": [[NaN, 1]]}]'):
         with refused(Rule.WRONG_STRUCTURE) as caught:
             labelme.decode(f'{{"shapes": {shapes}, "imageData": {text}}}'.encode())
-        assert caught.value.place == "imageData"
+        assert [place for _, place in caught.value.faults] == ["imageData"]
 
 
 def test_byte_order_mark():
@@ -160,11 +160,12 @@ def test_numbers_that_json_does_not_know_come_through(number):
     ("shape", "place"),
     [
         ({"label": "a", "points": [[1, 2], [1, 2, 3]]}, "shapes[0].points[1]"),
-        ({"label": "a", "points": [["1", 2]]}, "shapes[0].points[0][0]"),
+        ({"label": "a", "points": [["left", 2]]}, "shapes[0].points[0][0]"),
         ({"label": "a", "points": [[True, 2]]}, "shapes[0].points[0][0]"),
         ({"label": "a", "points": None}, "shapes[0].points"),
         ({"label": "a", "points": [], "group_id": True}, "shapes[0].group_id"),
-        ({"label": "a", "points": [], "group_id": "1"}, "shapes[0].group_id"),
+        ({"label": "a", "points": [], "group_id": [1]}, "shapes[0].group_id"),
+        ({"label": "a", "points": [1, 2, 3]}, "shapes[0].points[0]"),
         ({"label": None, "points": []}, "shapes[0].label"),
         ({"points": []}, "shapes[0]"),
         ("car", "shapes[0]"),
@@ -173,7 +174,7 @@ def test_numbers_that_json_does_not_know_come_through(number):
 def test_wrong_types_are_refused_with_their_place(shape, place):
     with refused(Rule.WRONG_STRUCTURE) as caught:
         labelme.decode(encode([shape]))
-    assert caught.value.place == place
+    assert [where for _, where in caught.value.faults] == [place]
 
 
 @pytest.mark.parametrize(
