@@ -168,7 +168,7 @@ class Rule(Enum):
     IMAGE_ID_TWICE = ("LM072", _ERROR, "several images have one id, so their annotations cannot be assigned",
         "Give each image a different id")
     PHOTO_LISTED_TWICE = ("LM073", _ERROR, "a photo that is listed more than once",
-        "Correct the file_name of those that mean another photo, and delete the others but one, from all splits")
+        "Correct the file_name of those that mean another photo; of those that mean this one, delete all but one")
     BAD_SEGMENTATION = ("LM074", _ERROR, "a segmentation that is neither a list of polygons nor a run-length code",
         "Correct it, or delete the annotation")
     ODD_POLYGON = ("LM075", _WARNING, "a polygon with an odd number of values; dropped",

@@ -117,12 +117,19 @@ def _or_none(kind: object, reading: lenient.Reading) -> lenient.Reading:
 _LISTS = msgspec.json.Decoder(_Lists)
 _SEGMENTATION = msgspec.json.Decoder(ForeignSegmentation)
 _RLE = dict.fromkeys(("size", "counts"), lenient.identities)
-_READINGS: dict[type, dict[str, lenient.Reading]] = {
-    ForeignImage: {"id": lenient.identity, "file_name": lenient.name}
-    | dict.fromkeys(("width", "height"), lenient.number),
+_OPTIONAL_ID = _or_none(int | NamedId, lenient.identity)
+_READINGS: dict[type, Mapping[str, lenient.Reading]] = {
+    ForeignImage: {
+        "id": lenient.identity,
+        "file_name": lenient.name,
+        "width": lenient.number,
+        "height": lenient.number,
+    },
     ForeignCategory: {"id": lenient.identity, "name": lenient.name},
-    ForeignAnnotation: dict.fromkeys(("image_id", "category_id", "id"), _or_none(int | NamedId, lenient.identity))
-    | {
+    ForeignAnnotation: {
+        "image_id": _OPTIONAL_ID,
+        "category_id": _OPTIONAL_ID,
+        "id": _OPTIONAL_ID,
         "bbox": _or_none(list[float | None], lenient.numbers),
         "area": _or_none(float, lenient.number),
         "iscrowd": _or_none(bool | float, lenient.flag),
@@ -142,30 +149,30 @@ def read_foreign(path: Path) -> ForeignCoco:
         remedy = "Name a COCO file of instances"
         raise UserError(f"the COCO file cannot be read: {error.strerror}", file=path, remedy=remedy) from error
     try:
-        lists = _decode(content)
+        return _read_lists(_decode(content), path.name)
     except (ValueError, RecursionError) as error:  # those of msgspec and of json are ValueErrors
         kind = kinds.kind_of_file(path)
         if kind not in (None, kinds.COCO):
             raise kinds.wrong_kind(path, kind, _NOT_COCO) from error
-        message, place = lenient.message_and_place(error)
-        remedy = "Export it again as COCO instances, or correct what is named"
-        raise UserError(
-            f"{_NOT_COCO}: {message}", file=path, place=place, remedy=remedy, exit_code=EXIT_DATA
-        ) from error
-    findings = [Finding(Rule.NO_ANNOTATIONS, path.name)] if lists.annotations is None else []
+        (message, place), remedy = lenient.message_and_place(error), "Export it again as COCO, or correct what is named"
+        reason = f"{_NOT_COCO}: {message}"
+        raise UserError(reason, file=path, place=place, remedy=remedy, exit_code=EXIT_DATA) from error
+
+
+def _read_lists(lists: _Lists, file: str) -> ForeignCoco:
+    findings = [Finding(Rule.NO_ANNOTATIONS, file)] if lists.annotations is None else []
     departures = lenient.Departures()
 
     def read(key: str, kind: type[lenient.Record]) -> dict[int, lenient.Record]:
-        return dict(_read_records(getattr(lists, key), kind, key, path.name, findings, departures))
+        return dict(_read_records(getattr(lists, key), kind, key, file, findings, departures))
 
-    images, categories = read("images", ForeignImage), read("categories", ForeignCategory)
-    annotations = read("annotations", ForeignAnnotation)
+    images, annotations = read("images", ForeignImage), read("annotations", ForeignAnnotation)
+    categories = read("categories", ForeignCategory)
     first: dict[tuple[object, str], int] = {}
     for index, item in categories.items():
         if (earlier := first.setdefault((item.id, item.name), index)) != index:
             departures.add(f"categories[{index}]", f"it is the same as categories[{earlier}]")
-    findings += departures.findings(path.name)
-    return ForeignCoco(images, annotations, categories, findings)
+    return ForeignCoco(images, annotations, categories, [*findings, *departures.findings(file)])
 
 
 def _decode(content: bytes) -> _Lists:
@@ -203,9 +210,9 @@ def _read_records(
             pass
         place = f"{key}[{index}]"
         try:
-            tree = {"id": ids[index]} if ids else {}
-            for name, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
-                tree[name] = value if name == "segmentation" else msgspec.json.decode(value)
+            tree: dict[str, object] = {"id": ids[index]} if ids else {}
+            for field, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
+                tree[field] = value if field == "segmentation" else msgspec.json.decode(value)
             yield index, lenient.read_record(tree, kind, _READINGS[kind], place, departures)
         except msgspec.ValidationError as error:
             if kind is ForeignAnnotation:  # it is not even an object

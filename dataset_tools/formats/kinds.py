@@ -26,7 +26,6 @@ class Kind(NamedTuple):
 _EXPORT = "Export the annotations as COCO, and pass that to adopt"
 LABELME = Kind("a LabelMe file", "Pass its folder to convert: python -m dataset_tools convert FOLDER --output DST")
 COCO = Kind("a COCO file", "Pass it to adopt: python -m dataset_tools adopt FILE --images-root PHOTOS --output DST")
-CARD = Kind("the card of a dataset folder", "Train on that folder, or pass it to adopt")
 TABLE = Kind("a table", "If it is one of boxes, pass it to convert: python -m dataset_tools convert FILE --output DST")
 VIA = Kind("a file of VIA, which is not read", "Export it from VIA as COCO, and pass that to adopt")
 LABEL_STUDIO = Kind("a file of Label Studio, which is not read", "Export it from Label Studio as COCO, and adopt that")
@@ -34,37 +33,29 @@ RESULTS = Kind("a file of detections", "Pass it to to-labelme, as --predictions 
 XML = Kind("XML, which is not read (Pascal VOC, CVAT and others write it)", _EXPORT)
 UNKNOWN = Kind("JSON without 'shapes' and 'images'", _EXPORT)
 
-# Keys of a JSON object of a kind, and of the first object in JSON of a kind.
-_KEYS = {
-    LABELME: {"shapes"},
-    CARD: {"image_root", "splits"},
-    VIA: {"_via_img_metadata"},
-    COCO: {"images"},
-}
-_VIA_3 = {"project", "config", "attribute", "file", "metadata", "view"}
+# The keys of a JSON object by which its kind is known; and those of the first object in a list or an object.
+_KEYS = (
+    ({"shapes"}, LABELME),
+    ({"images"}, COCO),
+    ({"_via_img_metadata"}, VIA),
+    ({"project", "config", "attribute", "file", "metadata", "view"}, VIA),
+)
+_KEYS_INSIDE = (
+    ({"filename", "regions"}, VIA),
+    ({"annotations", "data"}, LABEL_STUDIO),
+    ({"image_id", "score"}, RESULTS),
+)
 
 
 def kind_of_tree(tree: object) -> Kind:
-    """The kind of JSON, whose values may be ``msgspec.Raw``."""
-    if not isinstance(tree, dict | list):
-        return UNKNOWN
-    first = _keys_of(next(iter(tree.values() if isinstance(tree, dict) else tree), None))
-    if isinstance(tree, list):
-        return (
-            LABEL_STUDIO if {"annotations", "data"} <= first else RESULTS if {"image_id", "score"} <= first else UNKNOWN
-        )
-    if _VIA_3 <= tree.keys() or {"filename", "regions"} <= first:
-        return VIA
-    return next((kind for kind, keys in _KEYS.items() if keys <= tree.keys()), UNKNOWN)
-
-
-def _keys_of(value: object) -> set[str]:
-    if isinstance(value, msgspec.Raw):
-        try:
-            value = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
-        except msgspec.ValidationError:
-            return set()
-    return set(value) if isinstance(value, dict) else set()
+    """The kind of JSON."""
+    outer = tree if isinstance(tree, dict) else {}
+    first = next(iter(tree if isinstance(tree, list) else outer.values()), None)
+    inner = first if isinstance(first, dict) else {}
+    known = [kind for keys, kind in _KEYS if keys <= outer.keys()] + [
+        kind for keys, kind in _KEYS_INSIDE if keys <= inner.keys()
+    ]
+    return known[0] if known else UNKNOWN
 
 
 def kind_of_file(path: Path) -> Kind | None:
@@ -73,9 +64,7 @@ def kind_of_file(path: Path) -> Kind | None:
         return XML if path.suffix.lower() == ".xml" else TABLE
     try:
         content = read_file(path).removeprefix(UTF8_BOM)
-        if content.lstrip().startswith(b"<"):
-            return XML
-        return kind_of_tree(msgspec.json.decode(content, type=dict[str, msgspec.Raw] | list[msgspec.Raw]))
+        return XML if content.lstrip().startswith(b"<") else kind_of_tree(msgspec.json.decode(content))
     except (OSError, ValueError, RecursionError):
         return None
 

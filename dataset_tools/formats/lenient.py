@@ -107,7 +107,11 @@ def read_record(
     record = msgspec.convert(read if fields else tree, kind)
     for key, value in fields.items():
         if read[key] is not value:
-            said = "a list in another form" if isinstance(value, list) else f"{value!r} was read as {read[key]!r}"
+            said = (
+                "a list in another form"
+                if isinstance(value, list)
+                else f"{value!r} was read as {'nothing' if read[key] is None else repr(read[key])}"
+            )
             departures.add(f"{place}.{key}", said)
     return record
 

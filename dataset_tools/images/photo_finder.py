@@ -22,7 +22,8 @@ from dataset_tools.images.names import (
     without_query,
 )
 
-# Of so many photos of one name a message names some, and sizes are compared: there may be thousands.
+# There may be thousands of photos of one name: so many are kept of each, and so many compared, and named in a message.
+_MOST_KEPT = 1000
 _MOST_COMPARED = 20
 
 
@@ -109,9 +110,9 @@ class PhotoFinder:
         """The one photo of this name, or of a name so like it that no other is meant, unless that is taken."""
         photos = self._index.photos_of(item.name, loosely=False)
         photos = photos or [photo for photo in self._index.photos_of(item.name) if photo not in taken]
-        for word in item.folders if len(photos) > 1 else ():
-            photos = [photo for photo in photos if word in _words_of(photo)] or photos
         if 1 < len(photos) <= _MOST_COMPARED:
+            for word in item.folders:
+                photos = [photo for photo in photos if word in _words_of(photo)] or photos
             sizes = {photo: photo_size(self.root, photo, [("", item.size)]) for photo in photos}
             photos = [photo for photo, size in sizes.items() if not isinstance(size, Finding)] or photos
         if len(photos) == 1:
@@ -121,8 +122,10 @@ class PhotoFinder:
             return photos[0], None if is_same else Finding(Rule.PHOTO_ELSEWHERE, photos[0], item.place, message)
         if photos:
             return item.name, Finding(Rule.PHOTO_AMBIGUOUS, item.name, item.place, several(item.name, photos))
-        path = self.where(item.name, self.root, item.home)
-        is_outside = os.path.isfile(f"{self._folder}/{path}") if path else ".." in with_slashes(item.name).split("/")
+        led_to = self.where(item.name, self.root, item.home)
+        is_outside = (
+            os.path.isfile(f"{self._folder}/{led_to}") if led_to else ".." in with_slashes(item.name).split("/")
+        )
         rule = Rule.PHOTO_LEAVES_ROOT if is_outside else Rule.PHOTO_MISSING
         return item.name, Finding(rule, item.name, item.place, repr(item.name))
 
@@ -157,7 +160,7 @@ class NameIndex:
             for depth in range(min(len(folders), self._depth), -1, -1):
                 tail = "/".join([*folders[len(folders) - depth :], key])
                 if photos := self._table(table).get(tail):
-                    return [photo for photo in photos if posixpath.basename(photo) == parts[-1]] or photos
+                    return [photo for photo in photos if photo.endswith(parts[-1])] or photos
         return []
 
     def _table(self, form: str) -> dict[str, list[str]]:
@@ -172,7 +175,9 @@ class NameIndex:
             if form == "bare" and key == stem:
                 continue
             for start in range(len(folders) + 1):
-                table.setdefault("/".join([*folders[start:], key]), []).append(photo)
+                photos = table.setdefault("/".join([*folders[start:], key]), [])
+                if len(photos) < _MOST_KEPT:
+                    photos.append(photo)
         return table
 
 
@@ -185,7 +190,7 @@ def rank(photo: str) -> tuple[str, int, str]:
 def several(name: str | None, photos: Sequence[str]) -> str:
     """That a name means several photos, as text."""
     named = ", ".join(f"'{photo}'" for photo in photos[:_MOST_COMPARED])
-    more = f" and {len(photos) - _MOST_COMPARED} more" if len(photos) > _MOST_COMPARED else ""
+    more = " and more" if len(photos) > _MOST_COMPARED else ""
     return f"it is {name!r}: {named}{more}"
 
 

@@ -175,7 +175,7 @@ class CocoFiles(Source):
 
     def _drawings(self, file: str, content: ForeignCoco, origin: str) -> dict[int | str, list[Drawing]]:
         """The annotations of each image id."""
-        labels: dict[int | str, dict[str, None]] = {}
+        labels: dict[int | str | None, dict[str, None]] = {}
         for category in content.categories.values():
             labels.setdefault(category.id, {})[category.name] = None
         drawings: dict[int | str, list[Drawing]] = {image.id: [] for image in content.images.values()}
@@ -185,7 +185,7 @@ class CocoFiles(Source):
                 names = tuple(labels.get(annotation.category_id, ()))
                 drawings[annotation.image_id].append(Drawing(place + origin, names, annotation))
             else:
-                message = f"image_id {annotation.image_id!r}"
+                message = f"image_id {msgspec.json.encode(annotation.image_id).decode()}"
                 self._about_files.append(Finding(Rule.IMAGE_UNKNOWN, file, place, message))
         return drawings
 

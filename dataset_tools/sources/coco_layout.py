@@ -31,7 +31,7 @@ def find_coco_files(folder: Path) -> Files:
         return {split: folder / summary.annotations for split, summary in read_card(folder).splits.items()}
     places = [sorted(folder.glob(place)) for place in _PLACES]
     names = {path: path.relative_to(folder).as_posix().lower() for paths in places for path in paths}
-    found: Files = {}
+    found: dict[str | None, Path] = {}
     for split in SPLITS:
         for word in (word for word, meant in SPLIT_NAMES.items() if meant == split):
             for pattern in _OF_SPLIT:

@@ -68,7 +68,7 @@ def parts_of_annotations(
         try:
             if drawing.label is None:
                 names = f" is {' and '.join(map(repr, drawing.names))}" if drawing.names else ""
-                message = f"category_id {drawing.annotation.category_id!r}{names}"
+                message = f"category_id {msgspec.json.encode(drawing.annotation.category_id).decode()}{names}"
                 raise UnusableShape(Rule.CATEGORY_UNKNOWN, message)
             values_left -= bytes(drawing.annotation.segmentation).count(b",")
             if values_left < 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from pathlib import Path
 
@@ -100,18 +100,19 @@ class CsvBoxes(ShapeSource):
             if line.photo:
                 names.setdefault(line.photo, name)
         located = dict(zip(names, self._finder.locate(list(names.values()))))
+        names_of = Counter(photo for photo, _ in located.values())
         for photo, finding in located.values():
             self._rows.setdefault(photo, [])
             if finding:
+                if names_of[photo] > 1:  # one of them may mean another photo
+                    finding = Finding(Rule.PHOTO_LISTED_TWICE, photo, finding.place, finding.message)
                 self._about_photos[photo].append(finding)
                 if finding.is_error:
                     self._unusable.add(photo)
         for line in lines:
-            if not line.photo:
-                self._about_lines.append(Finding(Rule.BAD_LINE, self._name, f"line {line.line}", line.reason))
-                continue
-            photo, _ = located[line.photo]
-            if isinstance(line, BadLine):
-                self._about_photos[photo].append(Finding(Rule.BAD_LINE, photo, f"line {line.line}", line.reason))
-            else:
+            photo, _ = located.get(line.photo, (self._name, None))
+            if isinstance(line, BoxLine):
                 self._rows[photo].append(line)
+            else:
+                about = self._about_photos[photo] if line.photo else self._about_lines
+                about.append(Finding(Rule.BAD_LINE, photo, f"line {line.line}", line.reason))

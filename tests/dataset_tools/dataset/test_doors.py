@@ -556,7 +556,12 @@ def test_one_photo_that_two_names_lead_to_is_not_to_be_deleted(folder):
     with pytest.raises(BadData) as caught:
         adopted(folder, coco(annotation(), annotation(2, image_id=2), images=images))
     (finding,) = errors(caught)
-    assert finding.rule.code == "LM073" and "file_name" in finding.rule.remedy.split(",")[0]
+    assert finding.rule.code == "LM073" and "file_name" in finding.rule.remedy.split(";")[0]
+    table = folder.root / "boxes.csv"
+    table.write_text("car,8,8,16,16,D:\\one\\frame.png,64,48\nbus,8,8,16,16,D:\\two\\frame.png,64,48\n")
+    with pytest.raises(BadData) as caught:
+        convert(ConvertOptions(source=table, output=folder.dataset))
+    assert [(item.rule.code, item.place) for item in errors(caught)] == [("LM073", "line 1"), ("LM073", "line 2")]
 
 
 @pytest.mark.parametrize("keys", [("annotations",), ("annotations", "categories")])
