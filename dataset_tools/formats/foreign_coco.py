@@ -208,18 +208,17 @@ def _read_records(
             continue
         except msgspec.ValidationError:
             pass
-        place = f"{key}[{index}]"
+        tree = msgspec.json.decode(raw)
+        if isinstance(tree, dict):
+            tree |= {"segmentation": msgspec.Raw(msgspec.json.encode(tree.get("segmentation")))}
+            tree = {"id": ids[index]} | tree if ids else tree
         try:
-            tree: dict[str, object] = {"id": ids[index]} if ids else {}
-            for field, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
-                tree[field] = value if field == "segmentation" else msgspec.json.decode(value)
-            yield index, lenient.read_record(tree, kind, _READINGS[kind], place, departures)
-        except msgspec.ValidationError as error:
+            yield index, lenient.read_record(tree, kind, _READINGS[kind], f"{key}[{index}]", departures)
+        except lenient.BadRecord as error:
             if kind is ForeignAnnotation:  # it is not even an object
                 yield index, kind()
-                continue
-            message, place = lenient.message_and_place(error, place)
-            findings.append(Finding(Rule.WRONG_STRUCTURE, file, place, message))
+            else:
+                findings += [Finding(Rule.WRONG_STRUCTURE, file, where, message) for message, where in error.faults]
 
 
 def decode_segmentation(annotation: ForeignAnnotation) -> tuple[ForeignSegmentation, bool]:
@@ -236,7 +235,7 @@ def decode_segmentation(annotation: ForeignAnnotation) -> tuple[ForeignSegmentat
     except msgspec.ValidationError as error:
         try:
             return _read_again(msgspec.json.decode(raw)), True
-        except (msgspec.ValidationError, RecursionError):
+        except (msgspec.ValidationError, lenient.BadRecord, RecursionError):
             raise error from None
     if not isinstance(segmentation, list):
         return segmentation, False

@@ -151,12 +151,12 @@ def _decode_loosely(content: str, departures: lenient.Departures) -> AnnotationF
             place = f"shapes[{index}]"
             try:
                 tree["shapes"].append(lenient.read_record(shape, Shape, _SHAPE, place, departures))
-            except msgspec.ValidationError as error:
-                faults.append(lenient.message_and_place(error, place))
+            except lenient.BadRecord as error:
+                faults += error.faults
     try:
         record = lenient.read_record(tree, AnnotationFile, _FILE, "", departures)
-    except msgspec.ValidationError as error:
-        faults.append(lenient.message_and_place(error))
+    except lenient.BadRecord as error:
+        faults += error.faults
     if faults:
         raise LabelmeError(Rule.WRONG_STRUCTURE, faults=faults)
     return record

@@ -69,6 +69,14 @@ def flag(value: object) -> object:
     return _WORDS_OF_FLAGS.get(value.strip().lower(), number(value)) if isinstance(value, str) else value
 
 
+class BadRecord(Exception):
+    """A record that cannot be read: all its faults, each a message and its place."""
+
+    def __init__(self, faults: list[tuple[str, str]]):
+        super().__init__(faults)
+        self.faults = faults
+
+
 class Departures:
     """Values that were read in another form: of each field the first, and how many there are."""
 
@@ -100,20 +108,30 @@ def read_record(
         departures: what is read in another form is added to these.
 
     Raises:
-        msgspec.ValidationError: it is not such a record.
+        BadRecord: it is not such a record.
     """
     fields = tree if isinstance(tree, dict) else {}
     read = {key: readings[key](value) if key in readings else value for key, value in fields.items()}
-    record = msgspec.convert(read if fields else tree, kind)
+    try:
+        record = msgspec.convert(read if fields else tree, kind)
+    except msgspec.ValidationError as error:
+        raise BadRecord([*_faults(read, kind, place)] or [message_and_place(error, place)]) from error
     for key, value in fields.items():
         if read[key] is not value:
-            said = (
-                "a list in another form"
-                if isinstance(value, list)
-                else f"{value!r} was read as {'nothing' if read[key] is None else repr(read[key])}"
-            )
+            new = "nothing" if read[key] is None else repr(read[key])
+            said = "a list in another form" if isinstance(value, list) else f"{value!r} was read as {new}"
             departures.add(f"{place}.{key}", said)
     return record
+
+
+def _faults(read: Mapping[str, object], kind: type, place: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with each field, where msgspec itself names the first alone."""
+    for field in msgspec.structs.fields(kind):
+        try:
+            if field.encode_name in read:
+                msgspec.convert(read[field.encode_name], field.type)
+        except msgspec.ValidationError as error:
+            yield message_and_place(error, f"{place}.{field.encode_name}")
 
 
 def message_and_place(error: Exception, place: str = "") -> tuple[str, str]:

@@ -60,7 +60,7 @@ class PhotoFinder:
         self.root = root
         self._exclude = exclude
         self._folder = os.path.abspath(root)
-        self._real_folder = os.path.realpath(root)
+        self._real_folders: dict[str, str] = {}
         if photos is not None:
             self.photos = photos
 
@@ -84,9 +84,16 @@ class PhotoFinder:
 
         Those to photos of the folder are open: the user has put them there.
         """
-        real = os.path.realpath(f"{self._folder}/{path}")
-        real_home = os.path.realpath(home) if path.startswith("../") else self._real_folder
-        return _is_inside(real, self._real_folder) or _is_inside(real, real_home) or path in self.photos
+        folder, _, name = f"{self._folder}/{path}".rpartition("/")
+        real = f"{self._real(folder)}/{name}"
+        real = os.path.realpath(real) if os.path.islink(real) else real
+        roots = [self._folder, os.path.abspath(home)] if path.startswith("../") else [self._folder]
+        return any(_is_inside(real, self._real(root)) for root in roots) or path in self.photos
+
+    def _real(self, folder: str) -> str:
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(folder)
+        return self._real_folders[folder]
 
     def locate(self, names: Sequence[PhotoName]) -> list[tuple[str, Finding | None]]:
         """The photo of each name, relative to the folder, and what there is to say; the name itself, if there is none."""

@@ -651,12 +651,13 @@ def test_a_size_in_text_is_a_size(folder, square):
 
 
 def test_all_faults_of_a_file_are_said(folder, square):
-    shapes = [square() | {"label": None}, square(), square() | {"points": [[1, 2, 3]]}, square() | {"group_id": True}]
-    folder.pair("a", shapes)
+    shapes = [square() | {"label": None, "points": "x"}, square(), square() | {"points": [[1, 2, 3]], "group_id": True}]
+    folder.pair("a", shapes, imageHeight=[48], imageWidth={})
     folder.pair("b", [square()], seed=1)
     with pytest.raises(BadData) as caught:
         folder.convert()
-    expected = ["shapes[0].label", "shapes[2].points[0]", "shapes[3].group_id"]
+    expected = ["shapes[0].label", "shapes[0].points", "shapes[2].points[0]", "shapes[2].group_id"]
+    expected += ["imageHeight", "imageWidth"]
     assert [(item.rule.code, item.place) for item in errors(caught)] == [("LM004", place) for place in expected]
     assert all("labelme" not in item.rule.remedy for item in errors(caught))  # which does not open such a file
     assert folder.convert(skip_bad=True).skipped == 1
