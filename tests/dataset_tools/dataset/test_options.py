@@ -305,7 +305,7 @@ def test_a_photo_that_a_broken_file_may_annotate_is_no_negative(folder, square, 
     folder.pair("a", [square()])
     folder.photo("b.jpg", seed=1)
     folder.photo("empty.jpg", seed=2)
-    folder.json("other.json", [square(group_id="1")], "b.jpg")
+    folder.json("other.json", [square(group_id=True)], "b.jpg")
     converted = folder.convert(fractions=TRAIN_ONLY, negatives=True, skip_bad=True)
     assert [image["file_name"] for image in folder.split()["images"]] == ["a.jpg"]
     left_out = [(f.file, f.message) for f in converted.findings if f.rule.code == "LM020"]
