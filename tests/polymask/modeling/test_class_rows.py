@@ -106,7 +106,7 @@ def test_one_class_is_all_classes():
 def test_a_checkpoint_that_does_not_name_its_classes(caplog):
     taken = take_rows(layers(2, first=100), layers(2, first=500), ["a", "b"], None, {})
     assert numbers_of(taken[SCORES]) == [100, 101, 502] and numbers_of(taken[MASKS]) == [111, 112]
-    assert [record.levelname for record in caplog.records if "does not name its classes" in record.message] == [
+    assert [record.levelname for record in caplog.records if "does not name its classes" in record.getMessage()] == [
         "WARNING"
     ]
 

@@ -13,7 +13,6 @@ from polymask.config.load import load_config
 from polymask.config.resolve import resolve_device
 from polymask.data.loader import build_train_loader
 from polymask.data.seeding import seed_everything
-from polymask.engine.dry_run import rehearsal as module
 from polymask.engine.dry_run.rehearsal import MEASURED, PHOTOS_ON_SHEET, WARM_UP, Rehearsal, saved_bytes
 from polymask.engine.dry_run.training_plan import checkpoint_bytes, evaluations_on_val
 
@@ -113,10 +112,9 @@ def test_the_sheet_shows_the_first_photos_as_the_model_gets_them(cfg, rehearsed,
     assert sheet.shape == (3 * 360 + 2 * 8, 4 * 480 + 3 * 8, 3)
 
 
-def test_impatience(cfg, monkeypatch):
+def test_impatience(cfg):
     """A rehearsal that takes too long has one iteration to measure."""
-    monkeypatch.setattr(module, "PATIENCE", 0)
-    rehearsal = Rehearsal(cfg)
+    rehearsal = Rehearsal(cfg, patience=0)
     costs = rehearsal.run()
     assert costs.iterations == 1 and len(rehearsal.watch.seconds) == WARM_UP + 1
     assert len(rehearsal.watch.photos) == PHOTOS_ON_SHEET
