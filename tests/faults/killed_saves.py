@@ -36,6 +36,7 @@ def kill_saves(folder: Path, processes: int, killed: int = 0, most: int = 1000) 
     command = training(folder / "dataset", "{out}")
     resume = training(folder / "dataset", "{out}", "--resume")
     variables = {"OMP_NUM_THREADS": "1", **(AS_TORCHRUN if processes > 1 else {})}
+    variables["CKPT_CHAOS_CRASH_RANK"] = str(killed)  # which run_byo leaves at 0
     with mock.patch.dict(os.environ, variables), contextlib.chdir(ROOT):
         rows = run_byo(
             command,
