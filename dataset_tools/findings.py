@@ -81,6 +81,8 @@ class Rule(Enum):
         "Check in a preview that the outlines fit")
     ONLY_UNKNOWN_SHAPES = ("LM028", _ERROR, "all shapes were left out, some as their type is unknown: a photo with nothing in it",
         "Draw the objects as polygons")
+    FIRST_FRAME = ("LM029", _NOTE, "several pages or frames in one photo file; the first one was used",
+        "Save the others as photos, too, if they should be learned from")
     # Shapes
     TOO_FEW_POINTS = ("LM030", _WARNING, "too few points; dropped",
         "Delete the shape, or draw it again")

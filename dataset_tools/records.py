@@ -41,12 +41,14 @@ class Photo(msgspec.Struct, frozen=True, gc=False):
         size: (width, height) as shown.
         embedded: it exists in the annotation file only, and has to be written out.
         origin: of an embedded one, where the file says that it lay, and what tells its bytes from all others.
+        frames: pages, or frames of an animation, of which the first is the photo.
     """
 
     path: str
     size: tuple[int, int]
     embedded: bool = False
     origin: str | None = None
+    frames: int = 1
 
 
 class Canvas(msgspec.Struct, frozen=True, gc=False):

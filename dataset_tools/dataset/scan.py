@@ -170,6 +170,9 @@ def _stored(source: Source, item: AnnotatedPhoto, findings: list[Finding], readi
         bad_name = Finding(Rule.BAD_FILE_NAME, item.file, message=repr(item.photo.path))
         return None, b"", frozenset(), [*findings, bad_name]
     findings = [*findings, *_links_out(source, item)]
+    if item.photo.frames > 1:
+        message = f"'{item.photo.path}' has {item.photo.frames}"
+        findings = [*findings, Finding(Rule.FIRST_FRAME, item.file, message=message)]
     photo_hash = None
     if reading.hash_photos:
         try:

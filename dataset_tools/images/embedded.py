@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from dataset_tools.files import opened_for_reading
 from dataset_tools.findings import Rule
-from dataset_tools.images.header import ImageError, agrees, describe_mismatch, header_of, opened_picture, read_header
+from dataset_tools.images.header import ImageError, agrees, describe_mismatch, opened_photo, read_header
 from dataset_tools.images.pixels import grey_thumbnail, turn_upright
 
 # Two pictures are compared as grey thumbnails. On 18 photos of one table, a copy saved again as JPEG differed by 0.2 of
@@ -49,8 +49,7 @@ def extract_embedded(
     """
     if not content:
         raise ImageError(Rule.PHOTO_UNREADABLE, "imageData is not base64")
-    with opened_picture(content) as (image, stream):
-        header = header_of(image, stream)
+    with opened_photo(content) as (image, header, _):
         # The annotation fits the stored picture, whatever its flag says, unless only the turned one has the right size.
         stored = header.orientation != 1 and (agrees(header.stored_size, expected) or not agrees(header.size, expected))
         size = header.stored_size if stored else header.size

@@ -7,8 +7,12 @@ import re
 import unicodedata
 from urllib.parse import unquote
 
-# What a photo's name may end with, in the order in which they are tried (in lower and in upper case).
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+# What a photo's name may end with, in the order in which they are tried (in lower and in upper case). Photos of the
+# last two are refused by name, where they would be passed over in silence.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"),
+    *(".ppm", ".pgm", ".jp2", ".avif", ".heic", ".heif"),
+)
 
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:|[A-Za-z][\w+.-]*://")
 

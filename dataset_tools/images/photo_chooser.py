@@ -131,7 +131,7 @@ class PhotoChooser:
                 if embedded and unturned and has_bytes(self.root / path, embedded):
                     message = f"LabelMe showed '{path}' without regard to its EXIF orientation {header.orientation}"
                     raise ImageError(Rule.ORIENTATION_UNSAFE, message)
-                fitting.append(Photo(path, header.size))
+                fitting.append(Photo(path, header.size, frames=header.frames))
             except ImageError as error:
                 if not fitting:
                     failures.append(error)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.images.folders import list_folder, split_of
-from dataset_tools.images.header import photo_size
+from dataset_tools.images.header import photo_header
 from dataset_tools.images.names import (
     SUFFIXES,
     folded,
@@ -120,8 +120,8 @@ class PhotoFinder:
         if 1 < len(photos) <= _MOST_COMPARED:
             for word in item.folders:
                 photos = [photo for photo in photos if word in _words_of(photo)] or photos
-            sizes = {photo: photo_size(self.root, photo, [("", item.size)]) for photo in photos}
-            photos = [photo for photo, size in sizes.items() if not isinstance(size, Finding)] or photos
+            headers = {photo: photo_header(self.root, photo, [("", item.size)]) for photo in photos}
+            photos = [photo for photo, header in headers.items() if not isinstance(header, Finding)] or photos
         if len(photos) == 1:
             path = posixpath.normpath(with_slashes(item.name))
             message = f"{item.key} is {item.name!r}, '{photos[0]}' was taken"

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset_tools.files import opened_for_reading
-from dataset_tools.images.header import FORMATS, SWAPPING, header_of, opened_picture, orientation_of
+from dataset_tools.images.header import SWAPPING, opened_photo
 
 # The side of a grey thumbnail in pixels, by which pictures are compared.
 _THUMBNAIL = 32
@@ -25,10 +24,17 @@ _REDUCTIONS = (8, 4, 2)
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A photo as it is shown: (H, W, C) uint8, of which each pixel stands for ``scale`` x ``scale`` of the file's."""
+    """A photo as it is shown.
+
+    Attributes:
+        array: (H, W, C) uint8.
+        scale: each pixel stands for ``scale`` x ``scale`` of the file's.
+        frames: pages, or frames of an animation, of which this is the first.
+    """
 
     array: np.ndarray
     scale: int
+    frames: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -43,16 +49,14 @@ def load_photo(source: Path | bytes) -> Image.Image:
     Raises:
         OSError, ImageError: there is no such file, or it is not a picture that can be used.
     """
-    with opened_picture(source) as (image, stream):
-        orientation = header_of(image, stream).orientation
-        return turn_upright(image.convert("RGB"), orientation)
+    with opened_photo(source) as (image, header, _):
+        return turn_upright(image.convert("RGB"), header.orientation)
 
 
 def read_pixels(path: Path | str, mode: str, needed: tuple[int, int] | None = None) -> Pixels:
     """A photo as an array, upright: what everything that shows photos to a model reads them with.
 
-    In full they are the pixels of Detectron2's ``read_image``, for every file of one of our ``FORMATS``. A photo that
-    is needed much smaller is decoded at a half, a quarter or an eighth, if it is a JPEG whose sides can be divided by
+    In full they are the pixels of Detectron2's ``read_image``. A photo that is needed much smaller is decoded at a half, a quarter or an eighth, if it is a JPEG whose sides can be divided by
     that: the pixels then lie as those of the full photo do, and a resize needs to know of nothing else.
 
     Args:
@@ -61,21 +65,19 @@ def read_pixels(path: Path | str, mode: str, needed: tuple[int, int] | None = No
         needed: the least (width, height) that will do, as it is shown. None: in full.
 
     Raises:
-        OSError: there is no such file, or it is not a photo.
-        SyntaxError, ValueError: it is a broken one; Pillow's readers have many words.
+        OSError, ImageError: there is no such file, or it is not a picture that can be used.
     """
-    with opened_for_reading(path) as stream:
-        image: Image.Image = Image.open(stream, formats=FORMATS)
-        orientation, scale = orientation_of(image, stream), 1
+    with opened_photo(path) as (image, header, _):
+        orientation, scale = header.orientation, 1
         if needed and image.format in ("JPEG", "MPO"):
             scale = _reduction(image.size, needed[::-1] if orientation in SWAPPING else needed)
         if scale > 1:
             image.draft(None, (image.width // scale, image.height // scale))
-        image, wanted = turn_upright(image, orientation), "L" if mode == "L" else "RGB"
-        array = np.asarray(image if image.mode == wanted else image.convert(wanted))  # which would copy it
+        upright, wanted = turn_upright(image, orientation), "L" if mode == "L" else "RGB"
+        array = np.asarray(upright if upright.mode == wanted else upright.convert(wanted))  # which would copy it
     if mode == "L":
-        return Pixels(array[:, :, None], scale)
-    return Pixels(array[:, :, ::-1] if mode == "BGR" else array, scale)
+        return Pixels(array[:, :, None], scale, header.frames)
+    return Pixels(array[:, :, ::-1] if mode == "BGR" else array, scale, header.frames)
 
 
 def _reduction(size: tuple[int, int], needed: tuple[int, int]) -> int:
@@ -96,11 +98,10 @@ def grey_thumbnail(source: Path | bytes, turn: bool = True) -> Image.Image:
     Raises:
         OSError, ImageError: there is no such file, or it is not a picture that can be used.
     """
-    with opened_picture(source) as (image, stream):
-        orientation = orientation_of(image, stream) if turn else 1
+    with opened_photo(source) as (image, header, _):
         image.draft("L", (_THUMBNAIL * 4, _THUMBNAIL * 4))
         small = image.convert("RGB").convert("L").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
-        return turn_upright(small, orientation)
+        return turn_upright(small, header.orientation) if turn else small
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -146,8 +147,7 @@ def encode_upright(source: Path | bytes, size: tuple[int, int], suffix: str) -> 
         OSError, ImageError: there is no such file, or it is not a picture that can be used.
     """
     is_jpeg = suffix.lower() in (".jpg", ".jpeg")
-    with opened_picture(source) as (image, stream):
-        header = header_of(image, stream)
+    with opened_photo(source) as (image, header, stream):
         if header.orientation == 1 and header.size == size and (header.format == "PNG") != is_jpeg:
             image.load()  # all of it has to be there
             stream.seek(0)

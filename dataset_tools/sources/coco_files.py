@@ -16,7 +16,7 @@ from dataset_tools.formats.card import CARD_NAME, Card, SplitSummary, read_card
 from dataset_tools.formats.coco import CocoFile, read_split
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignCoco, ForeignImage, read_foreign
 from dataset_tools.images.folders import check_folder, split_of
-from dataset_tools.images.header import SWAPPING, agrees, fit_size, photo_size, read_header
+from dataset_tools.images.header import SWAPPING, agrees, fit_size, photo_header, read_header
 from dataset_tools.images.names import folded
 from dataset_tools.images.photo_finder import PhotoFinder, PhotoName
 from dataset_tools.instances.grouping import DrawnInstance, instances_of_parts
@@ -117,12 +117,12 @@ class CocoFiles(Source):
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
         """Photos with their instances, and the findings about each; see ``Source``."""
         for key in keys:
-            size, orientation, findings = self._size_and_findings(key)
-            if size is None:
+            photo, orientation, findings = self._photo_and_findings(key)
+            if photo is None:
                 yield None, findings
                 continue
             listed = self._listed[key][0]
-            canvas = Canvas(key, size, fit_size(size, max_size))
+            canvas = Canvas(key, photo.size, fit_size(photo.size, max_size))
             parts, found = parts_of_annotations(canvas, listed.drawings, options, orientation)
             drawn, further = instances_of_parts(canvas, parts, options)
             findings += [*found, *further]
@@ -130,7 +130,7 @@ class CocoFiles(Source):
                 findings += _wrong_measures(key, listed.drawings, drawn)
             labels = frozenset(drawing.label for drawing in listed.drawings if drawing.label is not None)
             instances = [item.instance for item in drawn]
-            yield AnnotatedPhoto(key, Photo(key, size), canvas.frame, instances, listed.split, labels), findings
+            yield AnnotatedPhoto(key, photo, canvas.frame, instances, listed.split, labels), findings
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """The findings about the files as a whole. Photos that they do not list are not theirs."""
@@ -195,8 +195,8 @@ class CocoFiles(Source):
             return item.name, None
         return item.name, Finding(Rule.PHOTO_MISSING, item.name, item.place, repr(item.name))
 
-    def _size_and_findings(self, key: str) -> tuple[tuple[int, int] | None, int, list[Finding]]:
-        """The size of a photo, if it can be used, the EXIF orientation that its annotations lack, and what there is to say."""
+    def _photo_and_findings(self, key: str) -> tuple[Photo | None, int, list[Finding]]:
+        """A photo, if it can be used, the EXIF orientation that its annotations lack, and what there is to say."""
         listed = self._listed[key]
         findings = [item.finding for item in listed if item.finding]
         if any(finding.is_error for finding in findings):
@@ -204,17 +204,17 @@ class CocoFiles(Source):
         if len(listed) > 1:
             return None, 1, [Finding(Rule.PHOTO_LISTED_TWICE, key, ", ".join(item.place for item in listed))]
         (only,) = listed
-        size, orientation = photo_size(self.photo_root, key, [("", only.said_size)]), 1
-        if isinstance(size, Finding) and size.rule is Rule.SIZE_MISMATCH and not self._card:
-            header = read_header(self.photo_root / key)
-            if header.orientation in SWAPPING and agrees(header.stored_size, only.said_size):
-                findings.append(Finding(Rule.DRAWN_UNTURNED, key, only.place, f"orientation {header.orientation}"))
-                size, orientation = header.size, header.orientation
-        if isinstance(size, Finding):
-            return None, 1, [*findings, size]
+        header, orientation = photo_header(self.photo_root, key, [("", only.said_size)]), 1
+        if isinstance(header, Finding) and header.rule is Rule.SIZE_MISMATCH and not self._card:
+            turned = read_header(self.photo_root / key)
+            if turned.orientation in SWAPPING and agrees(turned.stored_size, only.said_size):
+                findings.append(Finding(Rule.DRAWN_UNTURNED, key, only.place, f"orientation {turned.orientation}"))
+                header, orientation = turned, turned.orientation
+        if isinstance(header, Finding):
+            return None, 1, [*findings, header]
         if not only.drawings:
             findings.append(Finding(Rule.NO_SHAPES, key))
-        return size, orientation, findings
+        return Photo(key, header.size, frames=header.frames), orientation, findings
 
     def _classes_of(self, contents: Sequence[ForeignCoco]) -> tuple[str, ...]:
         """The categories in the order of their ids, without those that only group others.

@@ -11,7 +11,7 @@ from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.csv_table import EXPORT_AGAIN, BadLine, BoxLine, read_box_table
 from dataset_tools.formats.labelme import Shape
 from dataset_tools.images.folders import check_folder
-from dataset_tools.images.header import photo_size
+from dataset_tools.images.header import photo_header
 from dataset_tools.images.photo_finder import PhotoFinder, PhotoName
 from dataset_tools.records import Photo
 from dataset_tools.sources.source import OpenedFile, Rest, ShapeSource, check_encoding
@@ -66,16 +66,16 @@ class CsvBoxes(ShapeSource):
         if key in self._unusable:
             return None, findings
         places = [f"line {row.line}" for row in rows]
-        size = photo_size(self.photo_root, key, zip(places, (row.photo_size for row in rows)))
-        if isinstance(size, Finding):
-            return None, [*findings, size]
+        header = photo_header(self.photo_root, key, zip(places, (row.photo_size for row in rows)))
+        if isinstance(header, Finding):
+            return None, [*findings, header]
         split = self._splits.of_photo(key)
         if self._splits and split is None:
             return None, [*findings, Finding(Rule.OUTSIDE_SPLITS, key)]
         if key not in self._rows:
             findings.append(Finding(Rule.TAKEN_AS_NEGATIVE, key))
         shapes = [Shape(row.label, row.corners, "rectangle") for row in rows]
-        return OpenedFile(Photo(key, size), split, shapes, places), findings
+        return OpenedFile(Photo(key, header.size, frames=header.frames), split, shapes, places), findings
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """The photos that no line names, and the findings about lines that name no photo.

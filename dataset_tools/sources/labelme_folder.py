@@ -16,7 +16,7 @@ from dataset_tools.formats.labelme import AnnotationFile, LabelmeError
 from dataset_tools.formats.lenient import Departures
 from dataset_tools.images.embedded import extract_embedded
 from dataset_tools.images.folders import NAME_THE_FOLDER, check_folder, list_folder
-from dataset_tools.images.header import ImageError, photo_size
+from dataset_tools.images.header import ImageError, photo_header
 from dataset_tools.images.names import is_photo_name
 from dataset_tools.images.photo_chooser import PhotoChooser
 from dataset_tools.images.photo_finder import PhotoFinder
@@ -78,10 +78,11 @@ class LabelmeFolder(ShapeSource):
         if self._splits and split is None:
             return None, [Finding(Rule.OUTSIDE_SPLITS, key)]
         if is_photo:
-            size = photo_size(self.photo_root, key)
-            if isinstance(size, Finding):
-                return None, [size]
-            return OpenedFile(Photo(key, size), split, ()), [Finding(Rule.TAKEN_AS_NEGATIVE, key)]
+            header = photo_header(self.photo_root, key)
+            if isinstance(header, Finding):
+                return None, [header]
+            negative = Photo(key, header.size, frames=header.frames)
+            return OpenedFile(negative, split, ()), [Finding(Rule.TAKEN_AS_NEGATIVE, key)]
         departures = Departures()
         try:
             record = self._decode(key, departures)

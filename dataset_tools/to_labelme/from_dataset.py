@@ -17,7 +17,7 @@ from dataset_tools.formats.coco import Image, read_split
 from dataset_tools.formats.predictions import read_predictions
 from dataset_tools.geometry.rle import BadRle
 from dataset_tools.images.folders import copy_photo
-from dataset_tools.images.header import photo_size
+from dataset_tools.images.header import photo_header
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, way_to_photo
@@ -282,7 +282,7 @@ def _inside(photo: Image, split: PhotosToWrite) -> PurePosixPath:
 
 def _check_photo(path: Path, size: tuple[int, int]) -> None:
     """LabelMe opens no file whose photo is missing, or has another size than the file says."""
-    found = photo_size(path.parent, path.name, [("", size)])
+    found = photo_header(path.parent, path.name, [("", size)])
     if isinstance(found, Finding):
         remedy = f"Put the photo back that was annotated, or correct image_root in {CARD_NAME}"
         raise UserError(f"{found.rule.title}: {found.message}", file=path, remedy=remedy, exit_code=EXIT_DATA)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from detectron2.config import CfgNode
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.images.header import ImageError, read_header
+from dataset_tools.images.header import Header, ImageError, read_header
+from dataset_tools.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -42,34 +44,41 @@ def check_photos(records: Mapping[str, Sequence[dict]]) -> None:
         records: Detectron2's dataset dicts, by the key in DATASETS.
 
     Raises:
-        UserError: some are missing, cannot be read, or have another size.
+        UserError: some are missing, cannot be used, or have another size.
     """
     for key, photos in records.items():
-        wrong = [(record["file_name"], reason) for record in photos if (reason := _wrong_photo(record))]
-        if wrong:
-            photo, reason = wrong[0]
-            more = f" (and {len(wrong) - 1} more photos cannot be used)" if wrong[1:] else ""
-            raise UserError(
-                f"this photo of DATASETS.{key} {reason}{more}",
-                file=photo,
-                remedy="Put it back, or convert again",
-                exit_code=EXIT_DATA,
-            )
+        checked = [(record["file_name"], _header_or_fault(record)) for record in photos]
+        faults = [(photo, found) for photo, found in checked if isinstance(found, _Fault)]
+        if faults:
+            photo, (reason, remedy) = faults[0]
+            more = f" (and {len(faults) - 1} more photos cannot be used)" if faults[1:] else ""
+            reason = f"this photo of DATASETS.{key} {reason}{more}"
+            raise UserError(reason, file=photo, remedy=remedy, exit_code=EXIT_DATA)
+        frames = {photo: found.frames for photo, found in checked if isinstance(found, Header) and found.frames > 1}
+        if frames:
+            log.warning("Photos of DATASETS.%s with several pages or frames, of which the first one is used: %d, such as %s.",
+                        key, len(frames), one_line(next(iter(frames))))  # fmt: skip
 
 
-def _wrong_photo(record: dict) -> str | None:
-    """Why a photo cannot be the one that was converted."""
+class _Fault(NamedTuple):
+    reason: str
+    remedy: str = "Put it back, or convert again"
+
+
+def _header_or_fault(record: dict) -> Header | _Fault:
+    """The header of a photo; or why it cannot be the one that was converted."""
     try:
-        width, height = read_header(record["file_name"]).size
+        header = read_header(record["file_name"])
     except FileNotFoundError:
-        return "is missing"
+        return _Fault("is missing")
     except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
+        return _Fault(f"cannot be read: {error.strerror or error}")
     except ImageError as error:
-        return f"cannot be used: {error.rule.title} ({error})"
-    if (width, height) == (record["width"], record["height"]):
-        return None
-    return f"is {width} x {height}, and was {record['width']} x {record['height']} when it was converted"
+        return _Fault(f"cannot be used: {error.rule.title}: {error}", error.rule.remedy)
+    (width, height), (said_width, said_height) = header.size, (record["width"], record["height"])
+    if (width, height) == (said_width, said_height):
+        return header
+    return _Fault(f"is {width} x {height}, and was {said_width} x {said_height} when it was converted")
 
 
 def check_training_data(cfg: CfgNode, records: Sequence[dict]) -> None:

@@ -14,6 +14,7 @@ from detectron2.data.detection_utils import SizeMismatchError, check_image_size
 from detectron2.structures import BoxMode, Instances
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import read_pixels
 from polymask.data.annotations import instances_of
 from polymask.data.augmentation import build_train_augmentations
@@ -153,7 +154,7 @@ def _as_tensor(image: np.ndarray) -> torch.Tensor:
 def _reading(record: dict[str, Any]) -> Iterator[None]:
     try:
         yield
-    except (OSError, SyntaxError, ValueError, SizeMismatchError) as error:  # Pillow's readers have many words
+    except (OSError, ImageError, SizeMismatchError) as error:
         raise UserError(
             f"this photo cannot be used: {error}",
             file=record["file_name"],

@@ -25,7 +25,8 @@ def read_resized(record: dict, mode: str, size: tuple[int, int]) -> np.ndarray:
         size: (height, width).
 
     Raises:
-        OSError, SyntaxError, ValueError: the photo cannot be read, or has another size than the record says.
+        OSError, ImageError: there is no such file, or it is not a picture that can be used.
+        SizeMismatchError: the photo has another size than the record says.
     """
     pixels = read_pixels(record["file_name"], mode, needed=size[::-1])
     width, height = pixels.size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +14,12 @@ from detectron2.config import CfgNode
 from detectron2.engine import DefaultPredictor
 from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Instances
-from PIL import Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.findings import Rule
+from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import read_pixels
+from dataset_tools.text import one_line
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve_device
 from polymask.inference.detections import Detections
@@ -25,6 +27,8 @@ from polymask.inference.pasting import detections_of
 from polymask.inference.tta import AugmentedRCNN, ResizeShortestEdge
 from polymask.modeling.checkpoint import load_trained_model
 from polymask.modeling.precision import autocast, compute_type
+
+log = logging.getLogger(__name__)
 
 
 class Predictor(DefaultPredictor):
@@ -119,19 +123,17 @@ def read_photo(path: Path) -> np.ndarray:
     """A photo as (H, W, 3) uint8 in BGR, turned as its EXIF orientation says.
 
     Raises:
-        UserError: the file cannot be read as an image.
+        UserError: there is no such file, or it is not a picture that can be used.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # Pillow reads these photos, too
-            return read_pixels(path, "BGR").array
-    except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
-        raise UserError(
-            f"this photo cannot be read ({error or type(error).__name__})",
-            file=path,
-            remedy="Repair or remove it",
-            exit_code=EXIT_DATA,
-        ) from error
+        pixels = read_pixels(path, "BGR")
+    except (OSError, ImageError) as error:
+        rule = error.rule if isinstance(error, ImageError) else Rule.PHOTO_UNREADABLE
+        reason = f"{rule.title}: {error}"
+        raise UserError(reason, file=path, remedy=rule.remedy, exit_code=EXIT_DATA) from error
+    if pixels.frames > 1:
+        log.warning("%s has %d pages or frames: the first one is used.", one_line(str(path)), pixels.frames)
+    return pixels.array
 
 
 def predictor_config(config_file: Path | str, overrides: list[str], confidence_threshold: float) -> CfgNode:

@@ -184,7 +184,7 @@ def test_a_broken_photo_among_others(command, photos, tmp_path):
     (tmp_path / "b.png").write_bytes((photos / "0.png").read_bytes()[:1000])
     done = subprocess.run(command("--input", tmp_path), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    assert f"error: {tmp_path}/b.png: this photo cannot be read" in done.stderr
+    assert f"error: {tmp_path}/b.png: the photo cannot be read" in done.stderr
     assert "1 of 3 photos could not be read." in done.stderr
     assert sorted(path.name for path in (tmp_path / "out/labelme").iterdir()) == ["a.json", "c.json"]
     coco = json.loads((tmp_path / "out/coco.json").read_text())
