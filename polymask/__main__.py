@@ -40,6 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="T",
         help="draw instances that score at least T (default: %(default)s)",
     )
+    _add_opts(compare)
     compare.set_defaults(command=_compare)
     _add_review(commands)
     _add_suggest(commands)
@@ -60,8 +61,19 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     report.add_argument(
         "--output", type=Path, metavar="FILE", help="of a comparison (default: comparison.html in the first OUTPUT_DIR)"
     )
+    _add_opts(report)
     report.set_defaults(command=_report)
     return parser.parse_args(arguments)
+
+
+def _add_opts(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--opts",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="KEY VALUE",
+        help="configuration keys and their values, such as DATASETS.ROOT FOLDER where the dataset has moved",
+    )
 
 
 def _add_review(commands: argparse._SubParsersAction) -> None:
@@ -77,6 +89,7 @@ def _add_review(commands: argparse._SubParsersAction) -> None:
     review.add_argument(
         "--output", type=Path, metavar="DIR", help="the folder to make; new or empty (default: OUTPUT_DIR/review)"
     )
+    _add_opts(review)
     review.set_defaults(command=_review)
 
 
@@ -136,7 +149,9 @@ def main() -> int | None:
 def _compare(args: argparse.Namespace) -> None:
     from polymask.report.side_by_side import compare
 
-    pictures, sheet = compare(args.run, args.output or args.run / "pictures", args.split, args.confidence_threshold)
+    pictures, sheet = compare(
+        args.run, args.output or args.run / "pictures", args.split, args.confidence_threshold, args.opts
+    )
     print(f"{len(pictures)} pictures are in {pictures[0].parent}; {sheet.name} there shows some of them on one page.")
 
 
@@ -146,7 +161,7 @@ def _review(args: argparse.Namespace) -> None:
     from polymask.review.review import PAGE_NAME, TO_CORRECT, review
 
     output = args.output or args.run / "review"
-    found = review(args.run, output)
+    found = review(args.run, output, args.opts)
     rows = [(row.number, row.kind, one_line(row.file), f"{row.score:.2f}", one_line(row.reason)) for row in found[:10]]
     print(tabulate(rows, headers=("", "kind", "file", "score", "why"), disable_numparse=True), "\n")
     print(f"{len(found)} annotations are likely wrong: {output / PAGE_NAME} shows them. Correct them with")
@@ -184,7 +199,11 @@ def _report(args: argparse.Namespace) -> None:
             remedy="Leave it out",
             file="command line",
         )
-    page = write_comparison(args.runs, args.output) if several else write_report(args.runs[0], args.split)
+    page = (
+        write_comparison(args.runs, args.output, args.opts)
+        if several
+        else write_report(args.runs[0], args.split, args.opts)
+    )
     print(f"{page}: open it in a browser.")
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from detectron2.config import CfgNode
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.formats.card import CARD_NAME
 from dataset_tools.images.header import Header, ImageError, read_header
 from dataset_tools.text import one_line
 
@@ -70,7 +71,7 @@ def _header_or_fault(record: dict) -> Header | _Fault:
     try:
         header = read_header(record["file_name"])
     except FileNotFoundError:
-        return _Fault("is missing")
+        return _Fault("is missing", f"Put it back, correct image_root in {CARD_NAME}, or convert again")
     except OSError as error:
         return _Fault(f"cannot be read: {error.strerror or error}")
     except ImageError as error:

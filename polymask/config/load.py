@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections import ChainMap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import yaml
@@ -49,6 +49,19 @@ def load_config(config_file: Path | str, overrides: list[str]) -> CfgNode:
     _check_pairs(overrides)
     _merge(cfg, zip(overrides[::2], overrides[1::2]), "command line")
     return cfg
+
+
+def move_dataset(cfg: CfgNode, folder: Path, overrides: Sequence[str]) -> None:
+    """Lets a dataset folder that lies in a run's folder, as that of a cross-validation does, move with it.
+
+    Args:
+        cfg: of the run, with the OUTPUT_DIR that it was written with; changed in place.
+        folder: in which its file is now.
+        overrides: the command line's ``KEY VALUE`` pairs, which come first.
+    """
+    output_dir, dataset = Path(cfg.OUTPUT_DIR), Path(cfg.DATASETS.ROOT)
+    if cfg.DATASETS.ROOT and dataset.is_relative_to(output_dir) and "DATASETS.ROOT" not in overrides[::2]:
+        cfg.DATASETS.ROOT = str(folder / dataset.relative_to(output_dir))
 
 
 def _merge(cfg: CfgNode, values: Iterable[tuple[str, object]], file: Path | str) -> None:

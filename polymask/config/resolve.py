@@ -58,15 +58,27 @@ def _take_over_length(cfg: CfgNode, earlier: CfgNode) -> None:
         solver.MAX_ITER = round(before.MAX_ITER * solver.MAX_MINUTES / before.MAX_MINUTES)
 
 
-def check_folders(cfg: CfgNode) -> None:
-    """Refuses a configuration without a folder to write, or a dataset folder.
+def check_folders(cfg: CfgNode, flag: str = "") -> None:
+    """Refuses a configuration without a folder to write, or with a dataset folder that is not there.
+
+    Args:
+        cfg: any.
+        flag: what stands before keys on the command line.
 
     Raises:
-        UserError: it has none.
+        UserError: a folder is not named, or the dataset folder does not exist.
     """
-    for key, value in (("OUTPUT_DIR", cfg.OUTPUT_DIR), ("DATASETS.ROOT", cfg.DATASETS.ROOT)):
+    output, dataset = cfg.OUTPUT_DIR, cfg.DATASETS.ROOT
+    for key, value in (("OUTPUT_DIR", output), ("DATASETS.ROOT", dataset)):
         if not value:
-            raise UserError(f"{key} is empty", remedy=f"Add {key} FOLDER to the command line")
+            raise UserError(f"{key} is empty", remedy=f"Add {flag}{key} FOLDER to the command line")
+    if not Path(dataset).is_dir():
+        raise UserError(
+            "DATASETS.ROOT names this folder, which is not here",
+            file=dataset,
+            remedy=f"Add {flag}DATASETS.ROOT FOLDER to the command line, with the place of the dataset folder on this machine. "
+            f"OUTPUT_DIR is {output}: if that is not right here, add it, too",
+        )
 
 
 def resolve_device(cfg: CfgNode) -> None:

@@ -25,9 +25,10 @@ from dataset_tools.errors import UserError
 from dataset_tools.text import visible
 from polymask.config.checks import check
 from polymask.config.keys import flat_items
-from polymask.config.load import load_config
+from polymask.config.load import load_config, move_dataset
 from polymask.config.resolve import check_folders, resolve
 from polymask.data.seeding import seed_everything
+from polymask.engine.hooks.checkpoints import FINAL_NAME
 from polymask.engine.hooks.history import HISTORY_NAME
 from polymask.engine.run_files import CONFIG_NAME, FACTS_NAME
 from polymask.engine.run_folder import FOLDS, check_no_links, lock_folder
@@ -60,6 +61,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
     with _messages_kept() as early:
         cfg = load_config(args.config_file, args.opts)
         _settle_output_folder(cfg, args)
+        if args.resume:
+            _check_resumes(Path(args.config_file), Path(cfg.OUTPUT_DIR))
         earlier_file = Path(cfg.OUTPUT_DIR) / CONFIG_NAME
         earlier = load_config(earlier_file, []) if args.resume and earlier_file.is_file() else None
         records = resolve(cfg, training, earlier)
@@ -152,12 +155,35 @@ def _settle_output_folder(cfg: CfgNode, args: argparse.Namespace) -> None:
     if "OUTPUT_DIR" in args.opts[::2]:
         return
     if file.name == CONFIG_NAME and _is_run(file.parent):
+        move_dataset(cfg, file.parent, args.opts)
         cfg.OUTPUT_DIR = str(file.parent)
     elif args.eval_only and _is_run(output_dir):
         raise UserError(
             f"its OUTPUT_DIR, {output_dir}, holds a run, whose results would be replaced",
             file=file,
             remedy=f"If you mean that run, add to the command: OUTPUT_DIR {shlex.quote(str(output_dir))}",
+        )
+
+
+def _check_resumes(file: Path, output_dir: Path) -> None:
+    """Refuses to begin a training where one was meant that has a checkpoint beside the configuration, or is finished.
+
+    Raises:
+        UserError: the output folder has no state, and that of the configuration has, or there are final weights.
+    """
+    if states_in(output_dir):
+        return
+    if beside := states_in(file.parent):
+        raise UserError(
+            f"--resume finds no checkpoint in OUTPUT_DIR, which is {output_dir}; {beside[-1]} lies beside this file",
+            file=file,
+            remedy=f"To go on from that, pass OUTPUT_DIR {shlex.quote(str(file.parent))}; for a new training, leave out --resume",
+        )
+    if (final := output_dir / f"{FINAL_NAME}.pth").exists():
+        raise UserError(
+            "--resume finds the weights of a finished training, and no state (model_<iteration>.pth) to go on from",
+            file=final,
+            remedy="Copy the states here, too; or begin a training with these as MODEL.WEIGHTS in another OUTPUT_DIR",
         )
 
 

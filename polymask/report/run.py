@@ -15,7 +15,8 @@ from detectron2.config import CfgNode, get_cfg
 from dataset_tools.errors import UserError
 from dataset_tools.formats.card import Card, read_card
 from polymask.config.keys import add_polymask_config, flat_items
-from polymask.config.load import load_config
+from polymask.config.load import load_config, move_dataset
+from polymask.config.resolve import check_folders
 from polymask.engine.hooks.checkpoints import FINAL_NAME
 from polymask.engine.hooks.history import HISTORY_NAME, Curve, read_curves
 from polymask.engine.run_files import CONFIG_NAME, RunFacts, read_facts
@@ -89,8 +90,12 @@ class RunRecord(msgspec.Struct, frozen=True):
         return self.dataset_folder / self.card.splits[split].annotations
 
 
-def read_run(folder: Path) -> RunRecord:
+def read_run(folder: Path, overrides: Sequence[str] = ()) -> RunRecord:
     """The record of a run.
+
+    Args:
+        folder: its OUTPUT_DIR.
+        overrides: ``KEY VALUE`` pairs that replace what its ``config.yaml`` says, such as where its dataset is now.
 
     Raises:
         UserError: not the folder of a run, its dataset is not there, or nothing has been evaluated.
@@ -101,9 +106,9 @@ def read_run(folder: Path) -> RunRecord:
             file=folder,
             remedy="Name the OUTPUT_DIR of a training",
         )
-    cfg = load_config(folder / CONFIG_NAME, [])
-    if not cfg.DATASETS.ROOT:
-        raise UserError("DATASETS.ROOT is empty", file=folder / CONFIG_NAME, remedy="Name the dataset folder there")
+    cfg = load_config(folder / CONFIG_NAME, list(overrides))
+    move_dataset(cfg, folder, overrides)
+    check_folders(cfg, "--opts ")
     card = read_card(Path(cfg.DATASETS.ROOT))
     evaluated = tuple(s for s in _FIRST_CHOICE if detections_file(folder, f"{card.name}_{s}").is_file())
     if not evaluated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ SHEET_ROWS, SHEET_COLUMNS = 4, 2
 SHEET_CELL = (800, 300)  # px: two photos of 4:3 side by side
 
 
-def compare(folder: Path, output: Path, split: str, confidence_threshold: float) -> tuple[list[Path], Path]:
+def compare(
+    folder: Path, output: Path, split: str, confidence_threshold: float, overrides: Sequence[str] = ()
+) -> tuple[list[Path], Path]:
     """Draws every photo of a split, and some of them on one sheet.
 
     Args:
@@ -40,6 +43,7 @@ def compare(folder: Path, output: Path, split: str, confidence_threshold: float)
         output: the folder for the pictures; pictures in it are replaced.
         split: ``val`` or ``test``.
         confidence_threshold: predictions below it are not drawn.
+        overrides: see ``read_run``.
 
     Returns:
         The pictures' paths in the order of the split, and the sheet's.
@@ -49,7 +53,7 @@ def compare(folder: Path, output: Path, split: str, confidence_threshold: float)
             the run's folder would lead pictures elsewhere.
     """
     check_no_links(folder)
-    run = read_run(folder)
+    run = read_run(folder, overrides)
     check_evaluated(run, split)
     truth = read_truth(run.truth_of(split))
     found = read_detections(run.detections_of(split), truth)

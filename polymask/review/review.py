@@ -46,19 +46,20 @@ class ReviewRow(NamedTuple):
     reason: str
 
 
-def review(run_folder: Path, output: Path) -> list[ReviewRow]:
+def review(run_folder: Path, output: Path, overrides: Sequence[str] = ()) -> list[ReviewRow]:
     """Writes what is likely wrong in the photos that a run has tested its model on, and returns it, most likely first.
 
     Args:
         run_folder: the OUTPUT_DIR.
         output: the folder to make.
+        overrides: see ``read_run``.
 
     Raises:
         UserError: the run, its dataset, a photo or the detections are not there or do not fit together, or the output folder
             holds something. Nothing is written then.
     """
     with replaced_folder(output, kind=None) as part:
-        run = read_run(run_folder)
+        run = read_run(run_folder, overrides)
         check_evaluated(run, SPLIT)
         truth = read_truth(run.truth_of(SPLIT))
         found = read_detections(run.detections_of(SPLIT), truth)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dataset_tools.errors import EXIT_USAGE, UserError
-from polymask.config.load import MAX_BYTES, load_config
+from polymask.config.load import MAX_BYTES, load_config, move_dataset
 from tests.polymask.config.configs import BASE, resolved
 
 
@@ -35,6 +35,22 @@ def test_minutes_epochs_and_iterations_take_each_other_s_place(tmp_path):
         solver = load_config(of_a_run, given).SOLVER
         assert (solver.MAX_ITER, solver.MAX_MINUTES) == expected
     assert load_config("configs/mini_scratch.yaml", ["SOLVER.MAX_MINUTES", "3"]).SOLVER.MAX_ITER == 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "overrides", "expected"),
+    [
+        ("/old/out/datasets/pooled", [], "new/datasets/pooled"),
+        ("/old/data", [], "/old/data"),
+        ("/old/outside", [], "/old/outside"),
+        ("/old/out/datasets/pooled", ["DATASETS.ROOT", "/old/out/datasets/pooled"], "/old/out/datasets/pooled"),
+        ("", [], ""),
+    ],
+)
+def test_a_dataset_folder_in_a_run_moves_with_it(dataset, overrides, expected):
+    cfg = load_config(BASE, ["OUTPUT_DIR", "/old/out", "DATASETS.ROOT", dataset])
+    move_dataset(cfg, Path("new"), overrides)
+    assert expected == cfg.DATASETS.ROOT
 
 
 def test_an_unknown_key_names_the_nearest_known_one():

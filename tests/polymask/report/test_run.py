@@ -82,5 +82,7 @@ def test_no_run_and_no_evaluation_are_errors_in_words(folder, tmp_path):
 def test_a_dataset_that_is_gone_is_an_error_in_words(folder):
     path = folder()
     (path.parent / "dataset").rename(path.parent / "elsewhere")
-    with pytest.raises(UserError, match="not a dataset folder"):
+    with pytest.raises(UserError, match="dataset: DATASETS.ROOT"):
         read_run(path)
+    elsewhere = path.parent / "elsewhere"
+    assert read_run(path, ["DATASETS.ROOT", str(elsewhere)]).dataset_folder == elsewhere
