@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,5 +89,7 @@ def _summary(written: WriteReport, output: Path) -> str:
             f"{number(written.changed, 'mask')} became polygons of not quite the same pixels; the least alike "
             f"({one_line(where)}) has an IoU of {least:.3f} with its mask"
         )
-    lines.append(f"the classes in order, for convert's --classes: {output / CLASSES_NAME}")
+    photos = ["--photos", str(written.photos)] if written.photos else []
+    command = ["convert", str(output), *photos, "--classes", str(output / CLASSES_NAME), "--output", "DATASET_FOLDER"]
+    lines.append(f"once they are corrected:\n    python -m dataset_tools {shlex.join(command)}")
     return visible("\n".join(lines))

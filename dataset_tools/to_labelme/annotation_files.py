@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 # The classes in their order, which LabelMe files cannot hold: for convert's --classes and labelme's --labels.
@@ -21,6 +21,11 @@ def annotation_names(photos: Sequence[PurePosixPath]) -> list[PurePosixPath]:
     full = [photo.with_name(f"{photo.name}.json") for photo in photos]
     taken = Counter(map(_folded, short + full))
     return [brief if taken[_folded(brief)] == 1 else long for brief, long in zip(short, full)]
+
+
+def folder_of_all(photos: Iterable[Path]) -> Path:
+    """The folder that holds all photos, in sub-folders too: what ``convert`` needs to find them from other folders."""
+    return Path(os.path.commonpath([photo.parent.resolve() for photo in photos]))
 
 
 def _folded(path: PurePosixPath) -> str:

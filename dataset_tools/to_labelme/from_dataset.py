@@ -20,7 +20,7 @@ from dataset_tools.images.folders import copy_photo
 from dataset_tools.images.header import photo_header
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
-from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, way_to_photo
+from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names, folder_of_all, way_to_photo
 from dataset_tools.to_labelme.instance_shapes import (
     DEFAULT_TOLERANCE,
     BadSegmentation,
@@ -71,6 +71,7 @@ class WriteReport:
         empty: instances left out because they cover nothing.
         changed: instances whose pixels differ because their mask became polygons.
         least_overlap: the smallest intersection over union among them, and whose it is.
+        photos: the folder with all photos, where the files refer to them.
     """
 
     files: int = 0
@@ -80,6 +81,7 @@ class WriteReport:
     empty: int = 0
     changed: int = 0
     least_overlap: tuple[float, str] = (1.0, "")
+    photos: Path | None = None
 
     def count(self, file: PurePosixPath, instances: Sequence[_Placed], drawn: Sequence[InstanceShapes]) -> None:
         """Add a file."""
@@ -139,8 +141,11 @@ def to_labelme(options: ToLabelmeOptions) -> WriteReport:
             splits, written = [split], WriteReport(below_score=below_score)
         else:
             splits, written = _annotated(options, card), WriteReport()
+        root = options.dataset / card.image_root
         for split in splits:
-            write_photos(split, options.dataset / card.image_root, part, options, written)
+            write_photos(split, root, part, options, written)
+        if not options.copy_photos and written.files:
+            written.photos = folder_of_all(root / photo.file_name for split in splits for photo in split.photos)
         (part / CLASSES_NAME).write_text(classes, encoding="utf-8")
     return written
 

@@ -39,6 +39,8 @@ def resolve(cfg: CfgNode, training: bool, earlier: CfgNode | None = None) -> dic
     """
     resolve_device(cfg)
     check_folders(cfg)
+    if not training and cfg.INPUT.MASK_FORMAT == "polygon":
+        cfg.INPUT.MASK_FORMAT = AUTO  # that of the training; an evaluation reads no masks into the model
     resolve_dataset(cfg, register(Path(cfg.DATASETS.ROOT)))
     if cfg.SEED < 0:  # a new one, the same in all processes; or the one that the run had
         cfg.SEED = earlier.SEED if earlier else comm.shared_random_seed()
@@ -158,7 +160,7 @@ def read_records(cfg: CfgNode, key: str) -> list[dict]:
             raise UserError(
                 f"DATASETS.{key} names {name}, which is not registered",
                 file=cfg.DATASETS.ROOT,
-                remedy=f"Leave DATASETS.{key} empty: it follows the dataset folder",
+                remedy=f"Add DATASETS.{key} '()' to the command line: then it follows the dataset folder",
             )
     records = [record for name in cfg.DATASETS[key] for record in DatasetCatalog.get(name)]
     if key != "TRAIN":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.text import one_line
+from dataset_tools.to_labelme.annotation_files import folder_of_all
 from polymask.demo.photos import InputPhoto, find_photos
-from polymask.demo.results import Window, demand_screen, open_results
+from polymask.demo.results import COCO_NAME, LABELME_NAME, Window, demand_screen, open_results
 from polymask.demo.video import Video, VideoFile, open_video, video_target
 from polymask.inference.detections import Detections
 from polymask.inference.drawing import draw_detections
@@ -118,7 +120,22 @@ def _run_photos(options: DemoOptions, photos: Sequence[InputPhoto]) -> int:
             bar.update(len(batch))
     if failed:
         log.error("%d of %d photos could not be read.", failed, len(photos))
+    if failed < len(photos) and options.output is not None:
+        _say_what_reads(options.output, options.save, photos)
     return EXIT_DATA if failed else 0
+
+
+def _say_what_reads(output: Path, kinds: Sequence[str], photos: Sequence[InputPhoto]) -> None:
+    """The commands that make a dataset folder of what was written."""
+    folder = str(folder_of_all(photo.path for photo in photos))
+    readers = {
+        "coco": ["adopt", str(output / COCO_NAME), "--images-root", folder],
+        "labelme": ["convert", str(output / LABELME_NAME), "--photos", folder],
+    }
+    for kind, words in readers.items():
+        if kind in kinds:
+            command = shlex.join(["python", "-m", "dataset_tools", *words, "--output", "DATASET_FOLDER"])
+            log.info("To train on it, once it is corrected: %s", one_line(command))
 
 
 def _readable(photos: Iterable[InputPhoto]) -> Iterator[tuple[InputPhoto, np.ndarray]]:

@@ -1,6 +1,8 @@
 """The way back to LabelMe, read by labelme itself and converted again."""
 
+import base64
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -428,6 +430,32 @@ def test_there_and_back_with_copies(dataset, out, folder):
     type(folder).convert(_At(out), again, classes=("car", "bus"), jobs=1)
     for split in ("train", "val", "test"):
         assert (again / f"{split}.json").read_bytes() == (dataset / f"{split}.json").read_bytes()
+
+
+def embedded(folder):
+    """The photo of test/c exists in its file only, so that convert has put it into the dataset folder."""
+    file, photo = folder.root / "test/c.json", folder.root / "test/c.jpg"
+    record = json.loads(file.read_text()) | {"imageData": base64.b64encode(photo.read_bytes()).decode()}
+    file.write_text(json.dumps(record))
+    photo.unlink()
+    folder.convert(classes=("car", "bus"), jobs=1, overwrite=True)
+
+
+@pytest.mark.parametrize("words", [[], ["--images", "copy"], ["--shapes", "mask"]])
+@pytest.mark.parametrize("change", [lambda folder: None, embedded])
+def test_the_command_that_is_said_reads_it(dataset, folder, out, capsys, words, change):
+    change(folder)
+    assert main(["to-labelme", str(dataset), "--output", str(out), *words]) == 0
+    *_, command = capsys.readouterr().out.splitlines()
+    _, _, _, *arguments, _ = shlex.split(command)
+    again = out.parent / "again"
+    assert main([*arguments, str(again)]) == 0
+    if not words:
+        assert content_of(again) == content_of(dataset)
+    for split in ("train", "val", "test"):
+        first, second = (json.loads((place / f"{split}.json").read_text()) for place in (dataset, again))
+        areas = [[item["area"] for item in content["annotations"]] for content in (first, second)]
+        assert areas[1] == pytest.approx(areas[0], rel=0.1)
 
 
 # Predictions
