@@ -12,6 +12,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.text import UTF8_BOM
+
 try:
     import fcntl
 except ImportError:  # Windows, where nothing shows whether a temporary file is still needed
@@ -42,6 +45,32 @@ def read_file(path: Path | str, most: int = MAX_BYTES) -> bytes:
     size = _checked_size(path, most)
     with open(path, "rb") as file:
         return file.read(size)  # and no more: some files of /proc have no end
+
+
+def read_text(path: Path, encoding: str, remedy: str, most: int = MAX_BYTES) -> str:
+    """The text of a file that a user has named.
+
+    Args:
+        path: of the file.
+        encoding: of its text, unless a mark at its beginning says that it is UTF-8.
+        remedy: where it cannot be read.
+        most: bytes that are read.
+
+    Raises:
+        UserError: as ``read_file``, or it is not text in the encoding.
+    """
+    try:
+        content = read_file(path, most)
+    except OSError as error:
+        raise UserError(f"the file cannot be read: {error.strerror}", file=path, remedy=remedy) from error
+    if content.startswith(UTF8_BOM):
+        content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        reason = f"this is not {encoding} text: {error.reason} at byte {error.start}"
+        remedy = "Pass --encoding, for example --encoding gbk, or save the file as UTF-8"
+        raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA) from error
 
 
 def _checked_size(path: Path | str, most: int) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 
 from dataset_tools.errors import EXIT_DATA, UserError
-from dataset_tools.files import read_file
-from dataset_tools.text import UTF8_BOM
+from dataset_tools.files import read_text
+from dataset_tools.formats import lenient
 
 # What makesense.ai exports, in this order and without this line; spreadsheets and scripts put it at the top.
 COLUMNS = (
@@ -67,7 +67,8 @@ def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
     """
     lines: list[BoxLine | BadLine] = []
     columns: Sequence[str] = COLUMNS
-    reader = csv.reader(io.StringIO(_text(path, encoding), newline=""))
+    text = read_text(path, encoding, "Name a CSV file as makesense.ai exports it").replace("\0", "")
+    reader = csv.reader(io.StringIO(text, newline=""))
     try:
         for fields in reader:
             fields = [field.strip() for field in fields]
@@ -81,22 +82,6 @@ def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
     return lines
 
 
-def _text(path: Path, encoding: str) -> str:
-    try:
-        content = read_file(path)
-    except OSError as error:
-        remedy = "Name a CSV file as makesense.ai exports it"
-        raise UserError(f"the table cannot be read: {error.strerror}", file=path, remedy=remedy) from error
-    if content.startswith(UTF8_BOM):  # it says its encoding itself
-        content, encoding = content.removeprefix(UTF8_BOM), "utf-8"
-    try:
-        return content.decode(encoding).replace("\0", "")
-    except UnicodeDecodeError as error:
-        reason = f"this is not {encoding} text: {error.reason} at byte {error.start}"
-        remedy = "Pass --encoding, for example --encoding gbk, or save the file as UTF-8"
-        raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA) from error
-
-
 def _box_line(line: int, fields: Sequence[str], columns: Sequence[str]) -> BoxLine | BadLine:
     """The box of a line, unless it has too few or too many fields, or a number that is none."""
     if len(fields) != len(columns):
@@ -107,12 +92,10 @@ def _box_line(line: int, fields: Sequence[str], columns: Sequence[str]) -> BoxLi
         return BadLine(line, "no image_name")
     numbers = []
     for column in (*COLUMNS[1:5], *COLUMNS[6:]):
-        try:
-            numbers.append(float(values[column]))
-        except ValueError:
-            numbers.append(math.nan)
-        if not math.isfinite(numbers[-1]):
+        number = lenient.number(values[column])
+        if not isinstance(number, float) or not math.isfinite(number):
             return BadLine(line, f"{column} is {values[column]!r}, which is not a number", photo)
+        numbers.append(number)
     left, top, width, height, *size = numbers
     if min(width, height) < 0:
         return BadLine(line, f"a box of {width:g} x {height:g}", photo)

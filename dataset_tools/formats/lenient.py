@@ -29,7 +29,7 @@ Record = TypeVar("Record")
 def number(value: object) -> object:
     """A number that may be text."""
     try:
-        return float(value) if isinstance(value, str) else value
+        return float(value) if isinstance(value, str) and "_" not in value else value  # to Python, 1_0 is 10
     except ValueError:
         return value
 

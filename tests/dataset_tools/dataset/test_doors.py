@@ -663,6 +663,13 @@ def test_all_faults_of_a_file_are_said(folder, square):
     assert folder.convert(skip_bad=True).skipped == 1
 
 
+def test_a_text_that_only_python_takes_for_a_number_is_not_one(folder, square):
+    folder.pair("a", [square() | {"points": [["1_0", 8], [24, 8], [24, 24], [8, 24]]}])
+    with pytest.raises(BadData) as caught:
+        folder.convert()
+    assert [(item.rule.code, item.place) for item in errors(caught)] == [("LM004", "shapes[0].points[0][0]")]
+
+
 @pytest.mark.parametrize("kind", ["cuboid", "rectangel", "ellipse"])
 def test_an_object_of_an_unknown_type_does_not_become_background(folder, shape, square, kind):
     folder.pair("a", [shape("car", [[8, 8], [24, 24]], kind)])

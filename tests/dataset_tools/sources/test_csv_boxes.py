@@ -211,6 +211,7 @@ def test_bad_lines(look, line, message):
     [
         ("car,left,8,20,10,a.jpg,64,48", "bbox_x is 'left', which is not a number"),
         ("car,nan,8,20,10,a.jpg,64,48", "bbox_x is 'nan', which is not a number"),
+        ("car,1_2,8,20,10,a.jpg,64,48", "bbox_x is '1_2', which is not a number"),
         ("car,12,8,20,10,a.jpg,64,", "image_height is '', which is not a number"),
         ("car,12,8,-20,10,a.jpg,64,48", "a box of -20 x 10"),
     ],
