@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import polymask.threads  # noqa: F401  isort: skip  (before anything that loads PyTorch)
-
 import argparse
 import sys
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import polymask.threads  # noqa: F401  isort: skip  (before anything that loads PyTorch)
-
 import argparse
 import shlex
 import sys

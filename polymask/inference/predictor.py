@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,11 @@ log = logging.getLogger(__name__)
 class Predictor(DefaultPredictor):
     """Detectron2's ``DefaultPredictor`` for a run's ``config.yaml``: it needs no dataset, and weights that fit in full.
 
+    Example:
+        >>> found = Predictor.from_run("output/mine").predict("photos/a.jpg")
+        >>> [(found.classes[instance.category], instance.score, instance.box) for instance in found]
+        >>> Path("a.json").write_bytes(found.to_labelme("photos/a.jpg"))
+
     Args:
         cfg: a run's configuration, with ``DATASETS.CLASSES``, a resolved ``MODEL.DEVICE`` and the checkpoint in
             ``MODEL.WEIGHTS``.
@@ -57,6 +63,43 @@ class Predictor(DefaultPredictor):
         self.aug = ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
         self.input_format = cfg.INPUT.FORMAT
         self._augmented = AugmentedRCNN(self.cfg, self.model) if cfg.TEST.AUG.ENABLED else None
+
+    @classmethod
+    def from_run(
+        cls, folder: Path | str, confidence_threshold: float = 0.5, overrides: Sequence[str] = ()
+    ) -> Predictor:
+        """The model that a training has left in its ``OUTPUT_DIR``.
+
+        Args:
+            folder: holds ``config.yaml`` and ``model_final.pth``.
+            confidence_threshold: what scores less is left out, 0 to 1.
+            overrides: more ``KEY, VALUE, ...``, such as ``"MODEL.WEIGHTS", "output/mine/model_best.pth"``.
+
+        Raises:
+            UserError: one of these is missing, wrong or does not fit.
+        """
+        weights = ["MODEL.WEIGHTS", str(Path(folder, "model_final.pth"))]
+        return cls(predictor_config(Path(folder, "config.yaml"), [*weights, *overrides], confidence_threshold))
+
+    def predict(self, photo: str | os.PathLike[str] | np.ndarray) -> Detections:
+        """What is found on one photo, best first.
+
+        Args:
+            photo: a file, which is turned as its EXIF orientation says; or (H, W, 3) uint8 in BGR, as ``cv2.imread``
+                returns it.
+
+        Raises:
+            UserError: the file cannot be read, the array is another one, or it does not fit into the GPU's memory.
+        """
+        if isinstance(photo, str | os.PathLike):
+            photo = read_photo(Path(photo))
+        if not (isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.shape[2:] == (3,) and photo.size):
+            given = (
+                f"{photo.dtype} of the shape {photo.shape}" if isinstance(photo, np.ndarray) else type(photo).__name__
+            )
+            remedy = "Name the file of the photo, or pass an array (height, width, 3) of uint8 in the order BGR"
+            raise UserError(f"this is not a photo: {given}", remedy=remedy)
+        return self.detect([photo])[0]
 
     def __call__(self, original_image: np.ndarray) -> dict[str, Instances]:
         """What ``DefaultPredictor`` returns for a photo, (H, W, 3) uint8, BGR: without ``TEST.AUG``."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from labelme._label_file import read_label_file
 
 SHORT = "SOLVER.MAX_ITER 3 SOLVER.IMS_PER_BATCH 2 TEST.EVAL_PERIOD 0"
 
@@ -66,6 +67,21 @@ def test_your_own_photos(run, checkout, photos):
     assert len(pictures) == len(list(photos.glob("*.jpg")))
     shown = cv2.imread(str(pictures[0]))
     assert shown.shape[1] == 960
+
+
+def test_from_python(run, checkout, photos):
+    readme = (checkout / "README.md").read_text().split("\n## From Python\n", 1)[1]
+    block = re.search(r"```python\n(.*?)```", readme, re.DOTALL).group(1)
+    shortened = block.replace('OUTPUT_DIR output/mine"', f'OUTPUT_DIR output/mine {SHORT}"')
+    assert shortened != block
+    photo = next(photos.glob("*.jpg"))
+    (checkout / "lines.py").write_text(
+        shortened.replace("mine", "python").replace("photos/a.jpg", f"photos/{photo.name}")
+    )
+    run("python -m dataset_tools convert photos --output datasets/python")
+    run("python lines.py")
+    assert json.loads((checkout / "output/python/results.json").read_text()).keys() == {"python_test"}
+    assert read_label_file(str(checkout / "a.json")).image_path == f"photos/{photo.name}"
 
 
 def test_eval_only_repeats_the_final_evaluation(run, checkout, demo):

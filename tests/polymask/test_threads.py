@@ -34,11 +34,25 @@ def test_it_loads_nothing():
     assert ast.literal_eval(done.stdout) == ["polymask", "polymask.threads"]
 
 
-@pytest.mark.parametrize(
-    "file", ["train_net.py", "demo.py", "polymask/__main__.py", "benchmarks/__init__.py", "tests/conftest.py"]
-)
-def test_every_entry_point_begins_with_it(file):
+@pytest.mark.parametrize("file", ["polymask/__init__.py", "benchmarks/__init__.py", "tests/conftest.py"])
+def test_it_comes_first(file):
     statements = ast.parse((ROOT / file).read_text()).body
-    imports = [node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
-    first = next(node for node in imports if getattr(node, "module", "") != "__future__")
+    first = next(node for node in statements if isinstance(node, ast.Import | ast.ImportFrom))
     assert [alias.name for alias in first.names] == ["polymask.threads"]
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "times"), [("torch", {}, 1), ("torch", {"GOMP_SPINCOUNT": "9"}, 0), ("json", {}, 0)]
+)
+def test_it_says_once_that_it_comes_too_late(before, given, times):
+    code = f"import {before}; import polymask; from polymask import memory, threads"
+    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS} | given
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.count("loaded before polymask") == times and not done.returncode
+
+
+@pytest.mark.parametrize("entry", ["train_net", "demo", "polymask.__main__"])
+def test_no_entry_point_loads_torch_before_it(entry):
+    code = f"import sys, {entry}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False\n"

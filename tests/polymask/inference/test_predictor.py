@@ -4,12 +4,14 @@ import json
 import os
 
 import cv2
+import msgspec
 import numpy as np
 import pycocotools.mask
 import pytest
 import torch
 import yaml
 from detectron2.engine import DefaultPredictor
+from labelme._label_file import read_label_file
 from PIL import EpsImagePlugin, Image
 
 from dataset_tools.errors import EXIT_DATA, UserError
@@ -49,6 +51,44 @@ def test_finds_the_bar_and_the_disc(predictor, tiny_dataset):
     truth = {"bar": photo[:, :, 1] > 200, "disc": photo[:, :, 1] < 60}
     for name, pixels in truth.items():
         assert (best[name] & pixels).sum() / (best[name] | pixels).sum() > 0.8, name
+
+
+def test_a_run_in_a_line(predictor, overfitted, tiny_dataset, tmp_path):
+    """A file and its pixels give what the predictor gives that was put together by hand, which labelme and json can write."""
+    path = sorted((tiny_dataset.parent / "labelme/train").glob("*.png"))[0]
+    ours = Predictor.from_run(overfitted, 0.3)
+    found = ours.predict(str(path))
+    assert found == ours.predict(path) == ours.predict(read_photo(path)) == predictor.detect([read_photo(path)])[0]
+    assert len(found) >= 2
+    (tmp_path / "a.json").write_bytes(found.to_labelme(os.path.relpath(path, tmp_path)))
+    assert len(read_label_file(str(tmp_path / "a.json")).shapes) >= len(found)
+    assert [entry["score"] for entry in json.loads(msgspec.json.encode(found.to_coco()))] == [d.score for d in found]
+    best = ["MODEL.WEIGHTS", str(overfitted / "model_final.pth"), "TEST.DETECTIONS_PER_IMAGE", "1"]
+    assert len(Predictor.from_run(str(overfitted), 0.3, best).predict(path)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3)),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+    ids=["nothing", "grey", "alpha", "float", "empty"],
+)
+def test_what_is_not_a_photo(predictor, wrong):
+    with pytest.raises(UserError, match="not a photo.*BGR"):
+        predictor.predict(wrong)
+
+
+@pytest.mark.parametrize("missing", ["config.yaml", "model_final.pth"])
+def test_a_folder_that_is_not_a_finished_run(overfitted, tmp_path, missing):
+    for name in {"config.yaml", "model_final.pth"} - {missing}:
+        (tmp_path / name).symlink_to(overfitted / name)
+    with pytest.raises(UserError, match=missing):
+        Predictor.from_run(tmp_path)
 
 
 def photos_of(dataset):
