@@ -138,13 +138,13 @@ class Predictor(DefaultPredictor):
             ) from error
         return [found[number] for number in range(len(photos))]
 
-    def input_for(self, photo: np.ndarray) -> dict[str, torch.Tensor]:
-        """The model's input for a photo, (H, W, 3) uint8, BGR: the one that ``__call__`` gives it.
+    def input_for(self, photo: np.ndarray, resize: ResizeShortestEdge | None = None) -> dict[str, torch.Tensor]:
+        """The model's input for a photo, (H, W, 3) uint8, BGR: the one that ``__call__`` gives it, or one of another size.
 
         Pillow resizes channel by channel, and takes long to read pixels whose channels are in reverse: so these are put
         in order when they are few.
         """
-        resized = self.aug.get_transform(photo).apply_image(photo)
+        resized = (resize or self.aug).get_transform(photo).apply_image(photo)
         ordered = resized[:, :, ::-1] if self.input_format == "RGB" else resized
         return {"image": torch.as_tensor(ordered.astype("float32").transpose(2, 0, 1))}
 

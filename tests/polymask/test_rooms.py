@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "inference": ("config", "modeling"),
     "evaluation": ("data", "inference"),
     "engine": ("config", "data", "evaluation", "inference", "modeling"),
+    "export": ("config", "engine", "inference", "evaluation"),
     "report": ("config", "engine", "evaluation", "inference"),
     "review": ("evaluation", "inference", "report"),
     "demo": ("inference",),
