@@ -40,6 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     _add_opts(compare)
     compare.set_defaults(command=_compare)
+    _add_export(commands)
     _add_review(commands)
     _add_suggest(commands)
     report = commands.add_parser(
@@ -72,6 +73,35 @@ def _add_opts(command: argparse.ArgumentParser) -> None:
         metavar="KEY VALUE",
         help="configuration keys and their values, such as DATASETS.ROOT FOLDER where the dataset has moved",
     )
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write the network of a run as one file that runs without Detectron2",
+        description="Writes an ONNX or TorchScript file, and export.json beside it with its COCO AP. File and model first "
+        "look at the same photos: where the file finds something else, nothing is written. docs/deployment.md says how.",
+        epilog="Exit code 0: done; 1: the file finds something else than the model; 2: the command is wrong.",
+    )
+    export.add_argument("--config-file", required=True, type=Path, metavar="FILE", help="the config.yaml of a run")
+    export.add_argument("--output", required=True, type=Path, metavar="FILE", help="the file to write; a new one")
+    export.add_argument(
+        "--format", choices=("onnx", "torchscript"), default="onnx", help="its format (default: %(default)s)"
+    )
+    export.add_argument(
+        "--photos",
+        type=Path,
+        metavar="FOLDER",
+        help="compare on these photos, where the dataset is gone (default: those of the run's val and test splits)",
+    )
+    export.add_argument(
+        "--opts",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="KEY VALUE",
+        help="configuration keys and their values (MODEL.WEIGHTS: default model_final.pth beside FILE)",
+    )
+    export.set_defaults(command=_export)
 
 
 def _add_review(commands: argparse._SubParsersAction) -> None:
@@ -151,6 +181,30 @@ def _compare(args: argparse.Namespace) -> None:
         args.run, args.output or args.run / "pictures", args.split, args.confidence_threshold, args.opts
     )
     print(f"{len(pictures)} pictures are in {pictures[0].parent}; {sheet.name} there shows some of them on one page.")
+
+
+def _export(args: argparse.Namespace) -> None:
+    from tabulate import tabulate
+
+    from polymask.export.export import RECORD_NAME, export
+
+    record = export(args.config_file, args.output, args.format, args.photos, args.opts)
+    parity = record.parity
+    print(
+        f"File and model were compared on {parity.photos} photos with {parity.instances} instances. They differ at most"
+    )
+    print(f"by {parity.box:.2g} px in boxes, {parity.score:.2g} in scores, {parity.mask} pixels in masks.")
+    rows = [
+        (one_line(dataset), task, *("-" if value is None else f"{value:.2f}" for value in of_both.values()))
+        for dataset, tasks in record.AP.items()
+        for task, of_both in tasks.items()
+    ]
+    if rows:
+        print("COCO AP, in percent:\n")
+        print(
+            tabulate(rows, headers=("dataset", "task", "model", "file"), disable_numparse=True, stralign="right"), "\n"
+        )
+    print(f"{args.output} is the network; {args.output.parent / RECORD_NAME} says all this.")
 
 
 def _review(args: argparse.Namespace) -> None:

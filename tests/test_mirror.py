@@ -65,6 +65,7 @@ COVERED = {
     "polymask/evaluation/matches.py": "polymask/evaluation/test_curves.py, test_intervals.py: beside pycocotools",
     "polymask/evaluation/overlaps.py": "polymask/evaluation/test_mistakes.py, test_confusion.py: beside pycocotools",
     "polymask/evaluation/records.py": "polymask/evaluation/test_analysis.py: records without behaviour",
+    "polymask/export/description.py": "polymask/export/test_export.py: what the file and its record say",
     "polymask/export/tracing.py": "polymask/export/test_onnx_format.py: what is traced, as a file",
     "polymask/known_warnings.py": "polymask/conftest.py: pytest fails on warnings that it does not silence",
 }

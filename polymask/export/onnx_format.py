@@ -30,7 +30,7 @@ def write_onnx(model: GeneralizedRCNN, description: str, opset: int = OPSET) -> 
         torch.onnx.export(
             network,
             network.flattened_inputs,
-            traced,
+            traced,  # type: ignore[arg-type]  # the older exporter writes into memory, too
             dynamo=False,  # the newer exporter does not take an R-CNN
             opset_version=opset,
             input_names=[INPUT],

@@ -16,13 +16,13 @@ MAY_IMPORT = {
     "inference": ("config", "modeling"),
     "evaluation": ("data", "inference"),
     "engine": ("config", "data", "evaluation", "inference", "modeling"),
-    "export": ("config", "engine", "inference", "evaluation"),
+    "export": ("config", "engine", "evaluation", "inference", "modeling"),
     "report": ("config", "engine", "evaluation", "inference"),
     "review": ("evaluation", "inference", "report"),
     "demo": ("inference",),
 }
 # The files at the top that import a room.
-AT_THE_TOP = {"__main__.py": ("report", "review")}
+AT_THE_TOP = {"__main__.py": ("export", "report", "review")}
 
 
 def imported_modules(path):
