@@ -8,7 +8,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
     path.relative_to(ROOT)
-    for path in [*(ROOT / "dataset_tools").rglob("*.py"), *(ROOT / "polymask").rglob("*.py"), *ROOT.glob("*.py")]
+    for path in [
+        *(path for package in ("dataset_tools", "polymask", "runtime") for path in (ROOT / package).rglob("*.py")),
+        *ROOT.glob("*.py"),
+    ]
 )
 
 # Files without a test file of their name: where they are tested instead, and why there.
@@ -67,6 +70,7 @@ COVERED = {
     "polymask/evaluation/records.py": "polymask/evaluation/test_analysis.py: records without behaviour",
     "polymask/export/description.py": "polymask/export/test_export.py: what the file and its record say",
     "polymask/export/tracing.py": "polymask/export/test_onnx_format.py: what is traced, as a file",
+    "runtime/__init__.py": "runtime/test_model.py: names alone",
     "polymask/known_warnings.py": "polymask/conftest.py: pytest fails on warnings that it does not silence",
 }
 

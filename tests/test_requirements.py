@@ -17,6 +17,7 @@ OURS = {
     "detectron2",
     "docs",
     "polymask",
+    "runtime",
     "street",
     "tests",
     "train_net",
@@ -90,6 +91,11 @@ def test_what_develops_imports_what_is_required_for_it():
     found = imported(DEVELOPMENT) - required("requirements.txt") - ONE_COMMAND - ON_REQUEST
     assert not found & set(DEVELOPMENT_REASONS)
     assert found | set(DEVELOPMENT_REASONS) == required("requirements-dev.txt")
+
+
+def test_the_runtime_imports_what_is_required_for_it_in_the_locked_versions():
+    assert imported(["runtime"]) == required("requirements-runtime.txt")
+    assert pins("requirements-runtime.txt") <= pins("requirements.txt")
 
 
 def test_the_lock_file_holds_all_that_is_required():

@@ -5,8 +5,10 @@ import json
 import shutil
 import sys
 
+import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from dataset_tools.errors import run_command
 from dataset_tools.view.palette import class_colour
@@ -15,6 +17,8 @@ from polymask.export import comparison
 from polymask.export import export as module
 from polymask.export.onnx_format import OnnxNetwork, write_onnx
 from polymask.export.tracing import DESCRIPTION
+from polymask.inference.predictor import read_photo
+from runtime import Model
 
 UNSURE_TOO = ("--opts", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.01")  # so that there is enough to compare
 
@@ -68,6 +72,31 @@ def test_the_record_says_what_a_reader_needs(exported, overfitted):
         "weights_sha256": hashlib.sha256((overfitted / "model_final.pth").read_bytes()).hexdigest(),
         "iterations": 300,
     }
+
+
+def test_the_runtime_finds_what_the_project_finds(exported, predictor, tiny_dataset, tmp_path):
+    """From the photo's file to masks at its size: also of other sizes, and turned by EXIF."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photos = [Image.open(path) for path in sorted((tiny_dataset.parent / "labelme").rglob("*.png"))]
+    photos += [photos[0].resize((301, 203)), photos[1].resize((640, 700)), photos[2].crop((0, 0, 128, 90))]
+    model, instances = Model(exported / "model"), 0
+    for number, photo in enumerate(photos):
+        path = tmp_path / f"{number}.png"
+        photo.save(path, exif=exif if number % 2 else None)
+        (expected,), found = predictor.detect([read_photo(path)]), model.predict(path).scoring(0.05)
+        assert found.size == expected.size and len(found.instances) == len(expected)
+        for own, other in zip(found.instances, expected, strict=True):
+            assert own.name == expected.classes[other.category]
+            assert own.score == pytest.approx(other.score, abs=1e-4)
+            assert own.box == pytest.approx(other.box, abs=0.01)
+            height, width = own.pixels.shape
+            window = (own.left, own.top, own.left + width, own.top + height)
+            pixels = other.mask.pixels_in(window)
+            assert np.count_nonzero(pixels) == other.mask.area
+            assert np.count_nonzero(pixels != own.pixels) <= 4 + height * width / 10_000
+        instances += len(expected)
+    assert instances >= 20
 
 
 def test_the_ap_is_that_of_the_evaluation(export, overfitted, tmp_path, monkeypatch):
