@@ -162,6 +162,8 @@ class Rule(Enum):
         "Put annotated photos into it")
     ONLY_TRAIN = ("LM067", _WARNING, "all photos are in train, the only split that is here",
         "To have them divided, name the folder or file of train itself; or make val and test, too")
+    MANY_OBJECTS = ("LM068", _WARNING, "more than 100 objects in a photo: a model predicts 100 unless it is asked for more",
+        "Train with TEST.DETECTIONS_PER_IMAGE above the largest number; train_net.py --dry-run names further limits")
     # COCO files and tables of boxes
     CATEGORY_UNKNOWN = ("LM070", _ERROR, "an annotation of a category that does not exist, or has several names",
         "Correct its category_id or the categories")
@@ -180,7 +182,8 @@ class Rule(Enum):
     NOTHING_DRAWN = ("LM077", _WARNING, "neither a segmentation nor a box; left out",
         "Delete the annotation, or draw the object")
     CROWD = ("LM078", _WARNING, "a region with a crowd (iscrowd 1); left out",
-        "Draw its objects one by one, or leave the photo out: the model learns what is not drawn as background")
+        "If each is one object, as CVAT and Datumaro write masks, pass --crowds objects to adopt. Else draw its objects one "
+        "by one, or leave the photo out: the model learns what is not drawn as background")
     MASK_OF_ANOTHER_SIZE = ("LM079", _ERROR, "the size of the mask is not that of the photo",
         "Draw the mask again on this photo")
     CATEGORY_UNUSED = ("LM080", _WARNING, "a category without annotations; it still becomes a class",
@@ -199,6 +202,9 @@ class Rule(Enum):
         "Correct dataset.json, or convert the folder with adopt")
     NO_ANNOTATIONS = ("LM087", _WARNING, "a file without annotations: all its photos are kept as negatives",
         "Leave the file out if there is something in its photos")
+    ONLY_CROWDS = ("LM088", _ERROR, "all annotations of the class are regions with a crowd (iscrowd 1)",
+        "If each is one object, as CVAT and Datumaro write masks, pass --crowds objects to adopt. Else draw the objects one "
+        "by one, or pass --ignore with the class")
     # Values
     READ_IN_ANOTHER_FORM = ("LM090", _NOTE, "values in another form than usual, which can mean one thing only",
         "Nothing needs to be done")

@@ -35,6 +35,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=Path,
         help="the folder of the photos, which is searched with its sub-folders (default: the folder of the file)",
     )
+    parser.add_argument(
+        "--crowds",
+        choices=("objects", "left-out"),
+        help="what regions with iscrowd 1 are: objects, as CVAT and Datumaro write masks; else they are left out "
+        "(default: left-out)",
+    )
     parser.add_argument("--jobs", metavar="N", type=int, help="processes that work at a time (default: one a core)")
     add_output(parser)
     add_labels(parser)

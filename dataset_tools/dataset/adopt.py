@@ -23,6 +23,7 @@ class AdoptOptions(DatasetOptions):
         train, val, test: COCO files of each split, in its place.
         images_root: the folder of the photos; None for ``file`` if it is a folder, else for the folder of the first
             file.
+        crowds: ``objects`` takes each region with a crowd (iscrowd 1) for one object; ``left-out`` does not take it.
     """
 
     command: ClassVar[str] = "adopt"
@@ -32,6 +33,7 @@ class AdoptOptions(DatasetOptions):
     val: Path | None = None
     test: Path | None = None
     images_root: Path | None = None
+    crowds: str = "left-out"
 
 
 def adopt(options: AdoptOptions) -> ConversionResult:
@@ -47,7 +49,8 @@ def adopt(options: AdoptOptions) -> ConversionResult:
         raise UserError("there is a file for each split already", remedy=f"Leave {flag} out, or name one file")
     photos = options.images_root or _photo_root(options.file, files)
     check_options(options, [photos, *files.values()])
-    return make_dataset(CocoFiles(files, photos, exclude=options.output), options)
+    are_objects = options.crowds == "objects"
+    return make_dataset(CocoFiles(files, photos, exclude=options.output, crowds_are_objects=are_objects), options)
 
 
 def _files(options: AdoptOptions) -> Files:

@@ -11,6 +11,9 @@ from dataset_tools.images.similarity import similar_pairs
 from dataset_tools.instances.labels import LabelRules, numbered, variants
 from dataset_tools.sources.source import Source
 
+# Detectron2 predicts so many objects of a photo unless it is asked for more (TEST.DETECTIONS_PER_IMAGE).
+_MOST_PREDICTED = 100
+
 # LVIS (Gupta, Dollar, Girshick 2019) calls a class rare that no more than 10 training images hold. Counted here are
 # instances.
 _FEW = 10
@@ -43,6 +46,7 @@ def check_source(source: Source, reading: ReadOptions) -> CheckReport:
         listed = replace(reading, classes=None).classes_of(source.classes)
         rules = replace(reading, classes=reading.classes_of(source.classes))
         findings += check_classes(scan.entries, scan.labels, rules, listed)
+        findings += check_density(scan.entries)
         if any(entry.split for entry in scan.entries):
             splits = entries_by_split(scan.entries)
             findings += check_splits(splits, rules.classes or list(count_labels(scan.entries)))
@@ -78,6 +82,13 @@ def check_classes(
         yield Finding(Rule.LABEL_VARIANTS, message=", ".join(map(repr, names)))
     for name, names in numbered(list(counts)).items():
         yield Finding(Rule.NUMBERED_LABELS, message=f"{name!r}: {names[0]!r} to {names[-1]!r}, {len(names)} labels")
+
+
+def check_density(entries: Iterable[Entry]) -> Iterator[Finding]:
+    """Photos with more objects than a model predicts by default."""
+    for entry in entries:
+        if (objects := sum(entry.counts.values())) > _MOST_PREDICTED:
+            yield Finding(Rule.MANY_OBJECTS, entry.file, message=f"{objects} objects")
 
 
 def check_splits(splits: Splits, classes: Sequence[str]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset_tools.dataset.checks import check_classes, check_splits
+from dataset_tools.dataset.checks import check_classes, check_density, check_splits
 from dataset_tools.dataset.options import DatasetOptions
 from dataset_tools.dataset.scan import Entry, count_labels, entries_by_split, scanned
 from dataset_tools.dataset.splits import DEFAULT_FRACTIONS, assign_splits, group_names
@@ -47,6 +47,7 @@ def make_dataset(source: Source, options: DatasetOptions) -> ConversionResult:
         splits = _assign_splits(usable, options, source.root)
         classes = options.classes_of(source.classes) or labels
         findings += check_classes(usable, scan.labels, options)
+        findings += check_density(usable)
         findings += check_splits(splits, classes)
         card, failures = write_dataset(scan, splits, classes, part, options)
         if failures and (not options.skip_bad or not any(summary.images for summary in card.splits.values())):

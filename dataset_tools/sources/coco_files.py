@@ -20,6 +20,7 @@ from dataset_tools.images.header import SWAPPING, agrees, fit_size, photo_header
 from dataset_tools.images.names import folded
 from dataset_tools.images.photo_finder import PhotoFinder, PhotoName
 from dataset_tools.instances.grouping import DrawnInstance, instances_of_parts
+from dataset_tools.instances.labels import LabelRules
 from dataset_tools.instances.shapes import ShapeOptions
 from dataset_tools.records import AnnotatedPhoto, Canvas, Photo, SourceResult
 from dataset_tools.sources.coco_shapes import Drawing, parts_of_annotations
@@ -67,10 +68,11 @@ class CocoFiles(Source):
             ids, boxes and areas as they are, and photos under their names and no others.
         exclude: a folder under ``photos`` that is passed over.
         dataset: the dataset folder of the card.
+        crowds_are_objects: take each region with a crowd (iscrowd 1) for one object, and leave it out else.
 
     Attributes:
         keys: the photos, each once; every finding about a photo has its key for a file.
-        classes: in the order of the category ids, or the card's.
+        classes: in the order of the category ids, without those of which there are crowds only; or the card's.
 
     Raises:
         UserError: a file is not a COCO file, no file lists a photo, or there is no such folder.
@@ -83,11 +85,13 @@ class CocoFiles(Source):
         card: Card | None = None,
         exclude: Path | None = None,
         dataset: Path | None = None,
+        crowds_are_objects: bool = False,
     ):
         check_folder(photos, "Name the folder of the photos")
         first = next(iter(files.values()))
         self.root, self.photo_root = first.parent, photos
         self._card, self._dataset, self._splits = card, dataset, list(files)
+        self._crowds_are_objects = crowds_are_objects
         self._finder = PhotoFinder(photos, exclude)
         self._about_files: list[Finding] = []
         self._listed: dict[str, list[_ListedPhoto]] = {}
@@ -97,6 +101,13 @@ class CocoFiles(Source):
             remedy = "Export it again, with its photos"
             raise UserError("no image is listed", file=first, remedy=remedy, exit_code=EXIT_DATA)
         self.keys = list(self._listed)
+        drawings = [drawing for listed in self._listed.values() for item in listed for drawing in item.drawings]
+        self._with_objects, self._with_crowds = (
+            frozenset(
+                item.label for item in drawings if item.label is not None and bool(item.annotation.iscrowd) == crowd
+            )
+            for crowd in (False, True)
+        )
         self.classes = tuple(card.classes) if card else self._classes_of(list(contents.values()))
 
     @classmethod
@@ -116,6 +127,7 @@ class CocoFiles(Source):
 
     def read(self, keys: Sequence[str], options: ShapeOptions, max_size: int | None = None) -> Iterator[SourceResult]:
         """Photos with their instances, and the findings about each; see ``Source``."""
+        crowds = self._crowds(options)
         for key in keys:
             photo, orientation, findings = self._photo_and_findings(key)
             if photo is None:
@@ -123,7 +135,7 @@ class CocoFiles(Source):
                 continue
             listed = self._listed[key][0]
             canvas = Canvas(key, photo.size, fit_size(photo.size, max_size))
-            parts, found = parts_of_annotations(canvas, listed.drawings, options, orientation)
+            parts, found = parts_of_annotations(canvas, listed.drawings, crowds, options, orientation)
             drawn, further = instances_of_parts(canvas, parts, options)
             findings += [*found, *further]
             if self._card:
@@ -131,6 +143,13 @@ class CocoFiles(Source):
             labels = frozenset(drawing.label for drawing in listed.drawings if drawing.label is not None)
             instances = [item.instance for item in drawn]
             yield AnnotatedPhoto(key, photo, canvas.frame, instances, listed.split, labels), findings
+
+    def _crowds(self, labels: LabelRules) -> Set[str]:
+        """The classes of which there are crowds only."""
+        crowds, others = (
+            {labels.resolve(label).name for label in group} for group in (self._with_crowds, self._with_objects)
+        )
+        return {name for name in crowds - others if name is not None}
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """The findings about the files as a whole. Photos that they do not list are not theirs."""
@@ -183,7 +202,8 @@ class CocoFiles(Source):
             place = f"annotations[{index}]"
             if annotation.image_id in drawings:
                 names = tuple(labels.get(annotation.category_id, ()))
-                drawings[annotation.image_id].append(Drawing(place + origin, names, annotation))
+                whole = msgspec.structs.replace(annotation, iscrowd=0) if self._crowds_are_objects else annotation
+                drawings[annotation.image_id].append(Drawing(place + origin, names, whole))
             else:
                 message = f"image_id {msgspec.json.encode(annotation.image_id).decode()}"
                 self._about_files.append(Finding(Rule.IMAGE_UNKNOWN, file, place, message))
@@ -227,7 +247,7 @@ class CocoFiles(Source):
             for content in contents
             for item in sorted(content.categories.values(), key=lambda item: (isinstance(item.id, str), item.id))
         ]
-        used = {drawing.label for listed in self._listed.values() for item in listed for drawing in item.drawings}
+        used, crowds = self._with_objects | self._with_crowds, self._with_crowds - self._with_objects
         named = [item for item in categories if isinstance(item.supercategory, str)]
         parents = {item.supercategory for item in named if item.supercategory != item.name}
         classes = []
@@ -237,7 +257,8 @@ class CocoFiles(Source):
                 continue
             if name not in used:
                 self._about_files.append(Finding(Rule.CATEGORY_UNUSED, message=repr(name)))
-            classes.append(name)
+            if name not in crowds:
+                classes.append(name)
         return tuple(classes)
 
 

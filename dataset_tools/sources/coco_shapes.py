@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import msgspec
 import numpy as np
@@ -47,13 +47,14 @@ class Drawing(msgspec.Struct, frozen=True, gc=False):
 
 
 def parts_of_annotations(
-    canvas: Canvas, drawings: Sequence[Drawing], options: ShapeOptions, orientation: int = 1
+    canvas: Canvas, drawings: Sequence[Drawing], crowds: Set[str], options: ShapeOptions, orientation: int = 1
 ) -> tuple[list[Part], list[Finding]]:
     """What each annotation of a photo covers, in their order, and the findings about them.
 
     Args:
         canvas: what is drawn on.
         drawings: the annotations.
+        crowds: classes of which there are only crowds.
         options: what becomes of them.
         orientation: the EXIF orientation, where they are drawn on the photo as it is stored.
     """
@@ -74,6 +75,9 @@ def parts_of_annotations(
             if values_left < 0:
                 message = f"label {drawing.label!r}; those of all annotations have more than {MAX_VALUES:,} values"
                 raise UnusableShape(Rule.OUTLINES_TOO_LONG, message)
+            if drawing.annotation.iscrowd:
+                is_lost = options.resolve(drawing.label).name in crowds
+                raise UnusableShape(Rule.ONLY_CROWDS if is_lost else Rule.CROWD, repr(drawing.label))
             drawn = _drawn(drawing.annotation, drawing.label, stored_size, notes)
             if isinstance(drawn, dict):
                 label, _ = resolve_label(drawing.label, options, notes)
@@ -99,8 +103,6 @@ def _drawn(
     annotation: ForeignAnnotation, label: str, size: tuple[int, int], notes: list[Note]
 ) -> EncodedMask | list[tuple[str, _Values]]:
     """A mask as pycocotools' RLE; or polygons and boxes, each with LabelMe's word for what it is."""
-    if annotation.iscrowd:
-        raise UnusableShape(Rule.CROWD, repr(label))
     try:
         segmentation, is_other = decode_segmentation(annotation)
     except (msgspec.MsgspecError, ValueError) as error:

@@ -13,7 +13,7 @@ from dataset_tools.errors import UserError
 from polymask.evaluation.confusion import confusion_of
 from polymask.evaluation.counting import count
 from polymask.evaluation.curves import best_threshold, f1_curve, precision_recall
-from polymask.evaluation.figures import Evaluation, figures_of
+from polymask.evaluation.figures import Evaluation, cocos_ap, figures_of
 from polymask.evaluation.intervals import SAMPLES, intervals
 from polymask.evaluation.matches import Matches, matches_of
 from polymask.evaluation.mistakes import CORRECT, Mistakes, costs_of, mistakes_of
@@ -114,7 +114,10 @@ def _figures(evaluation: Evaluation, matches: Matches, samples: int, seed: int) 
     # Of a single photo all drawings are the same: it says nothing of how much photos differ.
     spread = intervals(matches, samples, seed) if matches.photos > 1 else [{}] * len(parts)
     return [
-        TaskFigures(**{name: Figure(value, interval.get(name)) for name, value in figures_of(evaluation, part).items()})
+        TaskFigures(
+            **{name: Figure(value, interval.get(name)) for name, value in figures_of(evaluation, part).items()},
+            cocos_AP=cocos_ap(evaluation, part),
+        )
         for part, interval in zip(parts, spread, strict=True)
     ]
 
@@ -147,6 +150,8 @@ def _photos(
             score=_f1(mistakes),
             classes=tuple(truth.classes[k] for k in np.unique(np.concatenate([category, annotated])).tolist()),
             kinds=mistakes.kinds,
+            instances=len(annotated),
+            detections=len(kept[own]),
         )
         correct = np.flatnonzero(mistakes.kind == CORRECT)
         of_correct = ious[correct, mistakes.annotation[correct]].tolist()

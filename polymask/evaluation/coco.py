@@ -18,7 +18,7 @@ from detectron2.utils import comm
 from dataset_tools.files import write_atomically
 from polymask.data.loader import build_evaluation_loader
 from polymask.evaluation.counting import count
-from polymask.evaluation.figures import Evaluation
+from polymask.evaluation.figures import Evaluation, cocos_ap
 from polymask.evaluation.read import TASKS, read_detections, read_truth
 from polymask.inference.pasting import detections_of
 from polymask.inference.tta import AugmentedRCNN
@@ -26,6 +26,7 @@ from polymask.inference.tta import AugmentedRCNN
 log = logging.getLogger(__name__)
 
 DETECTIONS_NAME = "coco_instances_results.json"
+COCOS_AP = "AP_COCO"
 # {"bbox": {"AP": ..., "AP50": ..., "AP-<class>": ...}, "segm": {...}}, in percent; NaN where COCO defines no value.
 Metrics = dict[str, dict[str, float]]
 
@@ -34,7 +35,8 @@ class MaskAPEvaluator(COCOEvaluator):
     """Detectron2's COCOEvaluator, counted by hotcoco, with the answers that a small dataset needs.
 
     A model that predicts nothing has an AP of 0 where there is something to find (Detectron2 says NaN, and drops the
-    masks), and a dataset of a single class has its row per class like any other.
+    masks), and a dataset of a single class has its row per class like any other. All detections count; where COCO's
+    convention, 100 of a photo and class, gives another AP, that is COCOS_AP.
 
     Args:
         dataset_name: a registered dataset with ``json_file``.
@@ -85,6 +87,8 @@ class MaskAPEvaluator(COCOEvaluator):
         self, coco_eval: Evaluation, iou_type: str, class_names: list[str] | None = None
     ) -> dict[str, float]:
         results = super()._derive_coco_results(coco_eval, iou_type, class_names)
+        if (ap := cocos_ap(coco_eval)) is not None:
+            results[COCOS_AP] = ap
         if class_names and len(class_names) == 1:
             results[f"AP-{class_names[0]}"] = results["AP"]
         return results

@@ -7,20 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polymask.evaluation.coco_dicts import coco_dicts
-from polymask.evaluation.figures import AREAS, IOUS, MOST_DETECTIONS, Evaluation
+from polymask.evaluation.figures import AREAS, IOUS, LIMITS, Evaluation
 from polymask.evaluation.read import Detections, Truth
 
 
-def count(truth: Truth, found: Detections, task: str, most: int = MOST_DETECTIONS) -> Evaluation:
-    """Counts detections of boxes (``bbox``) or masks (``segm``) as COCO does.
+def count(truth: Truth, found: Detections, task: str) -> Evaluation:
+    """Counts detections of boxes (``bbox``) or masks (``segm``) as COCO does, and all of them.
 
     No detections at all are an AP of 0 where there is something to find.
-
-    Args:
-        most: how many detections of a photo and class count, the most confident ones.
     """
+    most = int(found.rank.max(initial=-1)) + 1
+    limits = LIMITS if most <= LIMITS[-1] else (*LIMITS, most)
     params = hotcoco.Params(task)
-    params.max_dets = [1, 10, most]
+    params.max_dets = list(limits)
     stream = hotcoco.StreamingEval(_categories(truth), task, params=params)
     for images, annotated, detected in coco_dicts(truth, found, task):
         stream.update(images, annotated, detected)
@@ -28,7 +27,7 @@ def count(truth: Truth, found: Detections, task: str, most: int = MOST_DETECTION
     counter.accumulate()
     counted = counter.eval
     assert counted is not None  # it is None before it accumulates
-    return Evaluation(task, truth, found, most, {name: counted[name] for name in ("precision", "recall")})
+    return Evaluation(task, truth, found, limits, {name: counted[name] for name in ("precision", "recall")})
 
 
 def match(evaluation: Evaluation) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -46,7 +45,7 @@ def match(evaluation: Evaluation) -> tuple[NDArray[np.bool_], NDArray[np.bool_],
         detections, before = there.load_res(detected), found.starts[images[0]["id"]] - 1  # their ids count from 1
         for area, limits in enumerate(AREAS):
             counter = hotcoco.COCOeval(there, detections, task)
-            counter.params.max_dets = [1, 10, evaluation.most]
+            counter.params.max_dets = list(evaluation.limits)
             counter.params.area_rng, counter.params.area_rng_lbl = [list(limits)], ["all"]
             counter.evaluate()
             for iou, threshold in enumerate(IOUS):

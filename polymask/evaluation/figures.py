@@ -13,7 +13,7 @@ from polymask.evaluation.read import Detections, Truth
 IOUS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 AREAS = ((0, 1e5**2), (0, 32**2), (32**2, 96**2), (96**2, 1e5**2))  # all, small, medium, large: px2
-MOST_DETECTIONS = 100  # of a photo and class that count, the most confident ones
+LIMITS = (1, 10, 100)  # how many detections of a photo and class count, the most confident ones
 
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
@@ -28,7 +28,8 @@ class Evaluation:
         task: ``bbox`` or ``segm``.
         truth: what is annotated.
         found: the detections.
-        most: how many of a photo and class count; M limits are 1, 10 and this one.
+        limits: M numbers of detections of a photo and class: COCO's LIMITS, and where a photo has more of a class, as
+            many as there are. All figures are of the last one, but for AR1, AR10 and AR100.
         eval: as in pycocotools, ``precision`` (T, R, K, A, M) and ``recall`` (T, K, A, M), 0 to 1; -1 where there is
             nothing to find.
     """
@@ -36,7 +37,7 @@ class Evaluation:
     task: str
     truth: Truth
     found: Detections
-    most: int
+    limits: tuple[int, ...]
     eval: dict[str, NDArray[np.float64]]
 
     @property
@@ -51,6 +52,12 @@ def figures_of(evaluation: Evaluation, classes: slice = _EVERY_CLASS) -> dict[st
     return {name: 100 * value if value > -1 else None for name, value in means}
 
 
+def cocos_ap(evaluation: Evaluation, classes: slice = _EVERY_CLASS) -> float | None:
+    """AP of some classes in percent where 100 detections of a photo and class count; None where that is no other figure."""
+    ap, of_all = (_mean(evaluation.eval["precision"][:, :, classes, 0, limit]) for limit in (len(LIMITS) - 1, -1))
+    return None if ap == of_all else 100 * ap
+
+
 def _means(evaluation: Evaluation, classes: slice) -> list[float]:
     precision = evaluation.eval["precision"][:, :, classes, :, -1]
     recall = evaluation.eval["recall"][:, classes]
@@ -58,4 +65,9 @@ def _means(evaluation: Evaluation, classes: slice) -> list[float]:
     parts += [precision[..., area] for area in (1, 2, 3)]
     parts += [recall[..., 0, limit] for limit in (0, 1, 2)]
     parts += [recall[..., area, -1] for area in (1, 2, 3)]
-    return [float(part[part > -1].mean()) if (part > -1).any() else -1.0 for part in parts]
+    return [_mean(part) for part in parts]
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Of what is defined, or -1."""
+    return float(values[values > -1].mean()) if (values > -1).any() else -1.0

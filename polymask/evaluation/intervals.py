@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polymask.evaluation.counting import count
-from polymask.evaluation.figures import AREAS, FIGURES, IOUS, RECALLS
+from polymask.evaluation.figures import AREAS, FIGURES, IOUS, LIMITS, RECALLS
 from polymask.evaluation.matches import Matches, matches_of
 from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import Interval
@@ -133,7 +133,7 @@ def _of_class(matches: Matches, category: int, weights: NDArray[np.int32]) -> ND
     )
     precision = [whole.mean(axis=0), whole[0], whole[5], *(aps.mean(axis=0) for aps in by_size)]  # IoU .50 and .75
     recall = []
-    for area, limit in ((0, 1), (0, 10), (0, None), (1, None), (2, None), (3, None)):
+    for area, limit in (*((0, limit) for limit in LIMITS), (1, None), (2, None), (3, None)):
         found = hit[area].sum(axis=0) * (rank < limit if limit else 1)  # (d,) at how many IoUs
         found = np.bincount(photo, found, minlength=matches.photos).astype(np.int32) @ weights
         with np.errstate(invalid="ignore"):

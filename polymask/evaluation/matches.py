@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from polymask.evaluation.counting import match
 from polymask.evaluation.figures import AREAS, Evaluation
-from polymask.evaluation.read import Detections
 
 
 @dataclass(frozen=True)
 class Matches:
-    """The detections that COCO counts, D of them: of each photo and class the most confident ones.
+    """D detections, and what they match. A areas and T IoUs are COCO's.
 
-    They are in the order of photos, and in a photo in that of their confidence. A areas and T IoUs are COCO's.
+    They are in the order of photos, and in a photo in that of their confidence.
 
     Attributes:
         photos: their number, P.
@@ -54,27 +53,14 @@ def matches_of(evaluation: Evaluation) -> Matches:
     numbers = np.zeros((len(AREAS), len(truth.classes), len(truth.photos)), dtype=np.int64)
     area, annotation = np.nonzero(wanted)
     np.add.at(numbers, (area, truth.objects.category[annotation], truth.objects.photo[annotation]), 1)
-    rank = _ranks(found)
-    kept = rank < evaluation.most
     return Matches(
         photos=len(truth.photos),
         classes=len(truth.classes),
-        photo=found.photo[kept],
-        category=found.category[kept],
-        score=found.score[kept],
-        rank=rank[kept],
-        hit=hit[..., kept],
-        counted=counted[..., kept],
+        photo=found.photo,
+        category=found.category,
+        score=found.score,
+        rank=found.rank,
+        hit=hit,
+        counted=counted,
         wanted=numbers,
     )
-
-
-def _ranks(found: Detections) -> NDArray[np.int64]:
-    """Of each detection, how many of its photo and class are more confident."""
-    order = np.lexsort((found.category, found.photo))  # which keeps the order of confidences
-    category, photo = found.category[order], found.photo[order]
-    is_first = np.append(True, (np.diff(category) != 0) | (np.diff(photo) != 0))[: len(order)]
-    place = np.arange(len(order))
-    ranks = np.empty(len(order), dtype=np.int64)
-    ranks[order] = place - np.maximum.accumulate(np.where(is_first, place, 0))
-    return ranks

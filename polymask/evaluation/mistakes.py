@@ -19,9 +19,6 @@ from polymask.evaluation.records import KINDS
 FOREGROUND = 0.5
 BACKGROUND = 0.1
 
-# Of each photo the most confident ones, whatever their classes.
-_DETECTIONS = 100
-
 CORRECT = -1
 CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND_KIND, MISSED = range(len(KINDS))
 
@@ -110,15 +107,15 @@ def costs_of(truth: Truth, found: Detections, overlaps: list[NDArray[np.float64]
     its annotation and nothing else finds that, and disappears otherwise; other wrong detections disappear; missed
     annotations are not asked for. A class of which nothing is left to ask for has an AP of 100.
 
-    AP is the mean of interpolated precision at 101 recalls, at IoU .5 of the 100 most confident detections of a photo.
+    AP is the mean of interpolated precision at 101 recalls, at IoU .5, of all detections.
 
     Args:
         overlaps: see ``overlaps_of``.
     """
     classes = len(truth.classes)
     wanted = np.bincount(truth.objects.category, minlength=classes)
-    row, kind, corrected, missed = _mistakes_of_all(truth, found, overlaps)
-    category, score, correct = found.category[row], found.score[row], kind == CORRECT
+    kind, corrected, missed = _mistakes_of_all(truth, found, overlaps)
+    category, score, correct = found.category, found.score, kind == CORRECT
     before = _average_precisions(category, score, correct, wanted)
     gains = {}
     for index, name in enumerate(KINDS):
@@ -139,19 +136,18 @@ def costs_of(truth: Truth, found: Detections, overlaps: list[NDArray[np.float64]
 
 def _mistakes_of_all(
     truth: Truth, found: Detections, overlaps: list[NDArray[np.float64]]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The detections that count, their kinds and ``_corrections``; and of each class how many annotations are missed."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The kinds of all detections and their ``_corrections``; and of each class how many annotations are missed."""
     annotated, classes = truth.objects.category, len(truth.classes)
     missed = np.zeros(classes, dtype=np.int64)
     parts = []
     for index, ious in enumerate(overlaps):
-        first = found.starts[index] + np.arange(len(ious))[:_DETECTIONS]
         there = annotated[truth.objects.of_photo(index)]
-        mistakes = mistakes_of(ious[:_DETECTIONS], found.category[first], there)
-        parts.append((first, mistakes.kind, _corrections(mistakes, there)))
+        mistakes = mistakes_of(ious, found.category[found.of_photo(index)], there)
+        parts.append((mistakes.kind, _corrections(mistakes, there)))
         missed += np.bincount(there[mistakes.missed], minlength=classes)
-    row, kind, corrected = (np.concatenate(columns) for columns in zip(*parts))
-    return row, kind, corrected, missed
+    kind, corrected = (np.concatenate(columns) for columns in zip(*parts))
+    return kind, corrected, missed
 
 
 def _corrections(mistakes: Mistakes, annotated: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
@@ -73,6 +74,17 @@ class Detections(Objects):
     """
 
     score: NDArray[np.float64]
+
+    @cached_property
+    def rank(self) -> NDArray[np.int64]:
+        """(N,) of each, how many of its photo and class are more confident."""
+        order = np.lexsort((self.category, self.photo))  # which keeps the order of confidences
+        category, photo = self.category[order], self.photo[order]
+        is_first = np.append(True, (np.diff(category) != 0) | (np.diff(photo) != 0))[: len(order)]
+        place = np.arange(len(order))
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[order] = place - np.maximum.accumulate(np.where(is_first, place, 0))
+        return ranks
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class TaskFigures(Struct, frozen=True):
     """COCO's twelve figures of boxes or of masks, of all classes or of one.
 
     AP is the mean over IoU .50:.95; s, m and l are areas below 32 x 32, up to 96 x 96 and above, in px2; ARn is the
-    recall, mean over the same IoUs, of the n most confident detections of a photo and class.
+    recall, mean over the same IoUs, of the n most confident detections of a photo and class. All other figures count all
+    detections. cocos_AP counts 100 of a photo and class, as COCO does; None where that is the same.
     """
 
     AP: Figure
@@ -44,6 +45,7 @@ class TaskFigures(Struct, frozen=True):
     ARs: Figure
     ARm: Figure
     ARl: Figure
+    cocos_AP: float | None = None
 
 
 class ClassAnalysis(Struct, frozen=True):
@@ -81,6 +83,8 @@ class PhotoAnalysis(Struct, frozen=True):
         score: F1 at the threshold in use, 0 to 1; 1 where nothing is there and nothing found.
         classes: annotated, or predicted above the threshold.
         kinds: of the mistakes in it, of KINDS; empty without a mistake.
+        instances: annotated ones.
+        detections: all of them, the unsure ones too.
     """
 
     image_id: int
@@ -88,6 +92,8 @@ class PhotoAnalysis(Struct, frozen=True):
     score: float
     classes: tuple[str, ...]
     kinds: tuple[str, ...]
+    instances: int
+    detections: int
 
 
 class Analysis(Struct, frozen=True):

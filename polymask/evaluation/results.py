@@ -11,7 +11,8 @@ from tabulate import tabulate
 from dataset_tools.errors import UserError
 from dataset_tools.files import read_file, write_atomically
 from dataset_tools.text import LONGEST_CELL, one_line
-from polymask.evaluation.coco import Metrics
+from polymask.evaluation.coco import COCOS_AP, Metrics
+from polymask.evaluation.figures import LIMITS
 
 RESULTS_NAME = "results.json"
 
@@ -46,13 +47,18 @@ def read_results(path: Path) -> dict[str, Metrics]:
 
 
 def results_table(results: dict[str, Metrics]) -> str:
-    """A row for each dataset and task, a column for each metric; ``-`` for NaN."""
+    """A row for each dataset and task, a column for each metric; ``-`` for NaN. Below it, what COCOS_AP is, if it is there."""
     rows = []
     for dataset, tasks in results.items():
         for task, metrics in tasks.items():
             cells = {one_line(name, LONGEST_CELL): percent(value) for name, value in metrics.items()}
             rows.append({"dataset": one_line(dataset), "task": task} | cells)
-    return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True, stralign="right")
+    table = tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True, stralign="right")
+    if not any(COCOS_AP in row for row in rows):
+        return table
+    return (
+        f"{table}\nAll detections count. {COCOS_AP} is COCO's own AP, which counts {LIMITS[-1]} of a photo and class."
+    )
 
 
 def percent(value: float) -> str:

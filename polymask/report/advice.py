@@ -9,12 +9,16 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from polymask.evaluation.figures import LIMITS
 from polymask.evaluation.records import KINDS, Analysis, ClassAnalysis, Figure
 from polymask.report.run import RunRecord, in_words
 
 # Points of AP by which trainings that differ in their seed alone differ on a few dozen photos: the demo's have 82.1 to
 # 83.9. Less is not worth a sentence.
 NOISE = 1.0
+
+# Detectron2's MODEL.ROI_HEADS.SCORE_THRESH_TEST: an AP of detections above a higher one misses those that are unsure.
+LOWEST_SCORE = 0.05
 
 _LOST_TO = {
     "classification": "the wrong class",
@@ -57,6 +61,11 @@ def summary(analysis: Analysis) -> list[str]:
     if not analysis.instances:
         return [split, "Without annotated objects there is no AP."]
     sentences = [split, f"Mask AP: {_with_interval(analysis.segm.AP)}. Box AP: {_with_interval(analysis.bbox.AP)}."]
+    aps = {"mask": analysis.segm.cocos_AP, "box": analysis.bbox.cocos_AP}
+    if cocos := [f"a {name} AP of {ap:.1f}" for name, ap in aps.items() if ap is not None]:
+        sentences.append(
+            f"All detections count. COCO counts {LIMITS[-1]} of a photo and class, which gives {' and '.join(cocos)}."
+        )
     if analysis.segm.AP.interval:
         sentences.append("A difference between two runs that is smaller than such an interval may be chance.")
     if not analysis.detections:
@@ -75,7 +84,7 @@ def summary(analysis: Analysis) -> list[str]:
 def advise(analysis: Analysis, run: RunRecord) -> list[Advice]:
     """What to do next, the most costly first; empty where nothing stands out."""
     nothing_found = analysis.instances and not analysis.detections
-    found = [_nothing_found(run)] if nothing_found else [*_mistakes(analysis, run)]
+    found = [_nothing_found(run)] if nothing_found else [*_limits(analysis, run), *_mistakes(analysis, run)]
     found += [*_still_rising(run), *_absent(analysis, run)]
     return sorted(found, key=lambda advice: -advice.cost)
 
@@ -100,17 +109,53 @@ def _nothing_found(run: RunRecord) -> Advice:
     return Advice(
         "",
         "The model finds nothing, not even with the lowest confidence that is evaluated",
-        "Look at the curves below: a loss that has hardly fallen wants more iterations or a higher `SOLVER.BASE_LR` "
+        f"{_cut_off(run)}Look at the curves below: a loss that has hardly fallen wants more iterations or a higher `SOLVER.BASE_LR` "
         f"(it was {in_words(run.settings.get('SOLVER.BASE_LR'))}). `train_net.py --dry-run` warns of a rate that is "
         "too low.",
         cost=100.0,
     )
 
 
+def _beyond_limits(analysis: Analysis, run: RunRecord) -> dict[str, tuple[int, int]]:
+    """Keys that limit what is found in a photo -> how many objects of the split that excludes, and the most in a photo.
+
+    The number of detections limits a photo that has just as many. That of proposals leaves no such trace, but an
+    object needs one. A photo with more detections was evaluated with another limit than the run's.
+    """
+    kept, proposed = "TEST.DETECTIONS_PER_IMAGE", "MODEL.RPN.POST_NMS_TOPK_TEST"
+    most, proposals, photos = run.settings[kept], run.settings[proposed], analysis.photos_detail
+    beyond = {
+        kept: [p.instances for p in photos if p.instances > most == p.detections],
+        proposed: [p.instances for p in photos if p.instances > proposals >= p.detections],
+    }
+    return {key: (sum(n) - run.settings[key] * len(n), max(n)) for key, n in beyond.items() if n}
+
+
+def _limits(analysis: Analysis, run: RunRecord) -> Iterator[Advice]:
+    """A sentence for each limit of the configuration on the objects of a photo that the split goes beyond."""
+    for key, (lost, most) in _beyond_limits(analysis, run).items():
+        enough = "more than" if key.startswith("TEST") else "several times"
+        yield Advice(
+            "",
+            f"{lost} of {analysis.instances} objects cannot be found: photos have up to {most}, and {key} is "
+            f"{run.settings[key]}",
+            f"Set `{key}` to {enough} {most} and evaluate again, without training (`train_net.py --eval-only`).",
+            100 * lost / analysis.instances,
+        )
+
+
+def _are_missed_by_limits(analysis: Analysis, run: RunRecord) -> bool:
+    """Whether limits of the configuration explain most of the objects that are missed."""
+    lost = max((lost for lost, _ in _beyond_limits(analysis, run).values()), default=0)
+    return 2 * lost > outcomes(analysis).missed
+
+
 def _mistakes(analysis: Analysis, run: RunRecord) -> Iterator[Advice]:
     """A sentence for each costly kind of mistake: about the classes that lose most to it, or about all together."""
     annotated = [c for c in analysis.classes if c.instances]
     for kind in KINDS:
+        if kind == "missed" and _are_missed_by_limits(analysis, run):
+            continue
         losers = sorted(annotated, key=lambda c: -c.errors.get(kind, 0.0))
         losers = [c for c in losers if c.errors.get(kind, 0.0) / len(annotated) >= NOISE]
         lost = analysis.errors.get(kind, 0.0)
@@ -155,9 +200,20 @@ def _remedy(kind: str, worst: ClassAnalysis | None, analysis: Analysis, run: Run
             )
         case _:
             return (
-                f"{gallery} What they have in common (small, hidden, dark, seen from behind) is what the next photos "
+                f"{_cut_off(run)}{gallery} What they have in common (small, hidden, dark, seen from behind) is what the next photos "
                 "to annotate should show. `python -m polymask suggest` picks photos."
             )
+
+
+def _cut_off(run: RunRecord) -> str:
+    """What to do first where the configuration keeps detections from counting, or nothing."""
+    key = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
+    if run.settings[key] <= LOWEST_SCORE:
+        return ""
+    return (
+        f"Detections with a confidence below {run.settings[key]:g} do not count (`{key}`): first set it to {LOWEST_SCORE} "
+        "and evaluate again, without training. "
+    )
 
 
 def _taken_for(worst: ClassAnalysis | None, analysis: Analysis) -> str:

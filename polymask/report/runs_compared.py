@@ -174,6 +174,11 @@ def _tables(analyses: Sequence[Analysis], intervals: dict[str, list[dict[str, In
         _row(title, [getattr(getattr(a, task), name).value for a in analyses], [i.get(name) for i in intervals[task]])
         for title, task, name in _FIGURES
     ]
+    for title, task in (("Mask", "segm"), ("Box", "bbox")):
+        of_runs = [getattr(a, task) for a in analyses]
+        if any(figure.cocos_AP is not None for figure in of_runs):
+            aps = [figure.AP.value if figure.cocos_AP is None else figure.cocos_AP for figure in of_runs]
+            figures.append(_row(f"{title} AP with 100 detections of a photo and class, as COCO counts", aps))
     figures.append(_row("Mean IoU of matched masks", [a.mean_iou for a in analyses]))
     classes = zip(*(a.classes for a in analyses), strict=True)
     per_class = [_row(own[0].name, [c.segm.AP.value for c in own]) for own in classes]

@@ -35,6 +35,7 @@ GIB = 2**30
 def training_warnings(
     cfg: CfgNode,
     records: Sequence[dict],
+    held_out: Sequence[dict] = (),
     *,
     torchvision_weights: bool = False,
     checkpoint_bytes: int = 0,
@@ -45,12 +46,14 @@ def training_warnings(
     Args:
         cfg: resolved (see ``polymask.engine.setup``).
         records: the training photos as Detectron2's dataset dicts, after filtering; boxes are XYWH in px.
+        held_out: the photos of VAL and TEST, likewise.
         torchvision_weights: whether ``MODEL.WEIGHTS`` are torchvision's.
         checkpoint_bytes: the most that the checkpoints take together.
         free_bytes: of the disk of ``OUTPUT_DIR``.
     """
     warnings = (
-        *_about_instances(cfg, records),
+        *_about_limits(cfg, [*records, *held_out]),
+        *_about_sides(cfg),
         *_about_sizes(cfg, records),
         *_about_weights(cfg, torchvision_weights),
         *_about_rate(cfg),
@@ -78,14 +81,21 @@ def _objects(record: dict) -> list[dict]:
     return [annotation for annotation in record["annotations"] if not annotation.get("iscrowd", 0)]
 
 
-def _about_instances(cfg: CfgNode, records: Sequence[dict]) -> Iterator[tuple[str, str]]:
+def _about_limits(cfg: CfgNode, records: Sequence[dict]) -> Iterator[tuple[str, str]]:
     most = max((len(_objects(record)) for record in records), default=0)
-    if most > cfg.TEST.DETECTIONS_PER_IMAGE:
+    if most > (limit := cfg.TEST.DETECTIONS_PER_IMAGE):
         yield (
-            f"a training photo has {most} objects, and no more than TEST.DETECTIONS_PER_IMAGE "
-            f"({cfg.TEST.DETECTIONS_PER_IMAGE}) are ever predicted",
+            f"a photo has {most} objects, and no more than TEST.DETECTIONS_PER_IMAGE ({limit}) are predicted and counted",
             f"Set TEST.DETECTIONS_PER_IMAGE to more than {most}",
         )
+    if most > (limit := cfg.MODEL.RPN.POST_NMS_TOPK_TEST):
+        yield (
+            f"a photo has {most} objects, and no more than MODEL.RPN.POST_NMS_TOPK_TEST ({limit}) are proposed",
+            f"Set MODEL.RPN.POST_NMS_TOPK_TEST to several times {most}",
+        )
+
+
+def _about_sides(cfg: CfgNode) -> Iterator[tuple[str, str]]:
     sided = [name for name in cfg.DATASETS.CLASSES if re.search(r"\b(left|right)\b", name, re.IGNORECASE)]
     if sided and cfg.INPUT.RANDOM_FLIP == "horizontal":
         yield (

@@ -69,6 +69,7 @@ def dry_run(cfg: CfgNode) -> None:
     warnings = training_warnings(
         cfg,
         splits["TRAIN"],
+        [*splits["VAL"], *splits["TEST"]],
         torchvision_weights=bool(loaded.get(BACKBONE_ONLY_KEY)),
         checkpoint_bytes=checkpoint_bytes(cfg, costs),
         free_bytes=shutil.disk_usage(cfg.OUTPUT_DIR).free,

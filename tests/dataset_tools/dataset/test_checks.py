@@ -223,3 +223,15 @@ def test_thousands_of_labels_are_not_compared_with_each_other(counted_label):
     splits = {"train": entries(), "val": entries(), "test": entries()}
     assert list(check_splits(splits, [counted_label(index) for index in range(count)])) == []
     assert counted_label.comparisons < 100 * count
+
+
+@pytest.mark.parametrize(("objects", "said"), [(101, ["101 objects"]), (100, [])])
+def test_a_photo_with_more_objects_than_a_model_predicts_by_default(folder, square, objects, said):
+    """All classes together: that is what Detectron2 counts. Shapes that are one object count once."""
+    labels = ["car", "bus"] * objects
+    shapes = [square(labels[index], left=index % 15 * 4, top=index // 15 * 4, side=3) for index in range(objects)]
+    folder.pair(
+        "a", [*shapes[1:], square("car", left=60, top=40, side=2, group_id=1), square("car", side=2, group_id=1)]
+    )
+    for findings in (examine(folder).findings, folder.convert().findings):
+        assert [item.message for item in findings if item.rule is Rule.MANY_OBJECTS and item.file == "a.json"] == said

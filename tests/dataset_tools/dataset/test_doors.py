@@ -14,6 +14,7 @@ from dataset_tools.dataset.adopt import AdoptOptions, adopt
 from dataset_tools.dataset.convert import ConvertOptions, convert
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
+from dataset_tools.formats.card import read_card
 from tests.dataset_tools.conftest import SIZE
 
 SQUARE = [8, 8, 24, 8, 24, 24, 8, 24]
@@ -446,6 +447,103 @@ def test_values_are_counted_and_the_first_is_shown(folder):
     (finding,) = [item for item in findings if item.rule.code == "LM090"]
     assert (finding.file, finding.place) == ("coco.json", "annotations[0].category_id")
     assert "'1'" in finding.message and "2 more" in finding.message
+
+
+# Crowds, which are objects in some programs' files
+
+
+def mask_of(left, top, side=16, packed=False):
+    """A square as a run-length code: a list of runs as CVAT writes it, or compressed."""
+    pixels = np.zeros(SIZE[::-1], dtype=np.uint8, order="F")
+    pixels[top : top + side, left : left + side] = 1
+    code = coco_mask.encode(pixels)
+    if packed:
+        return {"size": code["size"], "counts": code["counts"].decode()}
+    flat = pixels.ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat, prepend=0, append=0))
+    return {"size": list(SIZE[::-1]), "counts": np.diff(edges, prepend=0, append=len(flat)).tolist()}
+
+
+def crowd(number, category=1, image_id=1, **keys):
+    segmentation = keys.pop("segmentation", None) or mask_of(8, 8)
+    keys = {"image_id": image_id, "category_id": category, "segmentation": segmentation, "iscrowd": 1} | keys
+    return annotation(number, **keys)
+
+
+# What each file comes to with ``crowds="objects"``, and the classes that are an error without.
+CROWDS = {
+    "all masks, as CVAT writes them": (coco(crowd(1), crowd(2, 2)), ["car", "bus"], {"car", "bus"}),
+    "compressed, as Datumaro may": (coco(crowd(1, segmentation=mask_of(8, 8, packed=True))), ["car"], {"car"}),
+    "outlines, as text": (coco(crowd(1, iscrowd="1", segmentation=[SQUARE])), ["car"], {"car"}),
+    "one class of masks": (coco(annotation(), crowd(2, 2)), ["car", "bus"], {"bus"}),
+    "of one category with two ids": (
+        coco(crowd(1, 1), annotation(2, category_id=3), categories=[(1, "car"), (3, "car")]), ["car", "car"], set()
+    ),
+    "beside an object of the class, as in COCO": (coco(annotation(), crowd(2)), ["car", "car"], set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CROWDS)
+def test_crowds_that_are_objects(folder, case):
+    content, labels, lost = CROWDS[case]
+    folder.photo("a.png")
+    if lost:
+        with pytest.raises(BadData) as caught:
+            adopted(folder, content)
+        said = {(item.rule.code, item.file, item.message) for item in errors(caught)}
+        assert said == {("LM088", "a.png", repr(name)) for name in lost}
+    else:
+        taken, findings = adopted(folder, content)
+        assert taken == CAR and "LM078" in {item.rule.code for item in findings}
+    taken, _ = adopted(folder, content, crowds="objects", overwrite=True)
+    assert taken == {"a.png": [(label, 256) for label in labels]}
+
+
+def test_a_class_of_crowds_only_is_no_class_of_what_is_left(folder):
+    folder.photo("a.png"), folder.photo("b.png", seed=1)
+    content = coco(crowd(1, 2), GOOD, images=[image(), image(2, "b.png")])
+    assert adopted(folder, content, skip_bad=True)[0] == {"b.png": [("car", 256)]}
+    assert read_card(folder.root.parent / "dataset").classes == ["car"]
+
+
+@pytest.mark.parametrize("labels", [{"ignore": ("bus",)}, {"rename": {"bus": "car"}}])
+def test_crowds_of_a_label_that_is_ignored_or_becomes_a_class_with_objects(folder, labels):
+    folder.photo("a.png")
+    taken, findings = adopted(folder, coco(annotation(), crowd(2, 2)), **labels)
+    assert taken == CAR and "LM078" in {item.rule.code for item in findings}
+
+
+def test_a_class_whose_objects_are_in_another_file_than_its_crowds(folder):
+    folder.photo("a.png"), folder.photo("b.png", seed=1)
+    train = write_coco(folder, coco(annotation(), crowd(2, 2)), "train.json")
+    objects = annotation(1, category_id=2, image_id=1)
+    val = write_coco(folder, coco(objects, images=[image(1, "b.png")]), "val.json")
+    options = AdoptOptions(train=train, val=val, images_root=folder.root, output=folder.root.parent / "dataset")
+    assert not [item for item in adopt(options).findings if item.is_error]
+
+
+def test_the_option_on_the_command_line(folder, capsys):
+    folder.photo("a.png")
+    path = str(write_coco(folder, coco(annotation(), crowd(2, 2))))
+    output = folder.root.parent / "dataset"
+    arguments = ["adopt", path, "--images-root", str(folder.root), "--output", str(output)]
+    assert main(arguments) == 1 and "--crowds objects" in capsys.readouterr().err and not output.exists()
+    assert main([*arguments, "--crowds", "objects"]) == 0
+    assert read_card(output).made_by["crowds"] == "objects"
+    capsys.readouterr()
+
+
+def test_check_refuses_what_adopt_refuses(folder, capsys):
+    """A dataset folder that somebody has changed: training passes crowds over."""
+    folder.photo("a.png")
+    adopted(folder, coco(annotation(), annotation(2, category_id=2)))
+    output = folder.root.parent / "dataset"
+    assert main(["check", str(output)]) == 0
+    split = output / "train.json"
+    content = json.loads(split.read_text())
+    content["annotations"] = [one | {"iscrowd": int(one["category_id"] == 2)} for one in content["annotations"]]
+    split.write_text(json.dumps(content))
+    assert main(["check", str(output)]) == 1 and "LM088" in capsys.readouterr().out
 
 
 # A photo whose EXIF orientation was not regarded

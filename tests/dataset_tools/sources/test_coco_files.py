@@ -212,7 +212,7 @@ ODDITIES = {
     "a box of no size": (annotation(segmentation=[], bbox=[8, 8, 0, 16]), Rule.ZERO_AREA, []),
     "a negative box": (annotation(segmentation=[], bbox=[24, 24, -16, -16]), Rule.ZERO_AREA, []),
     "a box of nothing": (annotation(segmentation=[], bbox=[8, float("nan"), 16, 16]), Rule.BAD_COORDINATES, []),
-    "crowd": (annotation(iscrowd=1), Rule.CROWD, []),
+    "crowds only": (annotation(iscrowd=1), Rule.ONLY_CROWDS, []),
     "4 numbers": (annotation(segmentation=[[8, 8, 24, 24]]), Rule.TOO_FEW_POINTS, []),
     "odd": (annotation(segmentation=[[8, 8, 24, 8, 24, 24, 8]]), Rule.ODD_POLYGON, []),
     "odd beside even": (annotation(segmentation=[[8, 8, 24, 8, 24], SQUARE]), Rule.ODD_POLYGON, [256]),
@@ -349,7 +349,7 @@ def test_one_photo_in_two_splits(write, folder):
 
 def test_places_name_the_file_where_there_are_several(write, folder):
     folder.photo("b.jpg", seed=1)
-    train = write(coco([annotation(iscrowd=1)]), "train.json")
+    train = write(coco([annotation(iscrowd=1), annotation(2)]), "train.json")
     val = write(coco([annotation(iscrowd=1)], [image(1, "b.jpg")]), "val.json")
     _, findings = read(CocoFiles({"train": train, "val": val}, folder.root))
     assert reported(findings) == [

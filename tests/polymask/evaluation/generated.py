@@ -97,6 +97,27 @@ def make_results(seed, photos=15, classes=3, annotated=4, found=12, ties=False, 
     return Results(coco_content(range(10, 10 + photos), annotations, classes), detections)
 
 
+def squares(count):
+    """Boxes of 8 x 8 px in rows, up to 500."""
+    return [[10 * column, 10 * row, 8, 8] for row in range(20) for column in range(24)][:count]
+
+
+def all_found(*classes, photos=1):
+    """Detections of every object, each less sure than the one before; ``classes`` are categories and their objects."""
+    places = squares(sum(count for _, count in classes))
+    objects = [category for category, count in classes for _ in range(count)]
+    images = range(1, photos + 1)
+    annotations = [
+        annotation(0, image, category, box) for image in images for category, box in zip(objects, places, strict=True)
+    ]
+    detections = [
+        detection(one["image_id"], one["category_id"], one["bbox"], 1 - index / (len(annotations) + 1))
+        for index, one in enumerate(annotations)
+    ]
+    annotations = [one | {"id": number} for number, one in enumerate(annotations, start=1)]
+    return Results(coco_content(images, annotations, max(category for category, _ in classes)), detections)
+
+
 def pycocotools_of(results, task, **params):
     """The finished evaluation by pycocotools, as Detectron2 asks for it."""
     found = copy.deepcopy(results.detections)

@@ -10,6 +10,7 @@ from polymask.evaluation.figures import FIGURES
 from polymask.evaluation.records import KINDS, Analysis, Figure
 from tests.polymask.evaluation.generated import (
     Results,
+    all_found,
     annotation,
     coco_content,
     detection,
@@ -52,6 +53,16 @@ def numbers_in(value):
             yield from numbers_in(part)
     elif isinstance(value, float):
         yield value
+
+
+def test_more_than_100_objects_of_a_class_in_a_photo(analysed):
+    analysis = analysed(all_found((1, 150), (2, 20), photos=2))
+    dense, other = analysis.classes
+    assert analysis.segm.AP.value == dense.segm.AP.value == pytest.approx(100)
+    assert dense.segm.cocos_AP == pytest.approx(100 * 67 / 101) and other.segm.cocos_AP is None
+    assert analysis.segm.cocos_AP == pytest.approx((dense.segm.cocos_AP + 100) / 2)
+    assert [(photo.instances, photo.detections) for photo in analysis.photos_detail] == [(170, 170)] * 2
+    assert analysis.errors == dict.fromkeys(KINDS, 0)
 
 
 def test_everything_of_a_model_that_errs_in_all_ways(analysed):

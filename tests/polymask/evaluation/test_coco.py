@@ -15,7 +15,7 @@ from dataset_tools.catalog import register
 from dataset_tools.parallel import all_cores
 from polymask.config.load import load_config
 from polymask.engine.launch import launch
-from polymask.evaluation.coco import MaskAPEvaluator, detections_file, evaluate
+from polymask.evaluation.coco import COCOS_AP, MaskAPEvaluator, detections_file, evaluate
 
 
 @pytest.fixture
@@ -176,6 +176,26 @@ def test_metrics_are_those_of_detectron2(tmp_path, forgetful):
         assert ours[task] == pytest.approx(theirs[task], abs=1e-9, nan_ok=True)
     files = [tmp_path / name / "coco_instances_results.json" for name in ("ours", "theirs")]
     assert json.loads(files[0].read_text()) == json.loads(files[1].read_text())
+
+
+@pytest.mark.parametrize(("side", "cocos"), [(6, 100 * 67 / 101), (9, None)], ids=["150", "80"])
+def test_photos_with_more_objects_than_coco_counts(dataset, tmp_path, side, cocos):
+    """Detectron2 counts more where it is asked to; where it is not, its AP is the one that we give beside ours."""
+    boxes = [(x, y, side - 1, side - 1) for x in range(0, 90, side) for y in range(0, 60, side)][: 150 if cocos else 80]
+    name = dataset(["cell"], {1: boxes})
+    corners = [(x, y, x + w, y + h) for x, y, w, h in boxes]
+    ours = evaluated(name, tmp_path / "out", corners, [0] * len(boxes), np.linspace(1, 0.5, len(boxes)).tolist())
+    found = json.loads((tmp_path / "out/coco_instances_results.json").read_text())
+    for most in (100, 1000):
+        judge = COCOEvaluator(name, tasks=("segm",), max_dets_per_image=most)
+        judge.reset()
+        judge._predictions = [{"image_id": 1, "instances": [one | {"category_id": 0} for one in found]}]
+        theirs = judge.evaluate()["segm"]
+        expected = cocos if cocos and most == 100 else 100
+        assert theirs["AP"] == pytest.approx(expected)
+    for task in ("bbox", "segm"):
+        assert ours[task]["AP"] == ours[task]["AP-cell"] == pytest.approx(100)
+        assert ours[task].get(COCOS_AP) == pytest.approx(cocos)
 
 
 class Network(Guesses):

@@ -1,4 +1,5 @@
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polymask.evaluation.counting import count
-from polymask.evaluation.figures import FIGURES, figures_of
+from polymask.evaluation.figures import FIGURES, cocos_ap, figures_of
 from polymask.evaluation.read import TASKS, read_detections, read_truth
 from tests.polymask.evaluation.generated import (
     Results,
+    all_found,
     annotation,
     coco_content,
     detection,
@@ -19,16 +21,17 @@ from tests.polymask.evaluation.generated import (
 )
 
 
-def counted(results, task, **options):
+def counted(results, task):
     with tempfile.TemporaryDirectory() as folder:
         truth = read_truth(results.write(Path(folder))[0])
-    return count(truth, read_detections(results.detections, truth), task, **options)
+    return count(truth, read_detections(results.detections, truth), task)
 
 
 def assert_agrees_with_pycocotools(results):
-    """To the last bit."""
+    """To the last bit; no photo has more than 100 detections of a class."""
     for task in TASKS:
         ours, theirs = counted(results, task), pycocotools_of(results, task)
+        assert cocos_ap(ours) is None
         assert ours.stats.tolist() == theirs.stats.tolist()
         for name in ("precision", "recall"):
             assert np.array_equal(ours.eval[name], theirs.eval[name])
@@ -42,24 +45,39 @@ def test_all_figures_are_those_of_pycocotools(seed, ties):
     assert_agrees_with_pycocotools(results)
 
 
-def test_more_detections_than_count():
-    """COCO counts 100 of each photo and class, the most confident ones."""
-    results = make_results(0, photos=2, classes=2, annotated=9, found=400, ties=True)
-    assert len(results.detections) > 250
-    assert_agrees_with_pycocotools(results)
-
-
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("most", [20, 1000])
-def test_how_many_detections_count_is_a_parameter(task, most):
-    """pycocotools' own summary is about 100 alone, but not what it is computed from."""
+def test_all_detections_count_and_cocos_100_beside_them(task):
+    """pycocotools' own summary is about 100 of a photo and class, but not what it is computed from."""
     results = make_results(0, photos=2, classes=2, annotated=9, found=400, ties=True)
-    ours, theirs = counted(results, task, most=most), pycocotools_of(results, task, maxDets=[1, 10, most])
+    most = max(Counter((one["image_id"], one["category_id"]) for one in results.detections).values())
+    assert most > 100
+    ours, theirs = counted(results, task), pycocotools_of(results, task, maxDets=[1, 10, 100, most])
     for name in ("precision", "recall"):
         assert np.array_equal(ours.eval[name], theirs.eval[name])
-    assert ours.stats[8] != counted(results, task).stats[8]
-    defined = theirs.eval["precision"][:, :, :, 0, -1]
-    assert ours.stats[0] == defined[defined > -1].mean()
+    assert cocos_ap(ours) == 100 * theirs.stats[0]
+    assert ours.stats[6:9].tolist() == theirs.stats[6:9].tolist(), "AR1, AR10 and AR100 are about so many"
+    precision, recall = theirs.eval["precision"][:, :, :, 0, -1], theirs.eval["recall"][:, :, 1, -1]
+    assert ours.stats[0] == precision[precision > -1].mean()
+    assert ours.stats[9] == recall[recall > -1].mean()
+
+
+def test_150_objects_of_a_photo_that_are_all_found():
+    """Of 150 objects COCO counts 100 detections: recall 2/3, and so 67 of the 101 recalls have a precision of 1."""
+    evaluation = counted(all_found((1, 150)), "segm")
+    assert figures_of(evaluation)["AP"] == pytest.approx(100)
+    assert cocos_ap(evaluation) == pytest.approx(100 * 67 / 101)
+
+
+def test_two_classes_of_100_are_what_coco_counts():
+    evaluation = counted(all_found((1, 100), (2, 100)), "segm")
+    assert figures_of(evaluation)["AP"] == pytest.approx(100) and cocos_ap(evaluation) is None
+
+
+def test_of_two_classes_one_is_counted_otherwise():
+    evaluation = counted(all_found((1, 150), (2, 40)), "bbox")
+    assert cocos_ap(evaluation) == pytest.approx((100 * 67 / 101 + 100) / 2)
+    assert cocos_ap(evaluation, slice(0, 1)) == pytest.approx(100 * 67 / 101)
+    assert cocos_ap(evaluation, slice(1, 2)) is None
 
 
 def test_photos_are_counted_together():

@@ -15,6 +15,7 @@ from polymask.evaluation.read import read_detections, read_truth
 from polymask.evaluation.records import KINDS
 from tests.polymask.evaluation.generated import (
     Results,
+    all_found,
     annotation,
     coco_content,
     detection,
@@ -43,8 +44,8 @@ def costs(results, folder):
 
 
 def tide_of(results):
-    """dAP by kind, by tidecv, at its defaults: IoU .5 and .1, 100 detections."""
-    truth, found = tidecv.Data("truth", max_dets=100), tidecv.Data("found")
+    """dAP by kind, by tidecv, at its defaults, IoU .5 and .1, but with all detections."""
+    truth, found = tidecv.Data("truth", max_dets=len(results.detections)), tidecv.Data("found")
     for category in results.content["categories"]:
         truth.add_class(category["id"], category["name"])
     for image in results.content["images"]:
@@ -81,6 +82,12 @@ def test_more_than_100_detections_of_a_photo(tmp_path):
     results = make_results(5, photos=3, classes=4, annotated=9, found=300)
     assert max(np.bincount([one["image_id"] for one in results.detections])) > 150
     assert costs(results, tmp_path).overall == pytest.approx(tide_of(results), abs=1e-9)
+
+
+@pytest.mark.parametrize("classes", [[(1, 150)], [(1, 60), (2, 60)]])
+def test_a_photo_of_more_than_100_objects_that_are_all_found(tmp_path, classes):
+    """Whether COCO counts them, 100 of each class, or not."""
+    assert costs(all_found(*classes), tmp_path).overall == dict.fromkeys(KINDS, 0)
 
 
 @settings(max_examples=60, deadline=None)

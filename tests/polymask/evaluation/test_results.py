@@ -4,6 +4,7 @@ import math
 import pytest
 
 from dataset_tools.errors import UserError
+from polymask.evaluation.coco import COCOS_AP
 from polymask.evaluation.results import read_results, results_table, write_results
 
 RESULTS = {"x_test": {"bbox": {"AP": 50.25, "AP-a": math.nan}, "segm": {"AP": 40.0, "AP-a": 40.0}}}
@@ -41,6 +42,12 @@ def test_table_has_a_row_for_each_task():
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in results_table(RESULTS).splitlines()]
     assert rows[0] == ["dataset", "task", "AP", "AP-a"]
     assert rows[2:] == [["x_test", "bbox", "50.2", "-"], ["x_test", "segm", "40.0", "40.0"]]
+
+
+def test_cocos_own_ap_is_explained_where_it_is_another():
+    assert "100 of a photo and class" not in results_table(RESULTS)
+    table = results_table({"x_test": {"segm": {"AP": 100.0, COCOS_AP: 66.3}}})
+    assert "66.3" in table and f"{COCOS_AP} is COCO's own AP, which counts 100 of a photo and class" in table
 
 
 def test_names_do_not_break_the_table():

@@ -70,6 +70,8 @@ def make_photos(count, classes=("Car",)):
             score=i / max(1, count - 1),
             classes=(classes[i % len(classes)],),
             kinds=(KINDS[i % len(KINDS)],) if i % 2 == 0 else (),
+            instances=10,
+            detections=100,
         )
         for i in range(count)
     )
@@ -122,6 +124,9 @@ def make_run(folder=Path("output/street"), train_instances=None, **fields):
             "SEED": 17,
             "SOLVER.BASE_LR": 0.02,
             "MODEL.ROI_HEADS.NMS_THRESH_TEST": 0.5,
+            "MODEL.ROI_HEADS.SCORE_THRESH_TEST": 0.05,
+            "MODEL.RPN.POST_NMS_TOPK_TEST": 1000,
+            "TEST.DETECTIONS_PER_IMAGE": 100,
             "INPUT.MIN_SIZE_TRAIN": (240,),
         },
         "changes": (Change("SEED", "17", "-1"),),

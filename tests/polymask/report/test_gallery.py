@@ -21,7 +21,7 @@ def random_photos(count, seed):
         return tuple(name for name in names if rng.random() < 0.2)
 
     return [
-        PhotoAnalysis(index + 1, f"{index}.jpg", float(rng.choice([0, 0.25, 0.5, 1])), some(CLASSES), some(KINDS))
+        PhotoAnalysis(index + 1, f"{index}.jpg", float(rng.choice([0, 0.25, 0.5, 1])), some(CLASSES), some(KINDS), 2, 9)
         for index in range(count)
     ]
 

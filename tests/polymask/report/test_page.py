@@ -162,3 +162,10 @@ def test_the_same_records_give_the_same_page(folder, analysis):
 @pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (3661, "1 h 1 min")])
 def test_durations(seconds, words):
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("ap", "times"), [(66.34, 4), (None, 0)])
+def test_cocos_own_figure_stands_beside_one_that_counts_more(written, figures, ap, times):
+    """In a tile and in a row, for masks and for boxes."""
+    page = written(segm=replace(figures(100.0), cocos_AP=ap)).read_text()
+    assert page.count("COCO: 66.3<") == page.count("COCO:") == times

@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
 from dataset_tools.errors import UserError
+from polymask.evaluation.coco import detections_file
 from polymask.evaluation.records import Interval
 from polymask.report.page import comparison_page
 from polymask.report.run import read_run
@@ -26,6 +29,19 @@ def test_the_worse_run_is_below_by_an_interval_of_its_own(two):
     assert " below " in compared.sentences[0] and "more than the choice of photos explains" in compared.sentences[0]
     assert [plot.title for plot in compared.plots] == ["Loss in training", "Learning rate"]
     assert compared.settings == [("DATASETS.ROOT", ["dataset", "dataset"])], "they differ by the folders around them"
+
+
+def test_cocos_own_figure_has_a_row_where_a_run_has_another(folder, detections):
+    """The second run has the detections of the first, and of a class in a photo a hundred more."""
+    runs = [folder("one"), folder("more")]
+    found = json.loads(detections_file(runs[0], "street_test").read_text())
+    detections(runs[1], "test", [found[0] | {"score": 0.95}] * 101 + found)
+    compared = compare_runs([read_run(run) for run in runs])
+    (row,) = [row for row in compared.tables[0].rows if "COCO" in row.name and "Mask" in row.name]
+    figures = {row.name: row for row in compared.tables[0].rows}
+    assert row.cells[0].value == figures["Mask AP"].cells[0].value
+    assert row.cells[1].value != figures["Mask AP"].cells[1].value
+    assert not any("COCO" in row.name for row in compare_runs([read_run(runs[0])] * 2).tables[0].rows)
 
 
 def test_a_run_does_not_differ_from_itself(folder):

@@ -137,6 +137,16 @@ def test_more_objects_than_are_predicted():
     assert warnings_of("TEST.DETECTIONS_PER_IMAGE", "41", photos=photos) == []
 
 
+@pytest.mark.parametrize("key", ["TEST.DETECTIONS_PER_IMAGE", "MODEL.RPN.POST_NMS_TOPK_TEST"])
+def test_more_objects_of_a_photo_to_evaluate(key):
+    """Those of the training are few."""
+    held_out = [photo(*[(60, 40)] * 41)]
+    expect_only(f"41 objects.*{key}", warnings_of(key, "40", held_out=held_out))
+    assert warnings_of(key, "41", held_out=held_out) == []
+    crowds = [photo(), {"annotations": [a | {"iscrowd": 1} for a in held_out[0]["annotations"]]}]
+    assert warnings_of(key, "40", held_out=crowds) == [], "nothing to predict"
+
+
 def test_a_flip_and_a_class_with_a_side():
     expect_only("called Left door", warnings_of(classes=("Left door", "Bright lamp")))
     assert warnings_of("INPUT.RANDOM_FLIP", "none", classes=("Left door", "Bright lamp")) == []
