@@ -238,7 +238,8 @@ def _without_holes(geometry: shapely.Geometry) -> list[shapely.Polygon]:
         return [geometry] if geometry.area > 0 else []
     if isinstance(geometry, shapely.Polygon):
         left, top, right, bottom = geometry.bounds
-        cut = geometry.interiors[0].centroid.x
+        holes = sorted(hole.centroid.x for hole in geometry.interiors)
+        cut = holes[len(holes) // 2]  # the middle one, so that a thousand holes take ten cuts in a row
         halves = [shapely.box(left, top, cut, bottom), shapely.box(cut, top, right, bottom)]
         parts = [part for half in halves for part in shapely.get_parts(geometry & half)]
     elif isinstance(geometry, (shapely.MultiPolygon, shapely.GeometryCollection)):

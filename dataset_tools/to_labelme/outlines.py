@@ -22,8 +22,7 @@ def mask_outlines(mask: Mask, tolerance: float) -> list[Polygon]:
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (rows, left), (_, right) = np.nonzero(steps == 1), np.nonzero(steps == -1)
     covered = shapely.union_all(shapely.box(left, rows, right, rows + 1))
-    size = mask.shape[1], mask.shape[0]
-    return [polygon for piece in shapely.get_parts(covered) for polygon in _fitting(piece, tolerance, size)]
+    return [polygon for piece in shapely.get_parts(covered) for polygon in _fitting(piece, tolerance)]
 
 
 def overlap(one: Mask, other: Mask) -> float:
@@ -31,9 +30,12 @@ def overlap(one: Mask, other: Mask) -> float:
     return float(np.count_nonzero(one & other) / np.count_nonzero(one | other))
 
 
-def _fitting(piece: shapely.Polygon, tolerance: float, size: tuple[int, int]) -> list[Polygon]:
+def _fitting(piece: shapely.Polygon, tolerance: float) -> list[Polygon]:
     exact, simple = _simplified(piece, 0), _simplified(piece, tolerance)
-    return simple if overlap(fill_polygons(simple, size), fill_polygons(exact, size)) >= _LEAST_OVERLAP else exact
+    left, top, right, bottom = map(int, piece.bounds)
+    size = right - left, bottom - top  # of the piece alone: there may be thousands
+    fills = (fill_polygons([polygon - (left, top) for polygon in polygons], size) for polygons in (simple, exact))
+    return simple if overlap(*fills) >= _LEAST_OVERLAP else exact
 
 
 def _simplified(piece: shapely.Polygon, tolerance: float) -> list[Polygon]:

@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from dataset_tools.geometry import polygons as geometry
 from dataset_tools.geometry.masks import fill_polygons
+from dataset_tools.to_labelme import outlines
 from dataset_tools.to_labelme.outlines import mask_outlines
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)).filter(np.any)
@@ -72,3 +74,28 @@ def test_what_is_too_thin_keeps_its_pixels():
 
 def test_pixels_that_touch_at_a_corner():
     assert len(mask_outlines(np.eye(2, dtype=bool), 1)) == 2
+
+
+def test_each_of_many_pieces_is_filled_in_its_place_only(monkeypatch):
+    filled = []
+    monkeypatch.setattr(outlines, "fill_polygons", lambda p, size: filled.append(size) or fill_polygons(p, size))
+    mask = np.zeros((60, 60), dtype=bool)
+    mask[::3, ::3] = True
+    assert len(mask_outlines(mask, 1.0)) == 400
+    assert len(filled) == 800 and sum(width * height for width, height in filled) <= 2 * mask.sum()
+
+
+def test_a_thousand_holes_are_cut_through_in_few_steps(monkeypatch):
+    """The first hole of all, again and again, would be more cuts in a row than Python calls functions in each other."""
+    looked_at = []
+    without_holes = geometry._without_holes
+
+    def counted(piece):
+        looked_at.append(shapely.get_num_coordinates(piece))
+        return without_holes(piece)
+
+    monkeypatch.setattr(geometry, "_without_holes", counted)
+    mask = np.ones((3, 2401), dtype=bool)
+    mask[1, 1::2] = False
+    assert np.array_equal(pixels(mask_outlines(mask, 0), mask), mask)
+    assert sum(looked_at) < 6 * 4 * 1200 * np.log2(1200)
