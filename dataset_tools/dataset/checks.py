@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dataset_tools.dataset.scan import Entry, ReadOptions, Splits, count_labels, entries_by_split, scanned
 from dataset_tools.findings import Finding, Rule
-from dataset_tools.images.similarity import similar_pairs
+from dataset_tools.images.similarity import first_alike
 from dataset_tools.instances.labels import LabelRules, numbered, variants
 from dataset_tools.sources.source import Source
 
@@ -108,11 +108,7 @@ def check_similar_photos(entries: Sequence[Entry]) -> Iterator[Finding]:
     hashes = [entry.photo_hash for entry in entries]
     is_split = any(entry.split for entry in entries)
     splits = [entry.split or "" for entry in entries] if is_split else None
-    said: set[int] = set()
-    for first, second in similar_pairs(hashes, splits):
-        if second in said:  # a camera that stands still makes more pairs than anybody can read
-            continue
-        said.add(second)
+    for first, second in first_alike(hashes, splits):
         one, other = entries[first].photo.path, entries[second].photo.path
         if is_split:
             message = f"in {entries[second].split}, and '{one}' in {entries[first].split}"

@@ -32,6 +32,9 @@ from dataset_tools.text import is_text
 # A source reads so many files in two thirds of the time that it takes to read them one by one; more gain little.
 _KEYS_AT_A_TIME = 16
 
+# Files that a message names where they share a photo: thousands may, and each has a message.
+_OWNERS_NAMED = 5
+
 
 @dataclass(frozen=True)
 class ReadOptions(ShapeOptions):
@@ -205,8 +208,10 @@ def _shared_photos(root: Path, entries: Iterable[Entry]) -> Iterator[Finding]:
             owners.setdefault(os.path.realpath(path) if os.path.islink(path) else path, []).append(entry.file)
     for files in owners.values():
         for file in files if len(files) > 1 else ():
-            others = ", ".join(f"'{other}'" for other in files if other != file)
-            yield Finding(Rule.TWO_FILES_FOR_ONE_PHOTO, file, "imagePath", f"the same photo as {others}")
+            others = [f"'{other}'" for other in files[: _OWNERS_NAMED + 1] if other != file][:_OWNERS_NAMED]
+            more = f" and {len(files) - 1 - len(others)} more" if len(files) - 1 > len(others) else ""
+            message = f"the same photo as {', '.join(others)}{more}"
+            yield Finding(Rule.TWO_FILES_FOR_ONE_PHOTO, file, "imagePath", message)
 
 
 # The entries of each split, in order.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 # How many of the 64 bits the hashes of two photos may differ in to be called alike. Measured on the 320 scenes of
@@ -91,6 +92,27 @@ def similar_pairs(
         splits: the split of each photo; where given, only pairs from two different ones.
         alike: how many bits the two may differ in.
     """
+    for first, second in _pairs(hashes, splits, alike):
+        yield from zip(first.tolist(), second.tolist())
+
+
+def first_alike(hashes: Sequence[int | None], splits: Sequence[str] | None = None) -> Iterator[tuple[int, int]]:
+    """Each photo that looks like one before it, with the first of these: the pairs of ``similar_pairs`` with a new second.
+
+    Of a camera that stands still there are as many as photos, and not as many as pairs.
+    """
+    is_said = np.zeros(len(hashes), dtype=bool)
+    for first, second in _pairs(hashes, splits, ALIKE):
+        new = np.flatnonzero(~is_said[second])
+        new = new[np.sort(np.unique(second[new], return_index=True)[1])]
+        is_said[second[new]] = True
+        yield from zip(first[new].tolist(), second[new].tolist())
+
+
+def _pairs(
+    hashes: Sequence[int | None], splits: Sequence[str] | None, alike: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """See ``similar_pairs``; some at a time, the first of each pair and the second."""
     known = np.array([index for index, value in enumerate(hashes) if value is not None], dtype=np.intp)
     bits = np.array([hashes[index] for index in known], dtype=np.uint64)
     sides = None if splits is None else np.unique(np.asarray(splits), return_inverse=True)[1][known]
@@ -100,5 +122,4 @@ def similar_pairs(
         wanted = rows < columns
         if sides is not None:
             wanted &= sides[start + rows] != sides[start + columns]
-        first, second = known[start + rows[wanted]], known[start + columns[wanted]]
-        yield from zip(first.tolist(), second.tolist())
+        yield known[start + rows[wanted]], known[start + columns[wanted]]

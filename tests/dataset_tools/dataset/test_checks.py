@@ -235,3 +235,20 @@ def test_a_photo_with_more_objects_than_a_model_predicts_by_default(folder, squa
     )
     for findings in (examine(folder).findings, folder.convert().findings):
         assert [item.message for item in findings if item.rule is Rule.MANY_OBJECTS and item.file == "a.json"] == said
+
+
+def test_thousands_of_files_of_one_photo_do_not_each_name_all_others(folder, square):
+    """As a program writes them that never changes imagePath."""
+    folder.photo("a.jpg")
+    for number in range(40):
+        folder.json(f"{number:02}.json", [square()])
+    said = [item for item in examine(folder).findings if item.rule is Rule.TWO_FILES_FOR_ONE_PHOTO]
+    assert [item.file for item in said] == [f"{number:02}.json" for number in range(40)]
+    for item in said:
+        named = re.findall(r"\d\d\.json", item.message)
+        assert len(set(named)) == 5 and item.file not in named and "34 more" in item.message
+    (folder.root / "00.json").rename(folder.root / "keep.txt")
+    for number in range(3, 40):
+        (folder.root / f"{number:02}.json").unlink()
+    said = [item.message for item in examine(folder).findings if item.rule is Rule.TWO_FILES_FOR_ONE_PHOTO]
+    assert said == ["the same photo as '02.json'", "the same photo as '01.json'"]

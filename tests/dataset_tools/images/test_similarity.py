@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from dataset_tools.images.pixels import grey_thumbnail, load_photo
-from dataset_tools.images.similarity import ALIKE, THUMBNAIL, perceptual_hash, similar_pairs
+from dataset_tools.images.similarity import ALIKE, THUMBNAIL, first_alike, perceptual_hash, similar_pairs
 
 SCENES = sorted((Path(__file__).parents[3] / "data/sample/val").glob("*.jpg"))
 
@@ -126,3 +126,17 @@ def test_pairs_are_those_of_the_definition(looks, alike):
 
 def test_a_camera_that_stands_still_does_not_fill_the_memory():
     assert list(itertools.islice(similar_pairs([7] * 20_000), 3)) == [(0, 1), (0, 2), (0, 3)]
+
+
+@given(looks)
+def test_the_first_that_a_photo_is_like(looks):
+    splits = ["val" if index % 3 else "train" for index in range(len(looks))]
+    for given_splits in (None, splits):
+        firsts = {}
+        for first, second in similar_pairs(looks, given_splits):
+            firsts.setdefault(second, first)
+        assert list(first_alike(looks, given_splits)) == [(first, second) for second, first in firsts.items()]
+
+
+def test_of_a_camera_that_stands_still_there_is_one_pair_a_photo():
+    assert list(first_alike([7] * 5_000)) == [(0, index) for index in range(1, 5_000)]
