@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pycocotools import mask as coco_mask
 
 from dataset_tools.geometry.polygons import Polygon
@@ -55,8 +53,8 @@ class PairBudget:
         self.spend(_WORK_OF_PAIR + len(one["counts"]) + len(other["counts"]))
 
 
-def paste_mask(mask: Mask, corner: Sequence[float], size: tuple[int, int]) -> Mask:
-    """A mask on a canvas of the photo's size; what falls outside is cut off.
+def clip_mask(mask: Mask, corner: Sequence[float], size: tuple[int, int]) -> tuple[Mask, int, int]:
+    """What of a mask is inside the photo, and where: left and top in pixels. It may be nothing.
 
     Args:
         mask: (height, width), true on the object.
@@ -65,28 +63,13 @@ def paste_mask(mask: Mask, corner: Sequence[float], size: tuple[int, int]) -> Ma
     """
     width, height = size
     x, y = (math.floor(value + 0.5) for value in corner)
-    canvas = np.zeros((height, width), dtype=bool)
-    rows = slice(max(y, 0), max(min(y + mask.shape[0], height), 0))
-    columns = slice(max(x, 0), max(min(x + mask.shape[1], width), 0))
-    if rows.start < rows.stop and columns.start < columns.stop:
-        canvas[rows, columns] = mask[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
-    return canvas
-
-
-def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
-    """A mask at another (width, height): each pixel has the value of the nearest one."""
-    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    return mask[max(-y, 0) : max(height - y, 0), max(-x, 0) : max(width - x, 0)], max(x, 0), max(y, 0)
 
 
 def rasterise_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> list[EncodedMask]:
     """Each polygon as pycocotools' compressed RLE: the pixels that Detectron2 trains and evaluates with."""
     width, height = size
     return coco_mask.frPyObjects([polygon.ravel() for polygon in polygons], height, width) if polygons else []
-
-
-def encode_mask(mask: Mask) -> EncodedMask:
-    """A mask (height, width) as pycocotools' compressed RLE."""
-    return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
 
 
 def decode_mask(encoded: EncodedMask) -> Mask:
@@ -159,8 +142,9 @@ def overlapping_masks(
     for index, (kind, (x, y, width, height)) in enumerate(zip(kinds, boxes)):
         of_kind.setdefault(kind, []).append((x, index, y, x + width, y + height))
     for by_left in map(sorted, of_kind.values()):
-        for following, (_, one, top, right, bottom) in enumerate(by_left, start=1):
-            for left, other, other_top, _, other_bottom in islice(by_left, following, None):
+        for place, (_, one, top, right, bottom) in enumerate(by_left):
+            for following in range(place + 1, len(by_left)):
+                left, other, other_top, _, other_bottom = by_left[following]
                 if left >= right:
                     break
                 budget.spend(_WORK_OF_STEP)

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from dataset_tools.geometry.masks import EncodedMask, Mask, rasterise_polygons, union_masks
@@ -92,6 +94,27 @@ def decode(rle: Rle, window: Window | None = None) -> Mask:
     return np.repeat(inside, runs).reshape(width, height).T
 
 
+def resize(code: Rle, size: tuple[int, int]) -> Rle:
+    """A mask at another (width, height): each pixel has the value of the one that Pillow calls the nearest.
+
+    Raises:
+        BadRle: as ``decode``.
+    """
+    (height, width), (left, top, right, bottom) = code.size, bounds(code)
+    columns, rows = _nearest(width, size[0]), _nearest(height, size[1])
+    new_left, new_right = np.searchsorted(columns, (left, right)).tolist()
+    new_top, new_bottom = np.searchsorted(rows, (top, bottom)).tolist()
+    inside = np.ix_(rows[new_top:new_bottom] - top, columns[new_left:new_right] - left)
+    return encode(decode(code, (left, top, right, bottom))[inside], size[::-1], new_left, new_top)
+
+
+@lru_cache
+def _nearest(pixels: int, new: int) -> NDArray[np.int32]:
+    """Of each of the new pixels in a row, the index of the one that it shows."""
+    row = Image.fromarray(np.arange(pixels, dtype=np.int32)[None])
+    return np.asarray(row.resize((new, 1), Image.Resampling.NEAREST))[0]
+
+
 def rasterise(polygons: Sequence[Polygon], size: tuple[int, int]) -> Rle:
     """The pixels of at least one polygon in a photo of a (width, height), by pycocotools' rule."""
     if not polygons:
@@ -103,6 +126,11 @@ def as_rle(encoded: EncodedMask) -> Rle:
     """A mask of pycocotools as a record."""
     height, width = encoded["size"]
     return Rle((height, width), encoded["counts"].decode("ascii"))
+
+
+def as_encoded(code: Rle) -> EncodedMask:
+    """A record as a mask of pycocotools."""
+    return {"size": list(code.size), "counts": code.counts.encode("ascii")}
 
 
 def rle_of_segmentation(segmentation: Rle | Sequence[Sequence[float]], size: tuple[int, int]) -> Rle:

@@ -14,14 +14,12 @@ from dataset_tools.geometry.masks import (
     EncodedMask,
     PairBudget,
     TooManyPairs,
-    decode_mask,
-    encode_mask,
     measure_masks,
     nesting_depths,
     overlapping_masks,
     union_masks,
 )
-from dataset_tools.geometry.rle import as_rle
+from dataset_tools.geometry.rle import as_encoded, as_rle, bounds, decode, encode
 from dataset_tools.instances.shapes import LONGEST_SIDE, Part, ShapeOptions, outlines_of_files, parts_of_shapes
 from dataset_tools.records import Canvas, Instance, Segmentation
 
@@ -142,12 +140,15 @@ def _joined(
 
 def _with_holes(masks: Sequence[EncodedMask], depths: Sequence[int]) -> EncodedMask:
     """A part inside another is a hole in it, a part inside the hole is an island, and so on inwards."""
-    height, width = masks[0]["size"]
-    whole = np.zeros((height, width), dtype=bool)
-    for depth, mask in sorted(zip(depths, masks), key=lambda pair: pair[0]):
-        pixels = decode_mask(mask)
-        whole = whole & ~pixels if depth % 2 else whole | pixels
-    return encode_mask(whole)
+    codes = zip(depths, map(as_rle, masks))
+    drawn = [(depth, code, window) for depth, code in codes if (window := bounds(code))[2]]  # others cover nothing
+    lefts, tops, rights, bottoms = zip(*(window for _, _, window in drawn))
+    left, top = min(lefts), min(tops)
+    whole = np.zeros((max(bottoms) - top, max(rights) - left), dtype=bool)
+    for depth, code, window in sorted(drawn, key=lambda item: item[0]):
+        part = whole[window[1] - top : window[3] - top, window[0] - left : window[2] - left]
+        part[decode(code, window)] = depth % 2 == 0
+    return as_encoded(encode(whole, drawn[0][1].size, left, top))
 
 
 def _are_first(

@@ -17,14 +17,12 @@ from PIL import Image, UnidentifiedImageError
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.labelme import Shape
+from dataset_tools.geometry import rle
 from dataset_tools.geometry.masks import (
     EncodedMask,
     Mask,
-    decode_mask,
-    encode_mask,
-    paste_mask,
+    clip_mask,
     rasterise_polygons,
-    resize_mask,
     union_masks,
 )
 from dataset_tools.geometry.polygons import (
@@ -219,7 +217,7 @@ def framed_mask(canvas: Canvas, encoded: EncodedMask) -> EncodedMask:
     """A mask of the photo, scaled to the frame."""
     if canvas.frame == canvas.size:
         return encoded
-    return encode_mask(resize_mask(decode_mask(encoded), canvas.frame))
+    return rle.as_encoded(rle.resize(rle.as_rle(encoded), canvas.frame))
 
 
 def _clipped(outlines: Sequence[Polygon], what: str, size: tuple[int, int], notes: list[Note]) -> list[Polygon]:
@@ -292,12 +290,12 @@ def _pasted(shape: Shape, points: Polygon, size: tuple[int, int], notes: list[No
     if box_size != mask.shape[::-1]:
         sizes = f"the box is {box_size[0]} x {box_size[1]}, the mask {mask.shape[1]} x {mask.shape[0]}"
         notes.append((Rule.MASK_BOX_DIFFERS, sizes))
-    pasted = paste_mask(mask, corner, size)
-    if not pasted.any():
+    inside, left, top = clip_mask(mask, corner, size)
+    if not inside.any():
         raise UnusableShape(Rule.OUTSIDE, f"mask {shape.label!r}")
-    if int(pasted.sum()) < int(mask.sum()):
+    if int(inside.sum()) < int(mask.sum()):
         notes.append((Rule.PARTLY_OUTSIDE, f"mask {shape.label!r}"))
-    return encode_mask(pasted)
+    return rle.as_encoded(rle.encode(inside, size[::-1], left, top))
 
 
 def _decode_mask(text: str | None, most: int) -> Mask:

@@ -14,7 +14,7 @@ from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.foreign_coco import ForeignAnnotation, ForeignRle, decode_segmentation
 from dataset_tools.formats.labelme import MAX_VALUES, Shape
 from dataset_tools.geometry import rle
-from dataset_tools.geometry.masks import EncodedMask, decode_mask, encode_mask
+from dataset_tools.geometry.masks import EncodedMask
 from dataset_tools.images.header import SWAPPING
 from dataset_tools.images.pixels import turn_upright, turned_points
 from dataset_tools.instances.shapes import (
@@ -139,8 +139,12 @@ def _turned_mask(encoded: EncodedMask, orientation: int) -> EncodedMask:
     """A mask of a photo as it is stored, turned as the photo is shown."""
     if orientation == 1:
         return encoded
-    picture = turn_upright(Image.fromarray(decode_mask(encoded)), orientation)
-    return encode_mask(np.asarray(picture))
+    code = rle.as_rle(encoded)
+    left, top, right, bottom = window = rle.bounds(code)
+    (height, width), pixels = code.size, turn_upright(Image.fromarray(rle.decode(code, window)), orientation)
+    corners = turned_points(((left, top), (right, bottom)), (width, height), orientation)
+    left, top = (min(values) for values in zip(*corners))
+    return rle.as_encoded(rle.encode(np.asarray(pixels), (width, height), left, top))
 
 
 def _number(value: float | None) -> float:

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from dataset_tools.geometry import masks
 from dataset_tools.geometry.masks import (
     PairBudget,
-    encode_mask,
+    clip_mask,
     fill_polygons,
     measure_masks,
     nesting_depths,
     overlapping_masks,
-    paste_mask,
     rasterise_polygons,
 )
 
@@ -51,13 +51,16 @@ def test_overlaps_are_those_that_pycocotools_finds(blocks, triangles, at_least):
 
 
 @given(st.integers(-12, 110), st.integers(-12, 90), st.integers(1, 12), st.integers(1, 12), st.floats(-0.49, 0.49))
-def test_paste_puts_every_pixel_in_its_place(left, top, width, height, fraction):
+def test_what_is_inside_is_in_its_place(left, top, width, height, fraction):
     mask = np.random.default_rng(0).random((height, width)) < 0.5
     expected = np.zeros(SIZE[::-1], dtype=bool)
     for y, x in zip(*np.nonzero(mask)):
         if 0 <= top + y < SIZE[1] and 0 <= left + x < SIZE[0]:
             expected[top + y, left + x] = True
-    assert np.array_equal(paste_mask(mask, (left + fraction, top + fraction), SIZE), expected)
+    inside, x, y = clip_mask(mask, (left + fraction, top + fraction), SIZE)
+    pasted = np.zeros(SIZE[::-1], dtype=bool)
+    pasted[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+    assert np.array_equal(pasted, expected)
 
 
 @settings(deadline=None, max_examples=60)
@@ -70,4 +73,28 @@ def test_nesting_is_the_longest_chain_of_masks_around_one(boxes):
         around = [other for other in masks if (one <= other).all() and (one != other).any()]
         return max((depth(other) + 1 for other in around), default=0)
 
-    assert nesting_depths([encode_mask(mask) for mask in masks], PairBudget()) == list(map(depth, masks))
+    encoded = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
+    assert nesting_depths(encoded, PairBudget()) == list(map(depth, masks))
+
+
+class CountedList(list):
+    """Counts the items that are looked at."""
+
+    looks = 0
+
+    def __iter__(self):
+        for item in super().__iter__():
+            CountedList.looks += 1
+            yield item
+
+    def __getitem__(self, index):
+        CountedList.looks += 1
+        return super().__getitem__(index)
+
+
+def test_masks_in_a_row_are_not_all_looked_at_for_each_of_them(monkeypatch):
+    monkeypatch.setattr(masks, "sorted", lambda items: CountedList(sorted(items)), raising=False)
+    CountedList.looks = 0
+    boxes = [(3.0 * index, 0.0, 2.0, 2.0) for index in range(1000)]
+    assert list(overlapping_masks(["car"] * 1000, [None] * 1000, boxes, 0.5, PairBudget())) == []
+    assert 0 < CountedList.looks < 3000

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
 
 from dataset_tools.geometry import rle
 from dataset_tools.geometry.masks import decode_mask
@@ -42,6 +43,13 @@ def framed(height, width, *window):
     photo = np.zeros((height, width), dtype=bool)
     photo[top:bottom, left:right] = True
     return photo, window
+
+
+@given(masks_in_windows(), st.integers(1, 50), st.integers(1, 50))
+def test_a_mask_is_resized_as_pillow_does_it(case, width, height):
+    photo, _ = case
+    resized = Image.fromarray(photo).resize((width, height), Image.Resampling.NEAREST)
+    assert rle.resize(coco_code(photo), (width, height)) == coco_code(np.asarray(resized))
 
 
 @given(masks_in_windows())

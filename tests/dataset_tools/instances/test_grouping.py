@@ -199,20 +199,6 @@ def test_more_pairs_than_can_be_compared(group, monkeypatch):
     assert (found, [finding.rule for finding in findings]) == ([], [Rule.TOO_MANY_PAIRS])
 
 
-def test_masks_on_a_large_photo_are_not_kept_as_pixels():
-    size, count = (2000, 1500), 40
-    png = base64_png(np.ones((10, 10)))
-    drawn = [Shape("car", ((50.0 * i, 0.0), (50.0 * i + 9, 9.0)), "mask", mask=png) for i in range(count)]
-    tracemalloc.start()
-    try:
-        ((found, _),) = build_instances([(Canvas("a.json", size, size), drawn)], ShapeOptions())
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert [one.area for one in found] == [100] * count
-    assert peak < 5 * size[0] * size[1], "a few canvases, not one for each"
-
-
 @pytest.mark.parametrize(
     ("label", "hint"),
     [("cra", "'car'"), ("Car", "'car'"), ("cars", "'car'"), ("aeroplane", "the classes are car, bus")],
@@ -290,3 +276,32 @@ def test_large_shapes_agree_with_labelme(drawn):
     else:
         assert shapely.distance(shapely.box(columns, rows, columns + 1, rows + 1), edge_of(shape)).max(initial=0) <= 1
     assert (mask & expected).sum() / (mask | expected).sum() > 0.97
+
+
+HUGE = (12_000, 9_000)  # px: a mask of that size takes 108 MB
+
+
+@pytest.mark.parametrize(
+    ("frame", "options"), [(HUGE, {}), ((6_000, 4_500), {}), (HUGE, {"holes": True})], ids=["", "resized", "holes"]
+)
+@pytest.mark.parametrize("kind", ["mask", "polygon"])
+def test_no_object_is_held_in_the_size_of_its_photo(kind, frame, options, mask_shape):
+    """Memory stands for work: each object would take its share of a second."""
+    x, y = 11_000, 8_000
+    corners = [(x, y), (x + 40, y), (x + 40, y + 40), (x, y + 40)]
+    outer = mask_shape("car", np.ones((40, 40)), (x, y), group_id=1)
+    inner = mask_shape("car", np.ones((10, 10)), (x + 10, y + 10), group_id=1)
+    shapes = [Shape("car", tuple(map(tuple, one["points"])), "mask", 1, mask=one["mask"]) for one in (outer, inner)]
+    if kind == "polygon":
+        hole = [(x + 10 + (px - x) / 4, y + 10 + (py - y) / 4) for px, py in corners]
+        shapes = [Shape("car", tuple(map(tuple, points)), "polygon", 1) for points in (corners, hole)]
+    tracemalloc.start()
+    try:
+        (instances, _) = next(build_instances([(Canvas("a.json", HUGE, frame), shapes)], ShapeOptions(**options)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    scale = frame[0] / HUGE[0]
+    assert instances[0].area == pytest.approx(scale**2 * (1600 - 100 * ("holes" in options)), rel=0.03)
+    assert instances[0].bbox[:2] == (scale * x, scale * y)
+    assert peak < 5e6

@@ -1,7 +1,9 @@
 """COCO files as they are found in the wild: what becomes of each oddity, and the finding that says so."""
 
 import json
+import tracemalloc
 
+import msgspec
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -12,8 +14,9 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Rule
 from dataset_tools.formats import card as cards
 from dataset_tools.formats import foreign_coco
+from dataset_tools.formats.foreign_coco import ForeignAnnotation
 from dataset_tools.instances.shapes import ShapeOptions
-from dataset_tools.records import Instance
+from dataset_tools.records import Canvas, Instance
 from dataset_tools.sources import coco_shapes
 from dataset_tools.sources.coco_files import CocoFiles
 
@@ -523,3 +526,23 @@ def test_several_processes_read_one_file(write, folder):
     with scanned(coco_files(path, folder.root), ReadOptions(jobs=2)) as scan:
         assert sum(sum(entry.counts.values()) for entry in scan.entries) == 1500
         assert [entry.file for entry in scan.entries] == [item["file_name"] for item in images]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_no_mask_is_held_in_the_size_of_its_photo(orientation):
+    """Memory stands for work: a mask of all of this photo takes 108 MB, and its share of a second."""
+    width, height, side = 12_000, 9_000, 40
+    runs = [height * 100 + 200, *[side, height - side] * side]
+    runs[-1] += height * width - sum(runs)
+    record = ForeignAnnotation(segmentation=msgspec.Raw(json.dumps({"size": [height, width], "counts": runs}).encode()))
+    shown = (width, height) if orientation == 1 else (height, width)
+    tracemalloc.start()
+    try:
+        drawing = coco_shapes.Drawing("annotations[0]", ("car",), record)
+        canvas = Canvas("a.jpg", shown, shown)
+        (part,), _ = coco_shapes.parts_of_annotations(canvas, [drawing], set(), ShapeOptions(), orientation)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    corner = (100, 200) if orientation == 1 else (height - 200 - side, 100)
+    assert coco_mask.toBbox(part.pixels).tolist() == [*corner, side, side] and peak < 5e6

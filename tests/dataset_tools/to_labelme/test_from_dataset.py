@@ -16,11 +16,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from labelme._label_file import read_label_file, write_label_file
 from labelme.utils import img_arr_to_b64, shape_to_mask, shapes_to_label
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from dataset_tools.__main__ import main
 from dataset_tools.errors import UserError
 from dataset_tools.formats import labelme
-from dataset_tools.geometry.masks import decode_mask, encode_mask, rasterise_polygons, union_masks
+from dataset_tools.geometry.masks import decode_mask, rasterise_polygons, union_masks
 from dataset_tools.geometry.rle import BadRle, Rle
 from dataset_tools.to_labelme.from_dataset import ToLabelmeOptions, to_labelme
 from dataset_tools.to_labelme.instance_shapes import (
@@ -36,7 +37,7 @@ SIZE = (64, 48)
 
 
 def rle(mask) -> Rle:
-    encoded = encode_mask(mask)
+    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return Rle(tuple(encoded["size"]), encoded["counts"].decode("ascii"))
 
 
