@@ -44,6 +44,7 @@ COVERED = {
     "dataset_tools/sources/coco_layout.py": "dataset_tools/sources/test_coco_files.py: a part of the source",
     "dataset_tools/sources/coco_shapes.py": "dataset_tools/sources/test_coco_files.py: a part of the source",
     "dataset_tools/sources/labelme_folder.py": f"dataset_tools/dataset/test_convert.py, test_edge_cases.py: {SEEN_IN}",
+    "dataset_tools/sources/listed_photos.py": "dataset_tools/sources/test_csv_boxes.py, test_via_files.py: the common part",
     "dataset_tools/sources/source.py": "dataset_tools/sources/test_open.py: a protocol",
     "dataset_tools/sources/split_folders.py": f"dataset_tools/dataset/test_convert.py: {SEEN_IN}",
     "dataset_tools/to_labelme/annotation_files.py": f"dataset_tools/to_labelme/test_from_dataset.py: {SEEN_IN}",

@@ -140,9 +140,8 @@ def test_photos_that_no_line_names(look):
 def test_a_photo_that_a_line_with_errors_may_be_about_is_no_negative(look, line):
     items, findings = look(LINES[1], line, negatives=True)
     assert list(items) == ["a.jpg"]
-    assert [f.message for f in findings if f.file == "b.jpg"] == [
-        "no line of boxes.csv names it, unless it is one with errors"
-    ]
+    (message,) = [f.message for f in findings if f.file == "b.jpg"]
+    assert "boxes.csv" in message and "errors" in message
 
 
 def test_folders_decide_the_split(table, folder):
