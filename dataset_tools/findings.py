@@ -164,7 +164,7 @@ class Rule(Enum):
         "To have them divided, name the folder or file of train itself; or make val and test, too")
     MANY_OBJECTS = ("LM068", _WARNING, "more than 100 objects in a photo: a model predicts 100 unless it is asked for more",
         "Train with TEST.DETECTIONS_PER_IMAGE above the largest number; train_net.py --dry-run names further limits")
-    # COCO files and tables of boxes
+    # Files of other programs
     CATEGORY_UNKNOWN = ("LM070", _ERROR, "an annotation of a category that does not exist, or has several names",
         "Correct its category_id or the categories")
     IMAGE_UNKNOWN = ("LM071", _WARNING, "an annotation of an image that does not exist; left out",
@@ -196,7 +196,7 @@ class Rule(Enum):
         "Convert the folder with adopt, which computes both")
     NOT_TRAINABLE = ("LM084", _ERROR, "training refuses the file",
         "Correct the value that is named, or convert the folder with adopt")
-    BAD_LINE = ("LM085", _ERROR, "a line that does not describe a box",
+    BAD_LINE = ("LM085", _ERROR, "a line that does not describe an object",
         "Correct the line, or delete it")
     CARD_COUNTS_DIFFER = ("LM086", _WARNING, "a count in dataset.json is not that of its COCO file",
         "Correct dataset.json, or convert the folder with adopt")
@@ -205,9 +205,13 @@ class Rule(Enum):
     ONLY_CROWDS = ("LM088", _ERROR, "all annotations of the class are regions with a crowd (iscrowd 1)",
         "If each is one object, as CVAT and Datumaro write masks, pass --crowds objects to adopt. Else draw the objects one "
         "by one, or pass --ignore with the class")
+    MIXTURE = ("LM089", _ERROR, "a file of VIA among files of LabelMe",
+        "Convert it by itself: name the file in place of the folder; or pass --skip-bad to leave it out")
     # Values
     READ_IN_ANOTHER_FORM = ("LM090", _NOTE, "values in another form than usual, which can mean one thing only",
         "Nothing needs to be done")
+    NO_CLASSES = ("LM091", _WARNING, "no region has an attribute that says what it is; all are of one class",
+        "Pass --rename object=NAME to give the class a name")
     # fmt: on
 
     def __init__(self, code: str, severity: Severity, title: str, remedy: str):

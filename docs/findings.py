@@ -34,7 +34,7 @@ _SECTIONS = (
     ("LM030", "Shapes", "A place such as `shapes[3]` counts from 0, in the order of the file."),
     ("LM050", "Labels and classes", ""),
     ("LM060", "Splits", ""),
-    ("LM070", "COCO files and tables of boxes", ""),
+    ("LM070", "Files of other programs", ""),
     (
         "LM090",
         "Values",

@@ -15,6 +15,11 @@ def add_reading(parser: argparse.ArgumentParser, photos_of: str = "SRC") -> None
         "--photos", metavar="DIR", type=Path, help=f"the folder of the photos, if they are not under {photos_of}"
     )
     reading.add_argument("--encoding", default="utf-8", help="text encoding of the files (default: utf-8)")
+    reading.add_argument(
+        "--attribute",
+        metavar="NAME",
+        help="of the regions of VIA, the attribute that is the class, if that is not clear",
+    )
     reading.add_argument("--jobs", metavar="N", type=int, help="processes that work at a time (default: one a core)")
 
 

@@ -21,7 +21,7 @@ EPILOG = (
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
     """What is looked at."""
-    what = "the LabelMe folder or the dataset folder; or a CSV file, as for convert"
+    what = "the dataset folder, or what convert takes"
     parser.add_argument("folder", metavar="FOLDER", type=Path, help=what)
 
 
@@ -50,4 +50,5 @@ def open_from_options(options: argparse.Namespace) -> tuple[Source, ReadOptions]
     from dataset_tools.dataset.scan import ReadOptions
     from dataset_tools.sources.open import open_source
 
-    return open_source(options.folder, options.photos, options.encoding), record_of(ReadOptions, options)
+    source = open_source(options.folder, options.photos, options.encoding, options.attribute)
+    return source, record_of(ReadOptions, options)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,11 +29,17 @@ _EXPORT = "Export the annotations as COCO, and pass that to adopt"
 LABELME = Kind("a LabelMe file", "Pass its folder to convert: python -m dataset_tools convert FOLDER --output DST")
 COCO = Kind("a COCO file", "Pass it to adopt: python -m dataset_tools adopt FILE --images-root PHOTOS --output DST")
 TABLE = Kind("a table", "If it is one of boxes, pass it to convert: python -m dataset_tools convert FILE --output DST")
-VIA = Kind("a file of VIA, which is not read", "Export it from VIA as COCO, and pass that to adopt")
+VIA = Kind("a file of VIA", "Pass it to convert: python -m dataset_tools convert FILE --photos PHOTOS --output DST")
+YOLO = Kind("a dataset of YOLO", "Pass it to convert: python -m dataset_tools convert FOLDER --output DST")
+YOLO_LABELS = Kind(
+    "a file of YOLO without data.yaml", "Write data.yaml, with a line 'names: [car, bus]', into the folder"
+)
 LABEL_STUDIO = Kind("a file of Label Studio, which is not read", "Export it from Label Studio as COCO, and adopt that")
 RESULTS = Kind("a file of detections", "Pass it to to-labelme, as --predictions of its dataset folder")
 XML = Kind("XML, which is not read (Pascal VOC, CVAT and others write it)", _EXPORT)
 UNKNOWN = Kind("JSON without 'shapes' and 'images'", _EXPORT)
+
+_SUFFIXES = {".xml": XML, ".csv": TABLE, ".txt": YOLO_LABELS}
 
 # The keys of a JSON object by which its kind is known; and those of the first object in a list or an object.
 _KEYS = (
@@ -40,6 +48,7 @@ _KEYS = (
     ({"_via_img_metadata"}, VIA),
     ({"project", "config", "attribute", "file", "metadata", "view"}, VIA),
 )
+_NAMES = re.compile(rb"""^["']?names["']?\s*:""", re.MULTILINE)  # in data.yaml, under any name
 _KEYS_INSIDE = (
     ({"filename", "regions"}, VIA),
     ({"annotations", "data"}, LABEL_STUDIO),
@@ -59,11 +68,14 @@ def kind_of_tree(tree: object) -> Kind:
 
 
 def kind_of_file(path: Path) -> Kind | None:
-    """The kind of a file, by its suffix or its content; None where it cannot be read, or is not JSON."""
-    if path.suffix.lower() in (".xml", ".csv"):
-        return XML if path.suffix.lower() == ".xml" else TABLE
+    """The kind of a file, by its name or its content; None where it cannot be read, or is not JSON."""
+    suffix = path.suffix.lower()
+    if suffix in _SUFFIXES:
+        return YOLO if path.name.lower() == "classes.txt" else _SUFFIXES[suffix]
     try:
         content = read_file(path).removeprefix(UTF8_BOM)
+        if suffix in (".yaml", ".yml"):
+            return YOLO if path.stem == "data" or _NAMES.search(content) else UNKNOWN
         return XML if content.lstrip().startswith(b"<") else kind_of_tree(msgspec.json.decode(content))
     except (OSError, ValueError, RecursionError):
         return None
@@ -73,13 +85,32 @@ def other_kind(folder: Path, files: Sequence[str] = ()) -> tuple[Path, Kind] | N
     """A file in a folder that is of a known kind, but not COCO's.
 
     Args:
-        folder: XML and tables in it are looked for, too.
+        folder: files that are not JSON are looked for in it, too.
         files: its JSON files.
     """
-    for path in [*(folder / file for file in files[:_MOST_READ]), *folder.glob("*.xml"), *folder.glob("*.csv")]:
+    others = (path for pattern in ("*.xml", "*.csv", "*.y*ml", "labels/**/*.txt") for path in folder.glob(pattern))
+    for path in chain((folder / file for file in files[:_MOST_READ]), others):
         if (kind := kind_of_file(path)) not in (None, COCO, UNKNOWN):
             return path, kind
     return None
+
+
+def kinds_in(folder: Path, files: Sequence[str]) -> dict[Kind | None, list[Path]]:
+    """The files of annotations in a folder, by their kinds.
+
+    Args:
+        folder: descriptions of YOLO and tables are looked for in it, too.
+        files: its JSON files; of those behind the first of LabelMe, or the first that cannot be read, it says nothing.
+    """
+    lists = folder.glob("classes.txt") if any(folder.glob("labels/**/*.txt")) else ()
+    found: dict[Kind | None, list[Path]] = {}
+    for path in chain(
+        sorted(folder.glob("*.y*ml")) or lists, sorted(folder.glob("*.csv")), map(folder.joinpath, files)
+    ):
+        found.setdefault(kind := kind_of_file(path), []).append(path)
+        if kind in (LABELME, None):
+            break
+    return found
 
 
 def wrong_kind(path: Path, kind: Kind, reason: str) -> UserError:

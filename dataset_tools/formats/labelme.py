@@ -139,7 +139,7 @@ def _decode_loosely(content: str, departures: lenient.Departures) -> AnnotationF
     if not isinstance(tree, dict) or "shapes" not in tree:
         kind = kinds.kind_of_tree(tree)
         said = "it has no 'shapes'" if kind is kinds.UNKNOWN else f"it is {kind.name}. {kind.remedy}"
-        raise LabelmeError(Rule.NOT_LABELME, said)
+        raise LabelmeError(Rule.MIXTURE if kind is kinds.VIA else Rule.NOT_LABELME, said)
     try:
         json.dumps(tree, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:

@@ -75,11 +75,19 @@ def circle_outline(points: Polygon) -> Polygon:
     """The outline of a circle given by its centre and a point on its edge, to within CIRCLE_TOLERANCE."""
     centre, edge = points
     radius = math.dist(centre, edge)
+    return ellipse_outline(centre, (radius, radius))
+
+
+def ellipse_outline(centre: Sequence[float], radii: tuple[float, float], angle: float = 0.0) -> Polygon:
+    """The outline of an ellipse to within CIRCLE_TOLERANCE; the angle, in radians, leads from the x axis to the y axis."""
     # A regular n-gon inside a circle keeps a gap of r (1 - cos(pi / n)) at the middle of each side.
+    radius = min(max(map(abs, radii)), MAX_COORDINATE)  # a larger one is refused by its points
     needed = math.pi / math.acos(1 - CIRCLE_TOLERANCE / radius) if radius > CIRCLE_TOLERANCE else 0
     count = max(_FEWEST_CIRCLE_VERTICES, math.ceil(needed))
     angles = np.arange(count) * (2 * math.pi / count)
-    return centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    along, across = radii[0] * np.cos(angles), radii[1] * np.sin(angles)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return np.asarray(centre) + np.stack([cosine * along - sine * across, sine * along + cosine * across], axis=1)
 
 
 def stroke_outlines(points: Polygon, width: float) -> list[Polygon]:

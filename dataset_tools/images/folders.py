@@ -43,15 +43,15 @@ def check_folder(folder: Path, remedy: str = NAME_THE_FOLDER) -> None:
 
 
 class Listing(NamedTuple):
-    """What is under a folder, relative to it with POSIX slashes: JSON files, sorted, photos, and dataset folders."""
+    """What is under a folder, relative to it with POSIX slashes: annotation files, sorted, photos, and dataset folders."""
 
     files: list[str]
     photos: set[str]
     datasets: list[str]
 
 
-def list_folder(root: Path, exclude: Path | None = None) -> Listing:
-    """The JSON files and the photos under a folder.
+def list_folder(root: Path, exclude: Path | None = None, suffix: str = ".json") -> Listing:
+    """The annotation files, which have a suffix, and the photos under a folder.
 
     Links to folders are followed, each folder once; hidden files and folders, where systems keep thumbnails and other
     things of their own, are passed over, and so are ``exclude`` and dataset folders: their photos are copies.
@@ -76,7 +76,7 @@ def list_folder(root: Path, exclude: Path | None = None) -> Listing:
         for name in names:
             if name.startswith("."):
                 continue
-            if name.lower().endswith(".json"):
+            if name.lower().endswith(suffix):
                 files.append(prefix + name)
             elif is_photo_name(name):
                 photos.add(prefix + name)

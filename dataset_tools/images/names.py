@@ -32,6 +32,11 @@ def with_slashes(image_path: str | None) -> str:
     return (image_path or "").replace("\\", "/").replace("\0", "")
 
 
+def names_in(path: str) -> list[str]:
+    """The folders and the file that a path leads through, without those that only say where it starts."""
+    return [part for part in with_slashes(path).split("/") if part not in ("", ".", "..")]
+
+
 def is_absolute(image_path: str | None) -> bool:
     """Whether a path is absolute on some system."""
     return _ABSOLUTE.match(with_slashes(image_path)) is not None

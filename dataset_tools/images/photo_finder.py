@@ -16,6 +16,7 @@ from dataset_tools.images.names import (
     SUFFIXES,
     folded,
     is_absolute,
+    names_in,
     stem_of,
     with_slashes,
     without_hash,
@@ -155,7 +156,7 @@ class NameIndex:
         Tried in turn: the name but for case, accents and percent; as one without a suffix; and, ``loosely``, with another
         suffix, without the hash that it has, with the hash that the photo has.
         """
-        parts = [part for part in posixpath.normpath(without_query(name)).split("/") if part not in ("", ".", "..")]
+        parts = names_in(posixpath.normpath(without_query(name)))
         if not parts:
             return []
         *folders, base = map(folded, parts)

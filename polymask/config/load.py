@@ -15,16 +15,12 @@ from fvcore.common.config import BASE_KEY
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import read_file
+from dataset_tools.formats.plain_yaml import parse_yaml
 from polymask.config.keys import CONSEQUENCES, ITERATIONS_OF, add_polymask_config, flat_items
 
-# Far more than a configuration needs: a run's has 6 kB, 600 values, 1,200 tokens of YAML and 5 levels. They bound the work
-# that a stranger's file can ask for: at each token PyYAML goes through all levels.
+# Far more than a configuration needs: a run's has 6 kB, 600 values, 1,200 tokens of YAML and 5 levels.
 MAX_BYTES = 2**16
 MAX_FILES = 16
-MAX_TOKENS = 20_000
-MAX_LEVELS = 20
-MAX_VALUES = 10_000  # with those that aliases repeat
-MAX_CHARACTERS = 10_000  # of one value, of which Python and YAML can make a number
 # What YAML, yacs and Python raise for a text that is not a configuration; the last two where it is nested too deeply.
 REFUSALS = (
     *(KeyError, ValueError, AssertionError, TypeError, AttributeError, OverflowError, yaml.YAMLError),
@@ -111,7 +107,7 @@ def _read_layers(config_file: Path) -> list[tuple[Path, CfgNode]]:
             raise UserError(reason, file=config_file, remedy="Name another file")
         file = files.pop()
         try:
-            content = _parsed_yaml(read_file(file, MAX_BYTES))
+            content = parse_yaml(read_file(file, MAX_BYTES))
             if not isinstance(content, dict):
                 raise ValueError("it holds no keys with values")
             files += _bases(content.pop(BASE_KEY, []), file.parent)
@@ -122,36 +118,6 @@ def _read_layers(config_file: Path) -> list[tuple[Path, CfgNode]]:
         except REFUSALS as error:
             raise _config_error(error, file) from error
     return layers
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's loader of plain values, which stops where a text holds more of them than it may, or more levels."""
-
-    def fetch_more_tokens(self) -> None:
-        if self.tokens_taken > MAX_TOKENS:
-            raise ValueError(f"it holds more than {MAX_TOKENS} values and signs")
-        if self.flow_level + len(self.indents) > MAX_LEVELS:
-            raise ValueError("a value is nested too deeply")
-        super().fetch_more_tokens()
-
-
-def _parsed_yaml(text: bytes) -> object:
-    """YAML as plain values, which are few also when every alias is written out; small files can hold a billion."""
-    loader = _Loader(text)
-    root = loader.get_single_node()
-    values, pending = 0, [root]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, yaml.ScalarNode) and len(node.value) > MAX_CHARACTERS:
-            raise ValueError(f"it holds a value of more than {MAX_CHARACTERS} characters")
-        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
-        if isinstance(node, tuple):  # a key with its value
-            parts = node
-        values += len(parts)
-        if values > MAX_VALUES:
-            raise ValueError(f"it holds more than {MAX_VALUES} values")
-        pending += parts
-    return loader.construct_document(root) if root else None
 
 
 def _bases(named: object, folder: Path) -> list[Path]:

@@ -801,9 +801,6 @@ XML = "<annotation><filename>a.jpg</filename></annotation>"
 XML_WITH_HEAD = '\ufeff<?xml version="1.0"?>\n<annotations></annotations>'
 WRONG_FOR_CONVERT = {
     "COCO": ("ann.json", COCO, "adopt"),
-    "VIA 2": ("via_region_data.json", VIA_2, "VIA"),
-    "VIA's project": ("via_project.json", VIA_PROJECT, "VIA"),
-    "VIA 3": ("via3.json", VIA_3, "VIA"),
     "Label Studio": ("project-1.json", LABEL_STUDIO, "Label Studio"),
     "results": ("coco_instances_results.json", RESULTS, "to-labelme"),
     "XML": ("a.xml", XML, "XML"),
@@ -828,7 +825,10 @@ def test_files_that_convert_does_not_read(folder, capsys, case, command, names_f
 
 WRONG_FOR_ADOPT = {
     "LabelMe": ("a.json", LABELME_FILE, "convert"),
-    "VIA": ("via_region_data.json", VIA_2, "VIA"),
+    "VIA 2": ("via_region_data.json", VIA_2, "convert"),
+    "VIA's project": ("via_project.json", VIA_PROJECT, "convert"),
+    "VIA 3": ("via3.json", VIA_3, "convert"),
+    "YOLO": ("data.yaml", "names: [car]", "convert"),
     "Label Studio": ("project-1.json", LABEL_STUDIO, "Label Studio"),
     "results": ("coco_instances_results.json", RESULTS, "to-labelme"),
     "XML": ("a.xml", XML, "XML"),
@@ -889,7 +889,7 @@ def only_negatives(folder, square):
 
 def only_foreign(folder, square):
     folder.photo("a.jpg")
-    folder.json("a.json", [], None).write_text(VIA_2)
+    folder.json("a.json", [], None).write_text(LABEL_STUDIO)
 
 
 @pytest.mark.parametrize("fill", [only_outside, only_foreign_in_train, only_negatives, only_foreign])

@@ -1,0 +1,152 @@
+"""A dataset of YOLO as a source: labels beside the photos, or in folders ``labels`` that mirror ``images``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Set
+from dataclasses import replace
+from pathlib import Path
+
+from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.files import read_file
+from dataset_tools.findings import Finding, Rule
+from dataset_tools.formats.labelme import Shape
+from dataset_tools.formats.yolo import read_description, read_list, read_rows
+from dataset_tools.images.folders import check_folder, list_folder
+from dataset_tools.images.header import photo_header
+from dataset_tools.images.names import is_photo_name, names_in
+from dataset_tools.images.photo_finder import PhotoFinder, PhotoName, several
+from dataset_tools.records import Photo
+from dataset_tools.sources.source import OpenedFile, Rest, ShapeSource, check_encoding
+
+# The last folder of that name on the way to a label file, in whose place the photos are in one named images.
+_IN_LABELS = re.compile(r"(.*/)?labels/", re.IGNORECASE)
+
+# Bytes of the largest label file that is read: outlines of 4 million points.
+_MAX_BYTES = 64_000_000
+
+
+class YoloFolder(ShapeSource):
+    """Label files and photos of a dataset of YOLO, and its splits.
+
+    Args:
+        description: data.yaml, beside the labels; or classes.txt, which names the classes alone.
+        photos: the folder of the photos; None for that of the description. The labels, too, may be there.
+        encoding: of the description.
+        negatives: photos without a label file are photos with nothing in them.
+        exclude: a folder that is passed over.
+
+    Raises:
+        UserError: there is no such folder, the description cannot be used, or there are no label files.
+    """
+
+    def __init__(
+        self,
+        description: Path,
+        photos: Path | None = None,
+        encoding: str = "utf-8",
+        negatives: bool = False,
+        exclude: Path | None = None,
+    ):
+        check_encoding(encoding)
+        self._file, self._description = description, read_description(description, encoding)
+        self.root, self.photo_root = description.parent, photos or description.parent
+        check_folder(self.photo_root, "Name the folder of the photos")
+        self._finder = PhotoFinder(self.photo_root, exclude)
+        self._by_stem: dict[str, list[str]] = {}
+        for photo in sorted(self._finder.photos):
+            self._by_stem.setdefault(os.path.splitext(photo)[0], []).append(photo)
+        self.keys = self._label_files(self.root, exclude)
+        if not self.keys:
+            self.root, self.keys = self.photo_root, self._label_files(self.photo_root, exclude)
+        if not self.keys:
+            remedy = "Put the label files into folders 'labels' beside 'images', or name another folder"
+            raise UserError("there are no label files", file=self.root, remedy=remedy, exit_code=EXIT_DATA)
+        self.classes = tuple(dict.fromkeys(name for _, name in sorted(self._description.names.items())))
+        self._about_lists: list[Finding] = []
+        self._split_of = self._splits(encoding)
+        self._takes_negatives = negatives
+
+    def open(self, key: str) -> tuple[OpenedFile | None, list[Finding]]:
+        """The photo and the shapes of a label file, or a photo with nothing on it, and the findings."""
+        photo, finding = (key, Finding(Rule.TAKEN_AS_NEGATIVE, key)) if is_photo_name(key) else self._photo_of(key)
+        findings = [finding] if finding else []
+        if finding and finding.is_error:
+            return None, findings
+        split = self._split_of.get(photo)
+        if self._split_of and split is None:
+            return None, [Finding(Rule.OUTSIDE_SPLITS, key)]
+        header = photo_header(self.photo_root, photo)
+        if isinstance(header, Finding):
+            return None, [*findings, replace(header, file=key)]
+        try:
+            content = b"" if is_photo_name(key) else read_file(self.root / key, _MAX_BYTES)
+        except OSError as error:
+            return None, [*findings, Finding(Rule.BAD_LINE, key, message=error.strerror or str(error))]
+        rows = read_rows(content, self._description.names)
+        if not findings and not rows:
+            findings = [Finding(Rule.NO_SHAPES, key)]
+        findings += [Finding(Rule.BAD_LINE, key, f"line {row.line}", row.fault) for row in rows if row.fault]
+        rows = [row for row in rows if not row.fault]
+        findings += [Finding(Rule.BOX_FOR_MASK, key, f"line {row.line}", repr(row.label)) for row in rows if row.is_box]
+        shapes = [Shape(row.label, row.points(header.size), "rectangle" if row.is_box else "polygon") for row in rows]
+        return OpenedFile(
+            Photo(photo, header.size, frames=header.frames), split, shapes, [f"line {row.line}" for row in rows]
+        ), findings
+
+    def rest(self, used: Set[str], failed: Set[str]) -> Rest:
+        """The photos without a label file; negatives, unless the photo of a label file is not known."""
+        about = [*self._about_lists, *([Finding(Rule.ONLY_TRAIN)] if set(self._split_of.values()) == {"train"} else [])]
+        of_failed = [self._photo_of(file) for file in failed & set(self.keys)]
+        alone = sorted(set(self._finder.photos) - used - {photo for photo, _ in of_failed})
+        if self._takes_negatives and not any(finding and finding.is_error for _, finding in of_failed):
+            return Rest(alone, about)
+        return Rest(findings=[*about, *(Finding(Rule.PHOTO_WITHOUT_FILE, photo) for photo in alone)])
+
+    def _label_files(self, root: Path, exclude: Path | None) -> list[str]:
+        """The text files in folders of labels, or beside a photo of their name."""
+        files = [file for file in list_folder(root, exclude, ".txt").files if not file.lower().endswith("classes.txt")]
+        return [file for file in files if _IN_LABELS.match(file) or file[:-4] in self._by_stem]
+
+    def _photo_of(self, file: str) -> tuple[str, Finding | None]:
+        """The photo of a label file, and what there is to say; an error, if there is none."""
+        stem = os.path.splitext(file)[0]
+        stems = [_IN_LABELS.sub(r"\1images/", stem), stem]
+        while self.photo_root != self.root and "/" in stems[-1]:  # it may be the folder of the images itself
+            stems.append(stems[-1].partition("/")[2])
+        photos = next((self._by_stem[stem] for stem in stems if stem in self._by_stem), [])
+        if len(photos) > 1:
+            return stem, Finding(Rule.PHOTO_AMBIGUOUS, file, message=several(stems[0], photos))
+        if photos:
+            return photos[0], None
+        ((photo, finding),) = self._finder.locate([PhotoName(stems[0], "its name", "", self.root)])
+        return photo, finding and replace(finding, file=file)
+
+    def _splits(self, encoding: str) -> dict[str, str]:
+        """The split of each photo; none if the description names no splits."""
+        split_of: dict[str, str] = {}
+        for split, paths in self._description.splits.items():
+            photos = {photo for path in paths for photo in self._photos_in(path, encoding)}
+            twice, reason = sorted(photos & split_of.keys()), f"there is no photo in {', '.join(paths)}"
+            if twice or (split == "train" and not photos):
+                reason = f"'{twice[0]}' is in {split}, and in {split_of[twice[0]]}" if twice else reason
+                remedy = "Correct the paths; or leave the splits out, to have the photos divided"
+                raise UserError(reason, file=self._file, place=split, remedy=remedy, exit_code=EXIT_DATA)
+            split_of |= dict.fromkeys(photos, split)
+        return split_of
+
+    def _photos_in(self, path: str, encoding: str) -> Set[str]:
+        """The photos in a folder, or in a list, that the last folders and the name of a path mean: it may be absolute."""
+        parts = names_in(f"{self._description.path}/{path}")
+        for place in ["/".join(parts[start:]) for start in range(len(parts))] or [""]:
+            file, folder = self.root / place, f"/{place}/" if place else "/"
+            if path.lower().endswith(".txt") and file.is_file():
+                lines = read_list(file, encoding)
+                names = [PhotoName(line, "it", f"line {number} of {place}", file.parent) for number, line in lines]
+                found = self._finder.locate(names)
+                self._about_lists += [finding for _, finding in found if finding and finding.is_error]
+                return {photo for photo, finding in found if not (finding and finding.is_error)}
+            if photos := {photo for photo in self._finder.photos if f"/{photo}".startswith(folder)}:
+                return photos
+        return set() if names_in(path) else set(self._finder.photos)
