@@ -7,10 +7,10 @@ import logging
 import sys
 import warnings
 
-from dataset_tools.commands import adopt, check, convert, masks, preview, stats, to_labelme
+from dataset_tools.commands import adopt, check, convert, masks, preview, stats, to_labelme, to_yolo
 from dataset_tools.errors import run_command
 
-COMMANDS = (convert, adopt, check, stats, preview, masks, to_labelme)
+COMMANDS = (convert, adopt, check, stats, preview, masks, to_labelme, to_yolo)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -29,6 +29,7 @@ COVERED = {
     "dataset_tools/commands/source_options.py": COMMANDS,
     "dataset_tools/commands/stats.py": COMMANDS,
     "dataset_tools/commands/to_labelme.py": COMMANDS,
+    "dataset_tools/commands/to_yolo.py": COMMANDS,
     "dataset_tools/commands/reporting.py": "dataset_tools/commands/test_conversion.py: the same output",
     "dataset_tools/dataset/make.py": f"dataset_tools/dataset/test_convert.py, test_adopt.py, test_options.py: {SEEN_IN}",
     "dataset_tools/dataset/scan.py": f"dataset_tools/dataset/test_convert.py, test_edge_cases.py: {SEEN_IN}",

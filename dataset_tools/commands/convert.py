@@ -1,4 +1,4 @@
-"""``convert``: a LabelMe folder, or a table of boxes, to a dataset folder."""
+"""``convert``: what was drawn with LabelMe and other programs to a dataset folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="SRC",
         type=Path,
         help="the LabelMe folder; sub-folders are read too, and those named train, val and test decide the split. "
-        "Or a CSV file of boxes as makesense.ai exports it",
+        "Or a folder with files of VIA, or with data.yaml and labels of YOLO, or one of these files; or a CSV file of "
+        "boxes as makesense.ai exports it. Which it is, is recognised",
     )
     add_output(parser)
     add_labels(parser)

@@ -21,7 +21,7 @@ EPILOG = (
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
     """What is looked at."""
-    what = "the dataset folder, or what convert takes"
+    what = "the dataset folder; or what convert takes: a folder of LabelMe, VIA or YOLO, or a CSV file"
     parser.add_argument("folder", metavar="FOLDER", type=Path, help=what)
 
 

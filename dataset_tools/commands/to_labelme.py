@@ -46,12 +46,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         choices=("polygon", "mask"),
         help="what every instance becomes (default: what it is in the ground truth; polygons for predictions)",
     )
-    parser.add_argument(
-        "--tolerance",
-        metavar="PX",
-        type=float,
-        help="how far in pixels a polygon may be from the mask that it is made of; 0 follows every pixel (default: 1)",
-    )
+    add_tolerance(parser)
     parser.add_argument(
         "--images",
         choices=("reference", "copy"),
@@ -59,6 +54,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="refer to the photos where they are, or copy them beside their files (default: reference)",
     )
     parser.set_defaults(run=_run)
+
+
+def add_tolerance(parser: argparse.ArgumentParser) -> None:
+    """How near polygons are to masks."""
+    parser.add_argument(
+        "--tolerance",
+        metavar="PX",
+        type=float,
+        help="how far in pixels a polygon may be from the mask that it is made of; 0 follows every pixel (default: 1)",
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -80,6 +85,16 @@ def _summary(written: WriteReport, output: Path) -> str:
     if written.below_score:
         whose = "its" if written.below_score == 1 else "their"
         lines.append(f"left out for {whose} score: {number(written.below_score, 'prediction')}")
+    lines += losses(written)
+    photos = ["--photos", str(written.photos)] if written.photos else []
+    command = ["convert", str(output), *photos, "--classes", str(output / CLASSES_NAME), "--output", "DATASET_FOLDER"]
+    lines.append(f"once they are corrected:\n    python -m dataset_tools {shlex.join(command)}")
+    return visible("\n".join(lines))
+
+
+def losses(written: WriteReport) -> list[str]:
+    """What was left out or changed because polygons cannot say it."""
+    lines = []
     if written.empty:
         who = "it covers" if written.empty == 1 else "they cover"
         lines.append(f"left out because {who} nothing: {number(written.empty, 'instance')}")
@@ -89,7 +104,4 @@ def _summary(written: WriteReport, output: Path) -> str:
             f"{number(written.changed, 'mask')} became polygons of not quite the same pixels; the least alike "
             f"({one_line(where)}) has an IoU of {least:.3f} with its mask"
         )
-    photos = ["--photos", str(written.photos)] if written.photos else []
-    command = ["convert", str(output), *photos, "--classes", str(output / CLASSES_NAME), "--output", "DATASET_FOLDER"]
-    lines.append(f"once they are corrected:\n    python -m dataset_tools {shlex.join(command)}")
-    return visible("\n".join(lines))
+    return lines

@@ -140,7 +140,7 @@ def to_labelme(options: ToLabelmeOptions) -> WriteReport:
             split, below_score = _predicted(options.predictions, options, card)
             splits, written = [split], WriteReport(below_score=below_score)
         else:
-            splits, written = _annotated(options, card), WriteReport()
+            splits, written = annotated_splits(options, card), WriteReport()
         root = options.dataset / card.image_root
         for split in splits:
             write_photos(split, root, part, options, written)
@@ -159,7 +159,7 @@ def _check(options: ToLabelmeOptions) -> None:
         raise UserError(f"--min-score is {options.min_score}", remedy="Pass a number from 0 to 1")
 
 
-def _annotated(options: ToLabelmeOptions, card: Card) -> list[PhotosToWrite]:
+def annotated_splits(options: ToLabelmeOptions, card: Card) -> list[PhotosToWrite]:
     """The ground truth: of all splits, each into its own folder, or of one."""
     splits = []
     for name in [options.split] if options.split else SPLITS:
@@ -239,9 +239,9 @@ def write_photos(
     shown = tqdm(files, desc=f"Writing {split.folder or split.split}", unit="photo", disable=None)
     for file, photo, place in zip(shown, split.photos, places):
         source, target, size = photos / photo.file_name, folder / file, (photo.width, photo.height)
-        _check_photo(source, size)
+        check_photo(source, size)
         instances = split.instances.get(photo.id, [])
-        drawn = [_drawn(instance, where, size, split, options) for where, instance in instances]
+        drawn = [draw_instance(instance, where, size, split, options) for where, instance in instances]
         target.parent.mkdir(parents=True, exist_ok=True)
         if options.copy_photos:
             copy_photo(photos, photo.file_name, folder / place)
@@ -259,7 +259,7 @@ def _places(split: PhotosToWrite) -> list[PurePosixPath]:
     Photos in a folder named after the split go without: otherwise each way to LabelMe and back would put them one
     folder deeper.
     """
-    places = [_inside(photo, split) for photo in split.photos]
+    places = [place_inside(photo, split) for photo in split.photos]
     if all(place.parts[0] == split.split and len(place.parts) > 1 for place in places):
         places = [place.relative_to(split.split) for place in places]
     first: dict[PurePosixPath, int] = {}
@@ -271,7 +271,7 @@ def _places(split: PhotosToWrite) -> list[PurePosixPath]:
     return places
 
 
-def _inside(photo: Image, split: PhotosToWrite) -> PurePosixPath:
+def place_inside(photo: Image, split: PhotosToWrite) -> PurePosixPath:
     """The photo's path, made such that it cannot lead out of the folder that it is put into.
 
     A photo outside the image root is legitimate, such as one that was written out of a LabelMe file:
@@ -285,7 +285,7 @@ def _inside(photo: Image, split: PhotosToWrite) -> PurePosixPath:
     return PurePosixPath(*parts)
 
 
-def _check_photo(path: Path, size: tuple[int, int]) -> None:
+def check_photo(path: Path, size: tuple[int, int]) -> None:
     """LabelMe opens no file whose photo is missing, or has another size than the file says."""
     found = photo_header(path.parent, path.name, [("", size)])
     if isinstance(found, Finding):
@@ -293,7 +293,7 @@ def _check_photo(path: Path, size: tuple[int, int]) -> None:
         raise UserError(f"{found.rule.title}: {found.message}", file=path, remedy=remedy, exit_code=EXIT_DATA)
 
 
-def _drawn(
+def draw_instance(
     instance: LabelledInstance, place: str, size: tuple[int, int], split: PhotosToWrite, options: ToLabelmeOptions
 ) -> InstanceShapes:
     """The shapes of an instance, drawn as the options say."""
