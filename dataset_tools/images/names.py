@@ -48,6 +48,14 @@ def without_query(name: str | None) -> str:
     return re.split("[?#]", path)[0] if "://" in path else path
 
 
+def taken_instead(key: str, name: str | None, photo: str) -> str:
+    """That a photo was taken for a name, as text; it says so where the two look the same."""
+    parts = [posixpath.basename(with_slashes(path)) for path in (name, photo)]
+    is_alike = len(set(parts)) > len({unicodedata.normalize("NFC", part) for part in parts})
+    hint = " (its accents are written in another form of Unicode)" if is_alike else ""
+    return f"{key} is {name!r}, '{photo}' was taken{hint}"
+
+
 def folded(name: str) -> str:
     """A name without what systems change in it: case, accents as a character by themselves, percent for other signs."""
     return unicodedata.normalize("NFC", unquote(name)).casefold()

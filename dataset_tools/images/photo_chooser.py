@@ -13,7 +13,7 @@ from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.labelme import AnnotationFile
 from dataset_tools.images.embedded import describe_difference, extract_embedded, has_bytes
 from dataset_tools.images.header import ImageError, agrees, describe_mismatch, read_header
-from dataset_tools.images.names import is_absolute, is_photo_name, with_slashes, without_query
+from dataset_tools.images.names import is_absolute, is_photo_name, taken_instead, with_slashes, without_query
 from dataset_tools.images.photo_finder import NameIndex, PhotoFinder, rank, several
 from dataset_tools.records import Photo
 
@@ -181,7 +181,7 @@ def _findings_about_choice(
     """What there is to say where imagePath does not lead to the photo, or where names disagree and nothing decides."""
     if failures or photo.path != named or is_absolute(record.image_path):
         reasons = "; ".join(map(str, failures))
-        said = f"imagePath is {record.image_path!r}, '{photo.path}' was taken"
+        said = taken_instead("imagePath", record.image_path, photo.path)
         yield Finding(Rule.PHOTO_ELSEWHERE, file, "imagePath", said + (f" ({reasons})" if reasons else ""))
     elif not embedded and not _has_name_of(photo.path, file):
         others = [other.path for other in fitting if _has_name_of(other.path, file)]

@@ -18,6 +18,7 @@ from dataset_tools.images.names import (
     is_absolute,
     names_in,
     stem_of,
+    taken_instead,
     with_slashes,
     without_hash,
     without_query,
@@ -125,7 +126,7 @@ class PhotoFinder:
             photos = [photo for photo, header in headers.items() if not isinstance(header, Finding)] or photos
         if len(photos) == 1:
             path = posixpath.normpath(with_slashes(item.name))
-            message = f"{item.key} is {item.name!r}, '{photos[0]}' was taken"
+            message = taken_instead(item.key, item.name, photos[0])
             is_same = f"/{photos[0]}".endswith(f"/{path}")
             return photos[0], None if is_same else Finding(Rule.PHOTO_ELSEWHERE, photos[0], item.place, message)
         if photos:

@@ -72,7 +72,7 @@ class YoloFolder(ShapeSource):
         """The photo and the shapes of a label file, or a photo with nothing on it, and the findings."""
         photo, finding = (key, Finding(Rule.TAKEN_AS_NEGATIVE, key)) if is_photo_name(key) else self._photo_of(key)
         findings = [finding] if finding else []
-        if finding and finding.is_error:
+        if any(item.is_error for item in findings):
             return None, findings
         split = self._split_of.get(photo)
         if self._split_of and split is None:
@@ -97,7 +97,8 @@ class YoloFolder(ShapeSource):
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """The photos without a label file; negatives, unless the photo of a label file is not known."""
-        about = [*self._about_lists, *([Finding(Rule.ONLY_TRAIN)] if set(self._split_of.values()) == {"train"} else [])]
+        lone = Finding(Rule.ONLY_TRAIN, message=f"in {self._file.name}; without its key 'train' they are divided")
+        about = self._about_lists + [lone] * (set(self._split_of.values()) == {"train"})
         of_failed = [self._photo_of(file) for file in failed & set(self.keys)]
         alone = sorted(set(self._finder.photos) - used - {photo for photo, _ in of_failed})
         if self._takes_negatives and not any(finding and finding.is_error for _, finding in of_failed):
@@ -128,9 +129,10 @@ class YoloFolder(ShapeSource):
         split_of: dict[str, str] = {}
         for split, paths in self._description.splits.items():
             photos = {photo for path in paths for photo in self._photos_in(path, encoding)}
-            twice, reason = sorted(photos & split_of.keys()), f"there is no photo in {', '.join(paths)}"
-            if twice or (split == "train" and not photos):
-                reason = f"'{twice[0]}' is in {split}, and in {split_of[twice[0]]}" if twice else reason
+            if (twice := sorted(photos & split_of.keys())) or (split == "train" and not photos):
+                reason = (
+                    f"'{twice[0]}' is in {split}, and in {split_of[twice[0]]}" if twice else f"no photo is in {paths}"
+                )
                 remedy = "Correct the paths; or leave the splits out, to have the photos divided"
                 raise UserError(reason, file=self._file, place=split, remedy=remedy, exit_code=EXIT_DATA)
             split_of |= dict.fromkeys(photos, split)

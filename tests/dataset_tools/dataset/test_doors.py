@@ -136,6 +136,14 @@ def test_a_name_of_one_photo_leads_to_it_and_is_said(door, case):
     assert repr(name) in findings[0].message and f"'{photo}'" in findings[0].message
 
 
+@pytest.mark.parametrize("name", ["caf\u00e9.png", "photos/caf\u00e9.png"])
+def test_names_that_look_the_same_are_told_apart(door, name):
+    door.folder.photo("photos/cafe\u0301.png")
+    door.write(name)
+    (finding,) = [item for item in door.take().findings if item.rule.code == "LM010"]
+    assert "Unicode" in finding.message
+
+
 TWO_READINGS = {
     "two suffixes": ("p1.jpg", ["photos/p1.png", "photos/p1.webp"]),
     "two capitals": ("P1.png", ["one/p1.png", "two/p1.PNG"]),
@@ -215,6 +223,17 @@ def test_a_path_from_the_file_that_ends_in_the_folder_of_photos(door, name):
     door.write(name)
     assert "LM010" not in {item.rule.code for item in door.take().findings}
     assert door.photo() == "photos/p1.png"
+
+
+def test_a_file_in_the_folder_of_its_photos_that_names_the_folder(folder):
+    """X-AnyLabeling; without --images-root."""
+    for index, name in enumerate(("0.jpg", "1.jpg")):
+        folder.photo(f"label/{name}", seed=index)
+    images = [image(1, "0.jpg"), image(2, "..\\label\\1.jpg")]
+    path = write_coco(folder, coco(annotation(), annotation(2, image_id=2), images=images), "label/coco.json")
+    findings = adopt(AdoptOptions(file=path, output=folder.dataset, fractions=(1, 0, 0))).findings
+    assert {item.rule.code for item in findings} <= OF_SMALL_FOLDERS | {"LM080"}
+    assert [item["file_name"] for item in folder.split()["images"]] == ["0.jpg", "1.jpg"]
 
 
 def test_a_path_that_ends_beside_the_file(folder):

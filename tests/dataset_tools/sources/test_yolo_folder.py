@@ -310,7 +310,8 @@ def test_train_that_leads_nowhere(look, folder):
 def test_train_alone(look, folder):
     pair(folder, "images/train/a.jpg", "labels/train/a.txt")
     write(folder, "data.yaml", "train: images/train\n" + NAMES)
-    assert [item.rule for item in look()[1]] == [Rule.ONLY_TRAIN]
+    (finding,) = look()[1]
+    assert finding.rule is Rule.ONLY_TRAIN and "data.yaml" in finding.message
 
 
 # Descriptions
