@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -13,9 +14,9 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import read_text
 from dataset_tools.formats import lenient
 from dataset_tools.geometry.polygons import ellipse_outline
+from dataset_tools.text import parse_integer
 
 _REMEDY = "Name a file that VIA has saved: a project, or annotations exported as JSON"
-
 # The shapes of 3.x, which numbers them from 1, in the words of 2.x; and the numbers of a shape in 2.x, a list in 3.x.
 _SHAPES = ("", "point", "rect", "circle", "ellipse", "line", "polyline", "polygon")
 _KEYS = {"rect": "x y width height", "circle": "cx cy r", "ellipse": "cx cy rx ry theta", "point": "cx cy"}
@@ -26,7 +27,7 @@ class ViaRegion(NamedTuple):
 
     Attributes:
         record, photo: what the file calls the photo by, and its name or path; empty if there is none.
-        place: in the file, or in the record.
+        place: in the record, or in the file.
         kind, points: as LabelMe has them (an ellipse is a polygon), in pixels of the photo as it is shown.
         attributes: what was said of it, by the attributes' names: one thing, none, or several.
         fault: why it cannot be used; empty if it can.
@@ -48,17 +49,17 @@ def read_via(path: Path, encoding: str, departures: lenient.Departures) -> list[
         UserError: there is no such file, or it is not JSON in the encoding.
     """
     try:
-        tree = msgspec.json.decode(read_text(path, encoding, _REMEDY), type=dict[str, Any])
+        tree = json.loads(read_text(path, encoding, _REMEDY), parse_int=parse_integer)
+        tree = msgspec.json.decode(msgspec.json.encode(tree), type=dict[str, Any])  # without halves of surrogate pairs
     except (ValueError, RecursionError) as error:
         raise UserError(f"this is not JSON of VIA: {error}", file=path, remedy=_REMEDY, exit_code=EXIT_DATA) from error
-    is_version_3 = {"file", "metadata", "view"} <= tree.keys()
-    found = _regions_of_3(tree) if is_version_3 else _regions_of_2(tree.get("_via_img_metadata", tree))
-    return [_drawn(region, numbers, departures) for region, numbers in found]
+    regions_of = _regions_of_3 if {"file", "metadata", "view"} <= tree.keys() else _regions_of_2
+    return [_drawn(region, numbers, departures) for region, numbers in regions_of(tree)]
 
 
-def _regions_of_2(photos: object) -> Iterator[tuple[ViaRegion, list]]:
+def _regions_of_2(tree: Mapping[str, object]) -> Iterator[tuple[ViaRegion, list]]:
     """The regions without their points, and the numbers of these."""
-    for record, photo in _objects(photos):
+    for record, photo in _objects(tree.get("_via_img_metadata", tree)):
         name = str(photo.get("filename") or "")
         yield ViaRegion(record, name, record, fault="" if name else "it has no filename"), []
         for index, region in _objects(photo.get("regions")):
@@ -77,10 +78,9 @@ def _regions_of_3(tree: Mapping[str, object]) -> Iterator[tuple[ViaRegion, list]
     names: dict[str, str] = {}
     for view, item in _objects(tree["view"]):
         shown = item.get("fid_list")
-        if isinstance(shown, list) and len(shown) == 1:
-            names[view] = str(files.get(str(shown[0]), {}).get("fname") or "")
-        fault = "" if names.get(view) else "it does not show one file that has a fname"
-        yield ViaRegion(view, names.get(view, ""), f"view[{view}]", fault=fault), []
+        file = files.get(str(shown[0]), {}) if isinstance(shown, list) and len(shown) == 1 else {}
+        name = names[view] = str(file.get("fname") or "")
+        yield ViaRegion(view, name, f"view[{view}]", fault="" if name else "it does not show one file with a fname"), []
     for key, item in _objects(tree["metadata"]):
         name, xy = names.get(str(item.get("vid")), ""), item.get("xy")
         if xy == []:  # it is about the photo as a whole
@@ -97,8 +97,8 @@ def _said_in_3(attributes: Mapping[str, dict], key: str, value: object) -> tuple
     attribute, said = attributes.get(key, {}), _values(value)
     options = _object(attribute.get("options"))
     chosen = [part for text in said for part in ([text] if text in options else text.split(","))]
-    texts = [str(options[part]) for part in chosen] if set(chosen) <= options.keys() else said
-    return str(attribute.get("aname", key)), texts
+    is_choice = set(chosen) <= options.keys()
+    return str(attribute.get("aname", key)), [str(options[part]) for part in chosen] if is_choice else said
 
 
 def _values(value: object) -> list[str]:

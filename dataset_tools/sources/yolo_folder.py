@@ -64,9 +64,8 @@ class YoloFolder(ShapeSource):
             remedy = "Put the label files into folders 'labels' beside 'images', or name another folder"
             raise UserError("there are no label files", file=self.root, remedy=remedy, exit_code=EXIT_DATA)
         self.classes = tuple(dict.fromkeys(name for _, name in sorted(self._description.names.items())))
-        self._about_lists: list[Finding] = []
+        self._takes_negatives, self._about_lists = negatives, list[Finding]()
         self._split_of = self._splits(encoding)
-        self._takes_negatives = negatives
 
     def open(self, key: str) -> tuple[OpenedFile | None, list[Finding]]:
         """The photo and the shapes of a label file, or a photo with nothing on it, and the findings."""
@@ -144,9 +143,8 @@ class YoloFolder(ShapeSource):
         for place in ["/".join(parts[start:]) for start in range(len(parts))] or [""]:
             file, folder = self.root / place, f"/{place}/" if place else "/"
             if path.lower().endswith(".txt") and file.is_file():
-                lines = read_list(file, encoding)
-                names = [PhotoName(line, "it", f"line {number} of {place}", file.parent) for number, line in lines]
-                found = self._finder.locate(names)
+                lines = ((name, f"line {number} of {place}") for number, name in read_list(file, encoding))
+                found = self._finder.locate([PhotoName(name, "it", line, file.parent) for name, line in lines])
                 self._about_lists += [finding for _, finding in found if finding and finding.is_error]
                 return {photo for photo, finding in found if not (finding and finding.is_error)}
             if photos := {photo for photo in self._finder.photos if f"/{photo}".startswith(folder)}:

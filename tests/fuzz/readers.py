@@ -26,6 +26,8 @@ from dataset_tools.sources.coco_files import CocoFiles
 from dataset_tools.sources.csv_boxes import CsvBoxes
 from dataset_tools.sources.labelme_folder import LabelmeFolder
 from dataset_tools.sources.source import Source
+from dataset_tools.sources.via_files import ViaFiles
+from dataset_tools.sources.yolo_folder import YoloFolder
 from polymask.config.load import load_config
 from polymask.engine.hooks.history import read_curves
 from polymask.engine.run_files import read_facts
@@ -56,10 +58,12 @@ class Reader:
 
 
 def prepare(folder: Path) -> None:
-    """Makes the folders that ``check`` works in: a photo, a split for detections, and a photo that nobody may read."""
+    """Makes the folders that ``check`` works in: a photo, a label of YOLO for it, a split for detections, and a photo that nobody may read."""
     for name in ("photos", "dataset", "made"):
         (folder / name).mkdir(parents=True)
     (folder / "photos" / "a.jpg").write_bytes(encoded(picture(1), "JPEG"))
+    (folder / "photos" / "a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    (folder / "photos" / "data.yaml").write_text("names: {0: car, 1: bus}\n")
     (folder / SECRET).write_bytes(encoded(picture(8), "JPEG"))
     split = CocoFile([Image(1, "a.jpg", *SIZE)], [], categories_of(CLASSES))
     (folder / "dataset" / "train.json").write_bytes(msgspec.json.encode(split))
@@ -119,6 +123,9 @@ READERS = {
     "labelme": Reader("a.json", (lambda path: _read_all(LabelmeFolder(path.parent)),)),
     "coco": Reader("a.json", (lambda path: _read_all(CocoFiles({None: path}, path.parent)),)),
     "csv": Reader("a.csv", (lambda path: _read_all(CsvBoxes(path)),)),
+    "via": Reader("a.json", (lambda path: _read_all(ViaFiles([path], path.parent)),)),
+    "yolo": Reader("data.yaml", (lambda path: _read_all(YoloFolder(path)),)),
+    "yolo_labels": Reader("a.txt", (lambda path: _read_all(YoloFolder(path.with_name("data.yaml"))),)),
     "card": Reader("dataset.json", (lambda path: is_dataset_folder(path.parent), lambda path: read_card(path.parent))),
     "split": Reader("train.json", (lambda path: read_split(path.parent, CARD, "train"), read_truth)),
     "config": Reader("config.yaml", (lambda path: load_config(path, []),)),

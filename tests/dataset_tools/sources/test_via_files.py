@@ -264,6 +264,7 @@ FAULTS = {
     "a number null": region(RECT | {"x": None}),
     "a number true": region(RECT | {"x": True}),
     "more x than y": region(SQUARE | {"all_points_x": [8, 24, 24, 8, 8]}),
+    "a number of 500 digits": region(RECT | {"x": 10**500}),
     "points of points": region(SQUARE | {"all_points_x": [[8], [24], [24], [8]]}),
 }
 
@@ -326,6 +327,7 @@ def test_what_is_not_a_file_of_via(folder, content):
     {"file": [], "metadata": {"1": []}, "view": {"1": {"fid_list": [[]]}, "2": 3}, "attribute": 5},
     {"file": {"1": {"fname": {}}}, "metadata": {"1": {"vid": {}, "xy": {}}}, "view": {"1": {"fid_list": [1]}}},
     entry({"shape_attributes": {"name": {}}, "region_attributes": [1]}, 7, None),
+    entry(region({"name": 10**4000}), name="\ud800.jpg"), project_3({"vid": 10**4000, "xy": [10**4000], "av": {"1": 10**4000}}),
 ])  # fmt: skip
 def test_nothing_breaks_on_other_json(folder, content):
     from dataset_tools.sources.via_files import ViaFiles
