@@ -161,7 +161,7 @@ class Rule(Enum):
     TRAIN_EMPTY = ("LM066", _ERROR, "train has no photo that can be used: there is nothing to learn from",
         "Put annotated photos into it")
     ONLY_TRAIN = ("LM067", _WARNING, "all photos are in train, the only split that is here",
-        "To have them divided, name the folder or file of train itself; or make val and test, too")
+        "To have them divided, name the folder or file of train itself (YOLO: leave it out of data.yaml); or make val and test, too")
     MANY_OBJECTS = ("LM068", _WARNING, "more than 100 objects in a photo: a model predicts 100 unless it is asked for more",
         "Train with TEST.DETECTIONS_PER_IMAGE above the largest number; train_net.py --dry-run names further limits")
     # Files of other programs

@@ -20,6 +20,7 @@ from dataset_tools.to_labelme.from_dataset import (
     ToLabelmeOptions,
     WriteReport,
     annotated_splits,
+    check_options,
     check_photo,
     draw_instance,
     place_inside,
@@ -37,6 +38,7 @@ def to_yolo(options: ToLabelmeOptions) -> WriteReport:
     Raises:
         UserError: a file cannot be used, or the output folder holds other things. Nothing is written then.
     """
+    check_options(options)
     with replaced_folder(options.output, "files for YOLO") as part:
         card, written = read_card(options.dataset), WriteReport()
         splits = [split for split in annotated_splits(options, card) if split.photos]

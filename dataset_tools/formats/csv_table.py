@@ -63,7 +63,7 @@ def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
     """The lines of a table in their order; those that describe no box say why.
 
     Raises:
-        UserError: there is no such file, it is not text in the encoding, or not a CSV file.
+        UserError: there is no such file, it is not text in the encoding, or not a CSV file, or it is one of VIA.
     """
     lines: list[BoxLine | BadLine] = []
     columns: Sequence[str] = COLUMNS
@@ -72,6 +72,9 @@ def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
     try:
         for fields in reader:
             fields = [field.strip() for field in fields]
+            if "region_shape_attributes" in fields:
+                remedy = "Export the annotations from VIA as JSON"
+                raise UserError("this is a table of VIA", file=path, remedy=remedy, exit_code=EXIT_DATA)
             if set(COLUMNS) <= set(fields):
                 columns = fields
             elif any(fields):

@@ -79,14 +79,16 @@ def _kind_of_folder(folder: Path, exclude: Path | None) -> tuple[kinds.Kind | No
     programs = [
         kind for kind in (kinds.YOLO, kinds.LABELME, kinds.VIA, kinds.COCO, kinds.LABEL_STUDIO) if kind in found
     ]
-    if kinds.YOLO not in found and not found.keys().isdisjoint((kinds.LABELME, None)):
+    has_labels = kinds.YOLO in found and list_folder(folder, exclude, ".txt").files
+    if not has_labels and not found.keys().isdisjoint((kinds.LABELME, None)):
         return kinds.LABELME, []  # its source says what the other files are
     choices = [(kind, found[kind][0]) for kind in programs]
     if programs == [kinds.YOLO]:
         choices = [(kinds.YOLO, path) for path in found[kinds.YOLO]]
     if len(choices) > 1:
         names = ", ".join(f"{path.relative_to(folder)} is {kind.name}" for kind, path in choices)
-        remedy = "Name one of them in place of the folder, or put them into different folders"
+        others = " or ".join(path.name for kind, path in choices if kind is not kinds.LABELME)
+        remedy = f"Name {others} in place of the folder, or put them into different folders"
         raise UserError(f"annotations are here several times: {names}", file=folder, remedy=remedy, exit_code=EXIT_DATA)
     tables = found.get(kinds.TABLE, [])
     if not programs and not files and len(tables) == 1:

@@ -96,7 +96,7 @@ class YoloFolder(ShapeSource):
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """The photos without a label file; negatives, unless the photo of a label file is not known."""
-        lone = Finding(Rule.ONLY_TRAIN, message=f"in {self._file.name}; without its key 'train' they are divided")
+        lone = Finding(Rule.ONLY_TRAIN, message=f"in {self._file.name}")
         about = self._about_lists + [lone] * (set(self._split_of.values()) == {"train"})
         of_failed = [self._photo_of(file) for file in failed & set(self.keys)]
         alone = sorted(set(self._finder.photos) - used - {photo for photo, _ in of_failed})

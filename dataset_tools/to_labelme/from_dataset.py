@@ -132,7 +132,7 @@ def to_labelme(options: ToLabelmeOptions) -> WriteReport:
         UserError: the options are wrong, a file cannot be used, or the output folder holds something. Nothing is
             written then.
     """
-    _check(options)
+    check_options(options)
     with replaced_folder(options.output, kind=None) as part:
         card = read_card(options.dataset)
         classes = class_list(card.classes)
@@ -150,7 +150,8 @@ def to_labelme(options: ToLabelmeOptions) -> WriteReport:
     return written
 
 
-def _check(options: ToLabelmeOptions) -> None:
+def check_options(options: ToLabelmeOptions) -> None:
+    """Refuse numbers that are out of range, and options that do not go together."""
     if not 0 <= options.tolerance < math.inf:
         raise UserError(f"--tolerance is {options.tolerance}", remedy="Pass a number of pixels from 0 up")
     if options.min_score is not None and options.predictions is None:

@@ -148,6 +148,7 @@ def test_what_is_there_is_replaced_only_if_it_is_its_own(folder, square, yolo, c
     (made / "labels/train/a.txt").write_text("0 0 0 1 1 0 1\n")
     assert main(again) == 2 and "a.txt" in capsys.readouterr().err
     assert main(["to-yolo", str(folder.root), "--output", str(made.parent / "other")]) == 2
+    assert main(["to-yolo", str(folder.dataset), "--output", str(made.parent / "other"), "--tolerance", "-1"]) == 2
     assert not (made.parent / "other").exists()
 
 

@@ -365,3 +365,11 @@ def test_two_forms_of_the_same_are_both_named(folder, name):
     with pytest.raises(UserError, match="COCO") as caught:
         open_source(folder.root)
     assert name in str(caught.value) and "via_region_data.json" in str(caught.value)
+
+
+def test_a_table_of_via_is_sent_to_json(folder):
+    folder.photo("a.jpg")
+    columns = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
+    (folder.root / "via_region_data.csv").write_text(f'{columns}\na.jpg,9,"{{}}",0,0,"{{}}","{{}}"\n')
+    with pytest.raises(UserError, match="VIA as JSON"):
+        open_source(folder.root)

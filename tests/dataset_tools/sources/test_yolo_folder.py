@@ -368,6 +368,12 @@ def test_a_mixture_is_an_error_that_leads_on(folder, square, capsys, other):
     assert main(["convert", str(folder.root / "data.yaml"), "--output", str(folder.dataset)]) == 0
 
 
+def test_a_description_without_labels_does_not_change_a_labelme_folder(folder, square):
+    folder.pair("a", [square()])
+    write(folder, "data.yaml", NAMES)
+    assert type(open_source(folder.root)).__name__ == "LabelmeFolder"
+
+
 def test_many_labels_take_time_in_proportion(folder):
     from dataset_tools.sources.yolo_folder import YoloFolder
 
