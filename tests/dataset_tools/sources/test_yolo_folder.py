@@ -374,6 +374,13 @@ def test_a_description_without_labels_does_not_change_a_labelme_folder(folder, s
     assert type(open_source(folder.root)).__name__ == "LabelmeFolder"
 
 
+def test_pictures_are_not_written_among_the_photos(folder, capsys):
+    pair(folder, "images/a.jpg", "labels/a.txt")
+    write(folder, "data.yaml", NAMES)
+    assert main(["preview", str(folder.root), "--output", str(folder.root / "preview")]) == 2
+    assert "inside" in capsys.readouterr().err
+
+
 def test_many_labels_take_time_in_proportion(folder):
     from dataset_tools.sources.yolo_folder import YoloFolder
 

@@ -77,7 +77,7 @@ def test_other_peoples_folders_are_left_alone(many, tmp_path):
     with pytest.raises(UserError, match="out/black"):
         write(many.root, tmp_path / "out")
     assert (tmp_path / "out" / "black" / "beach.png").is_file()
-    with pytest.raises(UserError, match="inside the LabelMe folder"):
+    with pytest.raises(UserError, match="inside the folder"):
         write(many.root, many.root / "out")
 
 
