@@ -84,20 +84,18 @@ class YoloFolder(ShapeSource):
         except OSError as error:
             return None, [*findings, Finding(Rule.BAD_LINE, key, message=error.strerror or str(error))]
         rows = read_rows(content, self._description.names)
-        if not findings and not rows:
-            findings = [Finding(Rule.NO_SHAPES, key)]
+        findings += [] if rows or is_photo_name(key) else [Finding(Rule.NO_SHAPES, key)]
         findings += [Finding(Rule.BAD_LINE, key, f"line {row.line}", row.fault) for row in rows if row.fault]
         rows = [row for row in rows if not row.fault]
         findings += [Finding(Rule.BOX_FOR_MASK, key, f"line {row.line}", repr(row.label)) for row in rows if row.is_box]
         shapes = [Shape(row.label, row.points(header.size), "rectangle" if row.is_box else "polygon") for row in rows]
-        return OpenedFile(
-            Photo(photo, header.size, frames=header.frames), split, shapes, [f"line {row.line}" for row in rows]
-        ), findings
+        found = Photo(photo, header.size, frames=header.frames)
+        return OpenedFile(found, split, shapes, [f"line {row.line}" for row in rows]), findings
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """The photos without a label file; negatives, unless the photo of a label file is not known."""
-        lone = Finding(Rule.ONLY_TRAIN, message=f"in {self._file.name}")
-        about = self._about_lists + [lone] * (set(self._split_of.values()) == {"train"})
+        is_lone = set(self._split_of.values()) == {"train"}
+        about = self._about_lists + [Finding(Rule.ONLY_TRAIN, message=f"in {self._file.name}")] * is_lone
         of_failed = [self._photo_of(file) for file in failed & set(self.keys)]
         alone = sorted(set(self._finder.photos) - used - {photo for photo, _ in of_failed})
         if self._takes_negatives and not any(finding and finding.is_error for _, finding in of_failed):
