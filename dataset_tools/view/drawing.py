@@ -113,21 +113,31 @@ def _draw_boxes(picture: Image.Image, instances: Sequence[Instance], size: tuple
     for instance, box in zip(instances, boxes):
         pen.rectangle(box, outline=style.colours[instance.label], width=_line_width(picture.size))
     letters = max(_LEAST_LETTERS, round(min(picture.size) * _LETTERS))
-    taken: list[Rectangle] = []
+    taken: dict[int, list[Rectangle]] = {}
     for instance, box in zip(instances, boxes):
         _write_label(pen, style.captions[instance.label], style.colours[instance.label], letters, box, taken)
 
 
 def _write_label(
-    pen: ImageDraw.ImageDraw, caption: str, colour: Colour, letters: int, box: Rectangle, taken: list[Rectangle]
+    pen: ImageDraw.ImageDraw,
+    caption: str,
+    colour: Colour,
+    letters: int,
+    box: Rectangle,
+    taken: dict[int, list[Rectangle]],
 ) -> None:
-    """Write a label where no other is: above its box, inside it or below, and inside the picture; else not at all."""
+    """Write a label where no other is: above its box, inside it or below, and inside the picture; else not at all.
+
+    ``taken`` are the labels so far in each line of text of the picture: one may be in two.
+    """
     font = fonts.font_for(caption, letters)
     margin = letters // 6
     width, height = math.ceil(font.getlength(caption)) + 2 * margin, round(letters * 1.25)
     for place in _places(box, width, height, pen.im.size):
-        if not any(_overlap(place, other) for other in taken):
-            taken.append(place)
+        lines = range(place[1] // height, place[3] // height + 1)
+        if not any(_overlap(place, other) for line in lines for other in taken.get(line, ())):
+            for line in lines:
+                taken.setdefault(line, []).append(place)
             pen.rectangle(place, fill=colour)
             middle = place[0] + margin, (place[1] + place[3]) / 2
             pen.text(middle, caption, font=font, fill=_readable_on(colour), anchor="lm")

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from dataset_tools.dataset.scan import ReadOptions
 from dataset_tools.errors import UserError
 from dataset_tools.findings import BadData
 from dataset_tools.sources.open import open_source
+from dataset_tools.view import drawing
 from dataset_tools.view.preview import preview
 
 
@@ -122,3 +123,25 @@ def test_no_photo_is_left(folder, square, tmp_path):
     with pytest.raises(BadData):
         draw(folder.root, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_label_is_compared_with_those_of_its_line_only(monkeypatch):
+    """Thousands of objects: what is written does not overlap, and what is not written has no room."""
+    overlap, compared = drawing._overlap, []
+    monkeypatch.setattr(drawing, "_overlap", lambda *pair: compared.append(pair) or overlap(*pair))
+    pen = ImageDraw.Draw(Image.new("RGB", (1000, 800)))
+    corners = np.random.default_rng(0).integers(0, (980, 780), (1000, 2)).tolist()
+    lines = {}
+    for x, y in corners:
+        drawing._write_label(pen, "car", (255, 0, 0), 20, (x, y, x + 19, y + 19), lines)
+    written = {place for line in lines.values() for place in line}
+    assert len(compared) < 100 * len(corners)
+    assert sum(overlap(one, other) for one in written for other in written) == len(written) > 100
+    for x, y in corners:
+        places = set(drawing._places((x, y, x + 19, y + 19), *label_size(written), (1000, 800)))
+        assert places & written or all(any(overlap(place, other) for other in written) for place in places)
+
+
+def label_size(written):
+    left, top, right, bottom = next(iter(written))
+    return right - left + 1, bottom - top + 1
