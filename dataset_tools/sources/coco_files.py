@@ -146,10 +146,8 @@ class CocoFiles(Source):
 
     def _crowds(self, labels: LabelRules) -> Set[str]:
         """The classes of which there are crowds only."""
-        crowds, others = (
-            {labels.resolve(label).name for label in group} for group in (self._with_crowds, self._with_objects)
-        )
-        return {name for name in crowds - others if name is not None}
+        crowds = {name for label in self._with_crowds if (name := labels.resolve(label).name) is not None}
+        return crowds and crowds - {labels.resolve(label).name for label in self._with_objects}
 
     def rest(self, used: Set[str], failed: Set[str]) -> Rest:
         """The findings about the files as a whole. Photos that they do not list are not theirs."""
