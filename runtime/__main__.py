@@ -1,7 +1,5 @@
 """``python -m runtime``: what an exported model sees in photos, as pictures and files."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -21,16 +19,11 @@ def main() -> int:
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="the folder for the results")
     kinds = ("pictures", "coco", "labelme")
     parser.add_argument("--save", nargs="+", choices=kinds, default=["pictures"], help="default: pictures")
-    parser.add_argument(
-        "--confidence-threshold", type=float, metavar="T", help="the lowest score (default: the file's)"
-    )
-    args = parser.parse_args()
+    parser.add_argument("--confidence-threshold", type=float, metavar="T", help="lowest score (default: the file's)")
     try:
-        return predict(args)
-    except RuntimeProblem as problem:
+        return predict(parser.parse_args())
+    except (RuntimeProblem, OSError) as problem:
         print(f"error: {problem}", file=sys.stderr)
-    except OSError as error:
-        print(f"error: {error.filename}: the system refuses: {error.strerror}", file=sys.stderr)
     return 2
 
 
@@ -44,8 +37,7 @@ def predict(args: argparse.Namespace) -> int:
     model = Model(args.model)
     threshold = model.confidence_threshold if args.confidence_threshold is None else args.confidence_threshold
     categories = [{"id": index, "name": name} for index, name in enumerate(model.classes, start=1)]
-    images: list[dict] = []
-    annotations: list[dict] = []
+    coco: dict[str, list] = {"images": [], "annotations": [], "categories": categories}
     for place, photo in photos.items():
         try:
             pixels = read_photo(photo)
@@ -58,13 +50,12 @@ def predict(args: argparse.Namespace) -> int:
             write(args.output / f"{place}.png", draw(pixels, found, model.colours))
         if labelme:
             write(labelme[place], to_labelme(found, way(photo, labelme[place].parent)))
-        annotations += to_coco(found, len(images) + 1, len(annotations) + 1)
-        size = {"width": found.size[0], "height": found.size[1]}
-        images.append({"id": len(images) + 1, "file_name": way(photo, args.output), **size})
+        image_id, size = len(coco["images"]) + 1, {"width": found.size[0], "height": found.size[1]}
+        coco["images"].append({"id": image_id, "file_name": way(photo, args.output)} | size)
+        coco["annotations"] += to_coco(found, image_id, len(coco["annotations"]) + 1)
         print(f"{str(photo)!r}: {len(found.instances)} instances")
     if "coco" in args.save:
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        write(coco_file, json.dumps(content, ensure_ascii=False).encode() + b"\n")
+        write(coco_file, json.dumps(coco, ensure_ascii=False).encode() + b"\n")
     return failed
 
 
@@ -72,11 +63,10 @@ def find_photos(inputs: list[Path], output: Path) -> dict[str, Path]:
     """Photos by the place of their results in the output: their names, or their paths in a folder that was named."""
     places: dict[str, Path] = {}
     for given in inputs:
-        inside = [path for path in sorted(given.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
-        for path in inside if given.is_dir() else [given]:
+        photos = [path for path in sorted(given.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
+        photos = [path for path in photos if output.resolve() not in path.resolve().parents]  # these are results
+        for path in photos if given.is_dir() else [given]:
             place = path.relative_to(given).as_posix() if given.is_dir() else path.name
-            if output.resolve() in path.resolve().parents:  # a result
-                continue
             if places.setdefault(place, path) != path:
                 raise RuntimeProblem(path, f"its results would replace those of {places[place]}", "Rename it")
     if not places:
@@ -88,9 +78,8 @@ def write(path: Path, content: bytes) -> None:
     """Writes a file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        part = Path(folder, "part")
-        part.write_bytes(content)
-        part.replace(path)
+        Path(folder, "part").write_bytes(content)
+        Path(folder, "part").replace(path)
 
 
 def way(photo: Path, folder: Path) -> str:

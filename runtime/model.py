@@ -13,7 +13,6 @@ from PIL import Image
 from .photos import RuntimeProblem, read_photo
 
 FORMAT_VERSION = 1  # of files; what a higher one means is not known here
-_OUTPUTS = ["boxes", "classes", "masks", "scores"]
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 
 
@@ -86,7 +85,7 @@ class Model:
         """
         pixels = read_photo(photo)
         (height, width), image = pixels.shape[:2], self.input_for(pixels)
-        boxes, classes, masks, scores = self._session.run(_OUTPUTS, {"image": image})
+        boxes, classes, masks, scores = self._session.run(["boxes", "classes", "masks", "scores"], {"image": image})
         scale = np.array([width / image.shape[2], height / image.shape[1]] * 2, dtype=np.float32)
         boxes = np.clip(boxes * scale, 0, np.array([width, height] * 2, dtype=np.float32))
         found = []

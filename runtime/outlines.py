@@ -1,7 +1,5 @@
 """From the pixels of a mask to polygons that a person can edit."""
 
-from __future__ import annotations
-
 import numpy as np
 
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # right, down, left, up: each is a right turn after the one before

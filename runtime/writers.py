@@ -1,7 +1,5 @@
 """Predictions as pictures, COCO annotations and LabelMe files to correct."""
 
-from __future__ import annotations
-
 import io
 import json
 from typing import Any
@@ -67,20 +65,15 @@ def to_labelme(found: Prediction, image_path: str) -> bytes:
 
 def to_coco(found: Prediction, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
     """COCO annotations with scores: category ids from 1, boxes as x, y, width, height in px, masks as RLE."""
-    return [
-        {
-            "id": number,
-            "image_id": image_id,
-            "category_id": instance.category + 1,
-            "segmentation": {"size": list(found.size[::-1]), "counts": counts(instance, found.size)},
-            "area": int(instance.pixels.sum()),
-            "bbox": [left, top, right - left, bottom - top],
-            "iscrowd": 0,
-            "score": instance.score,
-        }
-        for number, instance in enumerate(found.instances, start=first_id)
-        for left, top, right, bottom in [instance.box]
-    ]
+    annotations = []
+    for number, instance in enumerate(found.instances, start=first_id):
+        left, top, right, bottom = instance.box
+        ids: dict[str, Any] = {"id": number, "image_id": image_id, "category_id": instance.category + 1}
+        code = {"size": list(found.size[::-1]), "counts": counts(instance, found.size)}
+        mask = {"segmentation": code, "area": int(instance.pixels.sum())}
+        box = {"bbox": [left, top, right - left, bottom - top], "iscrowd": 0, "score": instance.score}
+        annotations.append(ids | mask | box)
+    return annotations
 
 
 def counts(instance: Instance, size: tuple[int, int]) -> str:
