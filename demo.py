@@ -14,7 +14,7 @@ EXAMPLES = """examples (with --opts MODEL.WEIGHTS output/mine/model_final.pth at
   python demo.py --config-file output/mine/config.yaml --input photos --output pictures
   python demo.py --config-file output/mine/config.yaml --input 'photos/**/*.jpg' --output found --save coco labelme
   python demo.py --config-file output/mine/config.yaml --input aerial.tif --output pictures --tile 1024 --overlap 0.2
-  python demo.py --config-file output/mine/config.yaml --video-input street.mp4 --output street_seen.mp4
+  python demo.py --config-file output/mine/config.yaml --video-input street.mp4 --output found --save pictures coco csv
 """
 
 
@@ -33,9 +33,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--save",
         nargs="+",
-        choices=("pictures", "coco", "labelme"),
+        choices=("pictures", "coco", "labelme", "csv"),
         default=["pictures"],
-        help="what to write of photos: pictures (the default), coco.json, LabelMe files to correct",
+        help="what to write: pictures (the default), coco.json, LabelMe files to correct; or of a video the video, COCO "
+        "JSON and CSV, in which objects keep their ids",
     )
     parser.add_argument(
         "--confidence-threshold",

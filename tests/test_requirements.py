@@ -37,6 +37,7 @@ RUN_TIME_REASONS = {
     "hydra-core": DETECTRON2,
     "omegaconf": DETECTRON2,
     "packaging": DETECTRON2,
+    "scipy": DETECTRON2,
     "tensorboard": DETECTRON2,
     "termcolor": DETECTRON2,
     "yacs": DETECTRON2,

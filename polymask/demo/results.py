@@ -71,7 +71,7 @@ def open_results(
         files = [output / LABELME_NAME / name for name in annotation_names(places)]
         results.append(LabelmeFiles(dict(zip(places, files, strict=True))))
         annotations += files
-    _check_are_free(annotations)
+    check_are_free(annotations)
     return results
 
 
@@ -109,7 +109,12 @@ def _check_names(photos: Sequence[InputPhoto], annotations: Path | None) -> None
             raise UserError(reason, file=ascii(str(photo.path)), remedy="Rename it, or save pictures only")
 
 
-def _check_are_free(files: Sequence[Path]) -> None:
+def check_are_free(files: Sequence[Path]) -> None:
+    """Refuse to write files that are there.
+
+    Raises:
+        UserError: there is one.
+    """
     there = [file for file in files if file.exists()]
     if there:
         more = f"; {len(there) - 1} more files exist, too" if there[1:] else ""

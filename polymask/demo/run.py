@@ -19,17 +19,22 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.text import one_line
 from dataset_tools.to_labelme.annotation_files import folder_of_all
 from polymask.demo.photos import InputPhoto, find_photos
-from polymask.demo.results import COCO_NAME, LABELME_NAME, Window, demand_screen, open_results
+from polymask.demo.results import COCO_NAME, LABELME_NAME, Window, check_are_free, demand_screen, open_results
+from polymask.demo.tracks import SUFFIXES, Tracks
 from polymask.demo.video import Video, VideoFile, open_video, video_target
 from polymask.inference.detections import Detections
 from polymask.inference.drawing import draw_detections
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
 from polymask.inference.tiles import Detect, check_tiling, detect_in_tiles
+from polymask.inference.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
 CAMERA = 0  # the first one, as in Detectron2's demo
 Item = TypeVar("Item")
+
+# What can be written of photos, and of videos.
+PHOTO_KINDS, VIDEO_KINDS = ("pictures", "coco", "labelme"), ("pictures", *SUFFIXES)
 
 # Of neighbouring tiles, if the user says nothing.
 OVERLAP = 0.2
@@ -43,7 +48,7 @@ class DemoOptions:
         config_file, opts: see ``polymask.config.load_config``.
         input: photos, folders and patterns; or video_input: a video file; or webcam: the camera.
         output: a folder or a file; None shows a window.
-        save: ``pictures``, ``coco``, ``labelme``: what to write of photos.
+        save: what to write: some of PHOTO_KINDS or VIDEO_KINDS; the ``pictures`` of a video are a video.
         confidence_threshold: what scores less is left out.
         batch_size: photos, frames or tiles that the model gets at a time.
         half: see ``Predictor``.
@@ -85,14 +90,11 @@ def _check(options: DemoOptions) -> None:
         raise UserError("--overlap is of tiles, and there are none", remedy="Add --tile, or leave it out")
     if options.webcam and options.output is not None:
         raise UserError("what the camera sees is shown in a window", remedy="Leave out --output")
-    if set(options.save) == {"pictures"}:
-        return
-    if not options.input:
-        raise UserError(
-            f"--save {' '.join(options.save)} is for photos",
-            remedy="Leave it out, or take the video apart into photos first",
-        )
-    if options.output is None:
+    kinds, what = (PHOTO_KINDS, "photos") if options.input else (VIDEO_KINDS, "videos")
+    for kind in options.save:
+        if kind not in kinds:
+            raise UserError(f"--save {kind} is not for {what}", remedy=f"Of {what} save {', '.join(kinds)}")
+    if set(options.save) != {"pictures"} and options.output is None:
         raise UserError(f"--save {' '.join(options.save)} needs a folder", remedy="Add --output")
 
 
@@ -148,22 +150,31 @@ def _readable(photos: Iterable[InputPhoto]) -> Iterator[tuple[InputPhoto, np.nda
 
 
 def _run_video(source: Path | int, options: DemoOptions) -> int:
-    target = None
+    target, files = None, {}
     if isinstance(source, Path) and options.output is not None:
         target = video_target(source, options.output)
+        files = {kind: target.with_suffix(SUFFIXES[kind]) for kind in options.save if kind in SUFFIXES}
+        check_are_free(list(files.values()))
     written = 0
-    with open_video(source) as video:
+    with ExitStack() as stack:
+        video = stack.enter_context(open_video(source))
         if target is None:
             demand_screen()
-        detect = _detector(Predictor(_config(options), options.half), options)
-        results = Window() if target is None else VideoFile(target, video.rate)
-        with closing(results):
-            for frame, found in _found_in(video, detect, _at_a_time(options)):
-                if not results.write(draw_detections(frame, found, largest=max(frame.shape))):
-                    break
-                written += 1
-    if target is not None:
-        log.info("%s: %d frames -> %s", one_line(str(source)), written, one_line(str(target)))
+        cfg = _config(options)
+        detect, tracker, tracks = _detector(Predictor(cfg, options.half), options), Tracker(video.rate), None
+        if files:
+            tracks = Tracks(files, Path(video.name).stem, cfg.DATASETS.CLASSES, video.rate)
+            stack.enter_context(closing(tracks))
+        shown = stack.enter_context(closing(Window() if target is None else VideoFile(target, video.rate)))
+        for frame, found in _found_in(video, detect, _at_a_time(options)):
+            found = tracker.follow(found)
+            if tracks:
+                tracks.add(found)
+            if "pictures" in options.save and not shown.write(draw_detections(frame, found, largest=max(frame.shape))):
+                break
+            written += 1
+    for file in ([target] if "pictures" in options.save and target else []) + list(files.values()):
+        log.info("%s: %d frames -> %s", one_line(str(source)), written, one_line(str(file)))
     return 0
 
 

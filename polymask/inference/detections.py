@@ -80,12 +80,14 @@ class Detection(msgspec.Struct, frozen=True, gc=False):
         score: 0 to 1.
         box: left, top, right and bottom (XYXY) in px of the photo.
         mask: its pixels.
+        track_id: of an object in a video, the same in all frames, from 1.
     """
 
     category: int
     score: float
     box: tuple[float, float, float, float]
     mask: PlacedMask
+    track_id: int | msgspec.UnsetType = msgspec.UNSET
 
     def moved(self, x: int, y: int) -> Detection:
         """The same object, so many px to the right and down."""
@@ -95,9 +97,11 @@ class Detection(msgspec.Struct, frozen=True, gc=False):
 
 
 class ScoredAnnotation(Annotation, frozen=True, gc=False, kw_only=True):
-    """An instance as COCO's annotations and its results have it: with ids, area and box, and with a score."""
+    """An instance as COCO's annotations and its results have it: with ids, area and box, with a score, and in a video
+    with the id of its object, under the name that TAO gave it (https://taodataset.org)."""
 
     score: float
+    track_id: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Detections(msgspec.Struct, frozen=True):
@@ -151,6 +155,7 @@ class Detections(msgspec.Struct, frozen=True):
                 area=detection.mask.area,
                 bbox=(left, top, right - left, bottom - top),
                 score=detection.score,
+                track_id=detection.track_id,
             )
             for number, detection in enumerate(self.found, start=first_id)
             for left, top, right, bottom in [detection.box]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from polymask.inference.detections import Detections, PlacedMask
@@ -14,7 +15,7 @@ AT_A_TIME = 50
 
 
 def draw_detections(photo: np.ndarray, found: Detections, largest: int = LARGEST) -> np.ndarray:
-    """The photo with masks, boxes, class names and scores.
+    """The photo with masks, boxes, class names and scores, and in a video the ids of the objects.
 
     Args:
         photo: (H, W, 3) uint8, BGR.
@@ -35,7 +36,8 @@ def draw_detections(photo: np.ndarray, found: Detections, largest: int = LARGEST
         boxes = np.reshape([detection.box for detection in some], (-1, 4)) * enlarged
         masks = [resized_mask(detection.mask, picture.shape[:2], enlarged) for detection in some]
         classes, scores = [detection.category for detection in some], [detection.score for detection in some]
-        picture = draw_instances(picture, boxes, masks, classes, scores, metadata, drawn_width)
+        ids = [None if d.track_id is msgspec.UNSET else d.track_id for d in some]
+        picture = draw_instances(picture, boxes, masks, classes, scores, metadata, drawn_width, ids)
     return picture
 
 

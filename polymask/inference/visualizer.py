@@ -34,6 +34,7 @@ def draw_instances(
     scores: Sequence[float] | None,
     metadata: Metadata,
     width: int = DRAWN_WIDTH,
+    ids: Sequence[int | None] | None = None,
 ) -> np.ndarray:
     """The photo with masks, boxes, class names and scores; the smaller instances on top of the larger ones.
 
@@ -45,12 +46,13 @@ def draw_instances(
         scores: (N,), 0 to 1; None for annotations.
         metadata: see :func:`metadata_of`.
         width: of the picture in px.
+        ids: (N,), of the objects in a video.
 
     Returns:
         (H', W', 3) uint8, BGR, about ``width`` wide.
     """
     visualizer = Visualizer(photo[:, :, ::-1], metadata, scale=width / photo.shape[1])
-    _overlay(visualizer, boxes, masks, classes, scores)
+    _overlay(visualizer, boxes, masks, classes, scores, ids)
     return _picture(visualizer)
 
 
@@ -141,8 +143,11 @@ def _overlay(
     masks: object,
     classes: Sequence[int],
     scores: Sequence[float] | None = None,
+    ids: Sequence[int | None] | None = None,
 ) -> None:
     labels = [visualizer.metadata.thing_classes[index] for index in classes]
+    if ids is not None:
+        labels = [label if number is None else f"{label} #{number}" for label, number in zip(labels, ids, strict=True)]
     if scores is not None:
         labels = [f"{label} {100 * score:.0f}%" for label, score in zip(labels, scores, strict=True)]
     labels = [_not_math(label) for label in labels]

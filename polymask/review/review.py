@@ -11,6 +11,7 @@ from tqdm import tqdm
 from dataset_tools.formats.coco import read_split
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
+from dataset_tools.table import write_table
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
 from dataset_tools.to_labelme.from_dataset import PhotosToWrite, ToLabelmeOptions, WriteReport, write_photos
 from dataset_tools.to_labelme.instance_shapes import LabelledInstance, draw
@@ -22,7 +23,6 @@ from polymask.report.run import RunRecord, check_evaluated, read_run
 from polymask.report.side_by_side import read_photo_of_size
 from polymask.review.pictures import draw_suspect, rle_of
 from polymask.review.suspects import KINDS, Suspect, find_suspects
-from polymask.review.table import write_table
 
 SPLIT = "test"
 PAGE_NAME, TABLE_NAME = "review.html", "review.csv"

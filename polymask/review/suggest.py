@@ -16,13 +16,13 @@ from dataset_tools.images.pixels import grey_thumbnail
 from dataset_tools.images.similarity import perceptual_hash
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
+from dataset_tools.table import write_table
 from dataset_tools.text import is_text
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME, annotation_names
 from polymask.inference.detections import Detections
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
 from polymask.review.pool import photos_of_run, photos_without_annotations
 from polymask.review.ranking import near_copies, uncertainty
-from polymask.review.table import write_table
 
 log = logging.getLogger(__name__)
 LOWEST_SCORE = 0.05  # below it a detection says nothing about its photo: as Detectron2's SCORE_THRESH_TEST

@@ -104,12 +104,6 @@ def test_a_video_that_is_interrupted_keeps_its_frames(frames, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-@pytest.mark.parametrize("flag", [["--save", "coco"], ["--save", "pictures", "labelme"]])
-def test_videos_have_no_annotations(run_demo, tmp_path, flag):
-    with pytest.raises(UserError, match="is for photos"):
-        run_demo("--video-input", tmp_path / "a.mp4", "--output", tmp_path, *flag)
-
-
 def test_the_camera_is_shown_and_not_written(run_demo, tmp_path):
     with pytest.raises(UserError, match="in a window"):
         run_demo("--webcam", "--output", tmp_path)

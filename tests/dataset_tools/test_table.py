@@ -1,6 +1,6 @@
 import csv
 
-from polymask.review.table import write_table
+from dataset_tools.table import write_table
 
 
 def test_numbers_stay_numbers_and_text_is_no_formula(tmp_path):

@@ -1,17 +1,21 @@
-"""A ranking as a CSV file that a spreadsheet opens."""
+"""A table as a CSV file that a spreadsheet opens."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from dataset_tools.files import write_atomically
+
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A new UTF-8 file; text in it is no formula that a spreadsheet computes."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([columns, *([_no_formula(cell) for cell in row] for row in rows)])
+    """Writes a UTF-8 file in one step; text in it is not a formula that a spreadsheet computes."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([columns, *([_no_formula(cell) for cell in row] for row in rows)])
+    write_atomically(path, text.getvalue().encode())
 
 
 def _no_formula(cell: object) -> object:
