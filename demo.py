@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from dataset_tools.errors import run_command
@@ -48,17 +49,22 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch-size", type=int, default=1, metavar="N", help="photos at a time (default: %(default)s)"
     )
+    parser.add_argument("--resume", action="store_true", help="go on with photos where the same command was stopped")
+    parser.add_argument(
+        "--num-gpus", type=int, metavar="N", help="GPUs that share the photos, or processes on the CPU (default: 1)"
+    )
     parser.add_argument("--half", action="store_true", help="half precision, where the GPU or the processor has it")
     parser.add_argument("--tile", type=int, metavar="PX", help="look at photos in overlapping tiles of PX x PX pixels")
     parser.add_argument("--overlap", type=float, metavar="SHARE", help="of neighbouring tiles (default: 0.2)")
     parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="configuration keys and their values"
     )
+    parser.set_defaults(num_machines=None, machine_rank=None, dist_url=None)  # one machine
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    args = parse_arguments(arguments)
+def look(args: argparse.Namespace) -> None:
+    """One process of the demo: the only one, or one of several (see ``polymask.engine.launch``)."""
     from polymask.known_warnings import silence_known_warnings
 
     silence_known_warnings()
@@ -69,7 +75,14 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("polymask").setLevel(logging.INFO)
     with logging_redirect_tqdm():  # messages above the progress bar
-        return run(DemoOptions(**vars(args)))
+        run(DemoOptions(**{field.name: getattr(args, field.name) for field in fields(DemoOptions)}))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    from polymask.engine.launch import launch
+
+    return launch(look, args)
 
 
 if __name__ == "__main__":

@@ -93,8 +93,15 @@ def write_atomically(path: Path, content: bytes | memoryview, to_disk: bool = Fa
     Whoever reads ``path`` finds the old content or the new, also when this is interrupted; with ``to_disk`` also after
     a loss of power, for which it waits until the disk has the content. The mode of the old file is kept.
     """
-    with temporary_file(path.parent) as file:
+    with replaced_file(path, to_disk) as file:
         file.write(content)
+
+
+@contextmanager
+def replaced_file(path: Path, to_disk: bool = False) -> Iterator[io.BufferedWriter]:
+    """A file to write to that takes the place of ``path`` in one step at the end, as ``write_atomically`` says."""
+    with temporary_file(path.parent) as file:
+        yield file
         file.flush()
         if to_disk:
             os.fsync(file.fileno())
@@ -130,7 +137,7 @@ def temporary_file(folder: Path) -> Iterator[io.BufferedWriter]:
     handle, path = tempfile.mkstemp(dir=folder, prefix=".", suffix=TEMPORARY)
     try:
         with open(path, "wb", opener=lambda *_: handle) as file:
-            _lock(handle)
+            lock(handle)
             yield file
     finally:
         if os.path.lexists(path):
@@ -146,13 +153,13 @@ def _remove_leftovers(folder: Path) -> None:
         with suppress(OSError):  # such as: another process has removed it
             handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
             try:
-                if _lock(handle):
+                if lock(handle):
                     os.unlink(path)
             finally:
                 os.close(handle)
 
 
-def _lock(handle: int) -> bool:
+def lock(handle: int) -> bool:
     """Locks an open file until this process and those that it has forked are gone, or close it; False if it cannot."""
     try:
         if fcntl:
@@ -160,6 +167,18 @@ def _lock(handle: int) -> bool:
         return fcntl is not None
     except OSError:  # another process has locked it, or it is on a file system without locks
         return False
+
+
+def is_locked(handle: int) -> bool:
+    """Whether another process has locked an open file, as far as the system tells; if not, this one has it now."""
+    try:
+        if fcntl:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        pass
+    return False
 
 
 def _mode(path: Path) -> int:

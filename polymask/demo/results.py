@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
@@ -15,11 +14,10 @@ import numpy as np
 
 from dataset_tools.errors import UserError
 from dataset_tools.files import write_atomically
-from dataset_tools.formats.coco import Image, categories_of, write_coco
 from dataset_tools.text import is_text
 from dataset_tools.to_labelme.annotation_files import annotation_names, way_to_photo
 from polymask.demo.photos import InputPhoto
-from polymask.inference.detections import Detections, ScoredAnnotation
+from polymask.inference.detections import Detections
 from polymask.inference.drawing import draw_detections
 
 COCO_NAME, LABELME_NAME = "coco.json", "labelme"
@@ -45,9 +43,12 @@ class Results(ABC):
 
 
 def open_results(
-    output: Path | None, kinds: Sequence[str], photos: Sequence[InputPhoto], classes: Sequence[str]
+    output: Path | None, kinds: Sequence[str], photos: Sequence[InputPhoto], resume: bool
 ) -> list[Results]:
     """The kinds of results that are asked for, or a window where there is no ``output``. Nothing is written yet.
+
+    Without ``coco.json``, which is written when all photos are done (see ``polymask.demo.journal``). With ``resume``,
+    LabelMe files may be there.
 
     Raises:
         UserError: ``output`` or their names cannot hold them, there is no screen for the window, or a file would be
@@ -56,7 +57,7 @@ def open_results(
     if output is None:
         demand_screen()
         return [Window()]
-    if _is_one_picture(output):
+    if is_one_picture(output):
         _check_one_picture(output, kinds, photos)
         return [Pictures(output)]
     _check_folder(output)
@@ -64,18 +65,17 @@ def open_results(
     results: list[Results] = [Pictures(output)] if "pictures" in kinds else []
     annotations: list[Path] = []
     if "coco" in kinds:
-        results.append(CocoResults(output / COCO_NAME, classes))
         annotations.append(output / COCO_NAME)
     if "labelme" in kinds:
         places = [photo.place for photo in photos]
         files = [output / LABELME_NAME / name for name in annotation_names(places)]
         results.append(LabelmeFiles(dict(zip(places, files, strict=True))))
-        annotations += files
+        annotations += files if not resume else []
     check_are_free(annotations)
     return results
 
 
-def _is_one_picture(output: Path) -> bool:
+def is_one_picture(output: Path) -> bool:
     """Whether ``--output`` is the name of a picture, and not of a folder."""
     return output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir()
 
@@ -133,35 +133,12 @@ class Pictures(Results):
 
     def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
         target = self.output
-        if not _is_one_picture(target):
+        if not is_one_picture(target):
             target = target / photo.place.with_name(f"{photo.place.name}.png")
         _, content = cv2.imencode(target.suffix, draw_detections(pixels, found))
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, content.data)
         return True
-
-
-class CocoResults(Results):
-    """All photos in one file: COCO's ``images`` and ``categories``, and its results as ``annotations``."""
-
-    def __init__(self, file: Path, classes: Sequence[str]):
-        self.file = file
-        self.categories = categories_of(list(classes))
-        self.images: list[Image] = []
-        self.annotations: list[ScoredAnnotation] = []
-
-    def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
-        image_id = len(self.images) + 1
-        self.images.append(Image(image_id, way_to_photo(photo.path, self.file.parent), *found.size))
-        self.annotations += found.to_coco(image_id, len(self.annotations) + 1)
-        return True
-
-    def close(self) -> None:
-        content = io.BytesIO()
-        write_coco(content, self.images, self.annotations, self.categories)
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with content.getbuffer() as view:
-            write_atomically(self.file, view)
 
 
 class LabelmeFiles(Results):
@@ -172,8 +149,9 @@ class LabelmeFiles(Results):
 
     def save(self, photo: InputPhoto, pixels: np.ndarray, found: Detections) -> bool:
         file = self.files[photo.place]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, found.to_labelme(way_to_photo(photo.path, file.parent)))
+        if not file.exists():  # else a demo has written it that was stopped then, and it may be corrected already
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, found.to_labelme(way_to_photo(photo.path, file.parent)))
         return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,13 +14,25 @@ from typing import TypeVar
 
 import numpy as np
 from detectron2.config import CfgNode
+from detectron2.utils import comm
 from tqdm import tqdm
 
 from dataset_tools.errors import EXIT_DATA, UserError
+from dataset_tools.files import opened_for_reading
 from dataset_tools.text import one_line
 from dataset_tools.to_labelme.annotation_files import folder_of_all
+from polymask.demo.journal import Journal
 from polymask.demo.photos import InputPhoto, find_photos
-from polymask.demo.results import COCO_NAME, LABELME_NAME, Window, check_are_free, demand_screen, open_results
+from polymask.demo.results import (
+    COCO_NAME,
+    LABELME_NAME,
+    Results,
+    Window,
+    check_are_free,
+    demand_screen,
+    is_one_picture,
+    open_results,
+)
 from polymask.demo.tracks import SUFFIXES, Tracks
 from polymask.demo.video import Video, VideoFile, open_video, video_target
 from polymask.inference.detections import Detections
@@ -52,6 +65,7 @@ class DemoOptions:
         confidence_threshold: what scores less is left out.
         batch_size: photos, frames or tiles that the model gets at a time.
         half: see ``Predictor``.
+        resume: go on with a demo that was stopped, of the same options.
         tile, overlap: see ``detect_in_tiles``; no tiles where ``tile`` is None; an overlap of None is OVERLAP.
     """
 
@@ -65,20 +79,22 @@ class DemoOptions:
     confidence_threshold: float = 0.5
     batch_size: int = 1
     half: bool = False
+    resume: bool = False
     tile: int | None = None
     overlap: float | None = None
 
 
-def run(options: DemoOptions) -> int:
-    """Look at all that is named and keep what is found; the exit code is 1 where a photo could not be read.
+def run(options: DemoOptions) -> None:
+    """Look at all that is named and keep what is found; where there are several processes, each takes its share.
 
     Raises:
-        UserError: something in the options is wrong. Nothing is written then.
+        UserError: something in the options is wrong, and nothing is written; or a photo could not be read.
     """
     _check(options)
     if options.input:
-        return _run_photos(options, find_photos(options.input, options.output))
-    return _run_video(CAMERA if options.video_input is None else options.video_input, options)
+        _run_photos(options, find_photos(options.input, options.output))
+    else:
+        _run_video(CAMERA if options.video_input is None else options.video_input, options)
 
 
 def _check(options: DemoOptions) -> None:
@@ -90,6 +106,10 @@ def _check(options: DemoOptions) -> None:
         raise UserError("--overlap is of tiles, and there are none", remedy="Add --tile, or leave it out")
     if options.webcam and options.output is not None:
         raise UserError("what the camera sees is shown in a window", remedy="Leave out --output")
+    is_many = options.input and options.output is not None and not is_one_picture(options.output)
+    if not is_many and (options.resume or comm.get_world_size() > 1):
+        reason = "--resume, --num-gpus and torchrun are for many photos, whose results go into a folder"
+        raise UserError(reason, remedy="Leave them out, or name photos with --input and a folder with --output")
     kinds, what = (PHOTO_KINDS, "photos") if options.input else (VIDEO_KINDS, "videos")
     for kind in options.save:
         if kind not in kinds:
@@ -102,29 +122,59 @@ def _overlap(options: DemoOptions) -> float:
     return OVERLAP if options.overlap is None else options.overlap
 
 
-def _run_photos(options: DemoOptions, photos: Sequence[InputPhoto]) -> int:
+def _run_photos(options: DemoOptions, photos: Sequence[InputPhoto]) -> None:
     cfg = _config(options)
-    failed = 0
+    journal, output = None, options.output
+    if output is not None and not is_one_picture(output):
+        journal = Journal(output, _settings(cfg, options), options.resume)
+    resumed = journal is not None and journal.is_resumed
+    results: list[Results] = open_results(output, options.save, photos, resumed)
+    detect = _detector(Predictor(cfg, options.half), options)
+    waiting = list(photos)
+    comm.synchronize()  # what one process writes must not be there while another looks
     with ExitStack() as stack:
-        results = open_results(options.output, options.save, photos, cfg.DATASETS.CLASSES)
-        detect = _detector(Predictor(cfg, options.half), options)
+        if journal is not None:
+            waiting = [photo for photo in photos if not journal.is_done(photo)]
+            journal.begin()
+            results.append(journal)  # the last one: its line says that the photo is done
         for kind in results:
             stack.enter_context(closing(kind))
-        bar = stack.enter_context(tqdm(total=len(photos), unit="photo", disable=None))
-        for batch in _batches(photos, _at_a_time(options)):
+        failed = _look(waiting[comm.get_rank() :: comm.get_world_size()], detect, results, _at_a_time(options))
+        failed = sum(comm.all_gather(failed))  # when all processes are done
+        if journal is not None and output is not None:
+            journal.finish(photos, output / COCO_NAME if "coco" in options.save else None, cfg.DATASETS.CLASSES)
+    if output is not None and failed < len(photos) and comm.is_main_process():
+        _say_what_reads(output, options.save, photos)
+    if failed:
+        reason = f"{failed} of {len(photos)} photos could not be read"
+        raise UserError(reason, remedy="Repair or remove them; the others are done", exit_code=EXIT_DATA)
+
+
+def _settings(cfg: CfgNode, options: DemoOptions) -> str:
+    """A short name of what decides about the results."""
+    weights = Path(cfg.MODEL.WEIGHTS)
+    digest = ""
+    if weights.is_file():
+        with opened_for_reading(weights) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    parts = (cfg.dump(), digest, options.half, options.tile, _overlap(options), sorted(options.save))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def _look(photos: Sequence[InputPhoto], detect: Detect, results: Sequence[Results], at_a_time: int) -> int:
+    """Looks at photos and keeps what is found, until nothing more is wanted; returns how many could not be read."""
+    failed = 0
+    with tqdm(total=len(photos), unit="photo", disable=None if comm.is_main_process() else True) as bar:
+        for batch in _batches(photos, at_a_time):
             readable = list(_readable(batch))
             failed += len(batch) - len(readable)
             for (photo, pixels), found in zip(readable, detect([pixels for _, pixels in readable]), strict=True):
                 if not all([kind.save(photo, pixels, found) for kind in results]):  # noqa: C419 - each kind must save
-                    return EXIT_DATA if failed else 0
+                    return failed
                 shown = one_line(str(photo.path))
                 log.info("%s: %d instance%s", shown, len(found), "" if len(found) == 1 else "s")
             bar.update(len(batch))
-    if failed:
-        log.error("%d of %d photos could not be read.", failed, len(photos))
-    if failed < len(photos) and options.output is not None:
-        _say_what_reads(options.output, options.save, photos)
-    return EXIT_DATA if failed else 0
+    return failed
 
 
 def _say_what_reads(output: Path, kinds: Sequence[str], photos: Sequence[InputPhoto]) -> None:
@@ -149,7 +199,7 @@ def _readable(photos: Iterable[InputPhoto]) -> Iterator[tuple[InputPhoto, np.nda
             log.error("error: %s", error)
 
 
-def _run_video(source: Path | int, options: DemoOptions) -> int:
+def _run_video(source: Path | int, options: DemoOptions) -> None:
     target, files = None, {}
     if isinstance(source, Path) and options.output is not None:
         target = video_target(source, options.output)
@@ -175,7 +225,6 @@ def _run_video(source: Path | int, options: DemoOptions) -> int:
             written += 1
     for file in ([target] if "pictures" in options.save and target else []) + list(files.values()):
         log.info("%s: %d frames -> %s", one_line(str(source)), written, one_line(str(file)))
-    return 0
 
 
 def _found_in(video: Video, detect: Detect, batch_size: int) -> Iterator[tuple[np.ndarray, Detections]]:
