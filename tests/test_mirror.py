@@ -9,7 +9,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
     path.relative_to(ROOT)
     for path in [
-        *(path for package in ("dataset_tools", "polymask", "runtime") for path in (ROOT / package).rglob("*.py")),
+        *(
+            path
+            for package in ("dataset_tools", "polymask", "runtime", "web")
+            for path in (ROOT / package).rglob("*.py")
+        ),
         *ROOT.glob("*.py"),
     ]
 )
@@ -76,6 +80,7 @@ COVERED = {
     "polymask/export/description.py": "polymask/export/test_export.py: what the file and its record say",
     "polymask/export/tracing.py": "polymask/export/test_onnx_format.py: what is traced, as a file",
     "runtime/__init__.py": "runtime/test_model.py: names alone",
+    "web/__init__.py": "web/test_app.py: a docstring",
     "polymask/known_warnings.py": "polymask/conftest.py: pytest fails on warnings that it does not silence",
 }
 

@@ -21,6 +21,7 @@ OURS = {
     "street",
     "tests",
     "train_net",
+    "web",
 }
 
 # The names of packages that are not imported by them.
@@ -89,7 +90,7 @@ def test_what_runs_imports_what_is_required():
 
 
 def test_what_develops_imports_what_is_required_for_it():
-    found = imported(DEVELOPMENT) - required("requirements.txt") - ONE_COMMAND - ON_REQUEST
+    found = (imported(DEVELOPMENT) | imported(["web"])) - required("requirements.txt") - ONE_COMMAND - ON_REQUEST
     assert not found & set(DEVELOPMENT_REASONS)
     assert found | set(DEVELOPMENT_REASONS) == required("requirements-dev.txt")
 
@@ -97,6 +98,11 @@ def test_what_develops_imports_what_is_required_for_it():
 def test_the_runtime_imports_what_is_required_for_it_in_the_locked_versions():
     assert imported(["runtime"]) == required("requirements-runtime.txt")
     assert pins("requirements-runtime.txt") <= pins("requirements.txt")
+
+
+def test_the_page_imports_what_is_required_for_it_in_the_locked_versions():
+    assert imported(["web"]) - {"pillow"} == required("requirements-web.txt")
+    assert pins("requirements-web.txt") <= pins("requirements-dev.txt")
 
 
 def test_the_lock_file_holds_all_that_is_required():
