@@ -15,12 +15,15 @@ import argparse
 import json
 import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,7 +50,7 @@ class Amount(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Seconds by the clock and of the processor; the most memory of a process in MB, 0 where it was not measured."""
+    """Seconds by the clock and of the processor; the most memory of a process in MB."""
 
     seconds: float
     processor: float
@@ -99,8 +102,7 @@ def measure(amount: Amount, scratch: Path) -> dict[str, Cost]:
         amount: of what is generated.
         scratch: an empty folder.
     """
-    # The dataset is called after the folder: a process can know one of a name.
-    photos, dataset, run = (scratch / name for name in ("photos", scratch.name, "run"))
+    photos, dataset, run = (scratch / name for name in ("photos", "scaling", "run"))
     write_folder(photos, amount)
     costs = {"check": _run("dataset_tools", "check", photos)}
     costs["convert"] = _run("dataset_tools", "convert", photos, "--output", dataset, "--split", "1", "0", "0")
@@ -115,7 +117,9 @@ def measure(amount: Amount, scratch: Path) -> dict[str, Cost]:
         wanted = [] if command == "stats" else ["--output", output]
         costs[command] = _run("dataset_tools", command, source, *wanted)
         shutil.rmtree(output, ignore_errors=True)
-    costs["evaluation"] = _evaluate(dataset, run)
+    # In a process of its own: what this one has ever held would count for all commands that it starts.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        costs["evaluation"] = process.submit(_evaluate, dataset, run).result()
     costs["report"] = _run("polymask", "report", run)
     return {command: costs[command] for command in COMMANDS}
 
@@ -135,7 +139,7 @@ def _run(*words: object) -> Cost:
 
 def _evaluate(dataset: Path, run: Path) -> Cost:
     """Of as many detections as there are objects, each with the mask of one; makes the folder of a run of them."""
-    # Detectron2 warns when it is imported.
+    silence_known_warnings()  # Detectron2 warns when it is imported
     from dataset_tools.catalog import register
     from polymask.config.load import load_config
     from polymask.config.resolve import resolve_dataset
@@ -160,7 +164,8 @@ def _evaluate(dataset: Path, run: Path) -> Cost:
     name = f"{card.name}_train"
     begin, processor = time.perf_counter(), time.process_time()
     MaskAPEvaluator(name, detections_file(run, name).parent).measure(found)
-    return Cost(time.perf_counter() - begin, time.process_time() - processor, 0.0)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Cost(time.perf_counter() - begin, time.process_time() - processor, memory)
 
 
 def table(measured: dict[str, dict[str, Cost]], amounts: dict[str, Amount]) -> str:
@@ -191,7 +196,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=1.0, help="of all amounts (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("output/scaling.json"), help="(default: %(default)s)")
     args = parser.parse_args(arguments)
-    silence_known_warnings()
     kind = dict[str, dict[str, Cost]]
     measured = msgspec.json.decode(args.output.read_bytes(), type=kind) if args.output.exists() else {}
     amounts = steps(args.only, args.share)
