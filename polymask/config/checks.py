@@ -81,6 +81,7 @@ TRAINING_RULES: Mapping[str, Rule] = {
     "MODEL.RPN.POST_NMS_TOPK_TRAIN": _FROM_1,
     "MODEL.RPN.BATCH_SIZE_PER_IMAGE": _FROM_1,
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": _FROM_1,
+    "MODEL.ROI_HEADS.JITTERED_BOXES": (lambda x: x >= 0, "Use 0 for none, or a number of copies, such as 6"),
     "SOLVER.BASE_LR": (lambda x: 0 < x < math.inf, "Use a rate above 0, such as 0.005"),
     "SOLVER.MAX_MINUTES": (lambda x: 0 <= x < math.inf, "Use minutes, or 0: then SOLVER.EPOCHS counts"),
     "SOLVER.MOMENTUM": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1, such as 0.9"),

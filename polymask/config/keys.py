@@ -54,6 +54,9 @@ def add_polymask_config(cfg: CfgNode) -> None:
     # Classes that those weights know by another name: "ours=theirs,ours=theirs".
     cfg.MODEL.CLASS_SYNONYMS = ""
 
+    # Copies of each annotated box, moved and resized at random, that the heads learn from besides the proposals.
+    cfg.MODEL.ROI_HEADS.JITTERED_BOXES = 0
+
     # Where a training keeps its resized photos: memory, disk or off; `auto`: where all of them fit.
     cfg.INPUT.CACHE = AUTO
     # Processes that load photos. It belongs to the machine, and so stays open in a run's config.yaml.

@@ -9,6 +9,7 @@ from detectron2.layers import FrozenBatchNorm2d
 
 from dataset_tools.errors import UserError
 from polymask.config.refused_keys import refused_keys_reported
+from polymask.modeling.jittered_boxes import adds_jittered_boxes
 from polymask.modeling.pointwise import DoublingConvTranspose2d, PointwiseConv2d
 from polymask.modeling.resnet18_fpn import build_resnet18_fpn_backbone
 from polymask.modeling.roi_align import RowPooler
@@ -35,6 +36,8 @@ def build_model(cfg: CfgNode) -> torch.nn.Module:
         model = modeling.build_model(cfg)
     _use_faster_modules(model)
     model.backbone.register_forward_pre_hook(_channels_last_in_inference)
+    if copies := cfg.MODEL.ROI_HEADS.JITTERED_BOXES:
+        model.proposal_generator.register_forward_hook(adds_jittered_boxes(copies))
     return model
 
 
