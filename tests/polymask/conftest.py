@@ -1,7 +1,6 @@
-"""What the tests of polymask share: torchvision's weights, a tiny dataset, trainings of it, and a browser for pages."""
+"""What the tests of polymask share: torchvision's weights, a tiny dataset, trainings of it, and pages in a browser."""
 
 import json
-import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -168,20 +167,6 @@ def torchvision_file(torchvision_resnet18, tmp_path):
     path = tmp_path / "resnet18.pth"
     torch.save(torchvision_resnet18.state_dict(), path)
     return path
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Debian's Chromium without a window, driven by Playwright; the tests skip where there is none."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium to look at the page with (Debian: apt-get install chromium)")
-    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", *quiet])
-        yield started
-        started.close()
 
 
 @pytest.fixture

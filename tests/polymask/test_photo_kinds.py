@@ -82,11 +82,12 @@ def looked_at(run, tmp_path_factory):
         "pictures",
         "coco",
     ]
-    code = demo.main([str(word) for word in [*words, "--opts", "MODEL.WEIGHTS", run / "model_final.pth"]])
+    with pytest.raises(UserError, match="could not be read") as ended:
+        demo.main([str(word) for word in [*words, "--opts", "MODEL.WEIGHTS", run / "model_final.pth"]])
     said = log.getvalue()
     suggest(run / "config.yaml", photos, results / "suggest", top=1000, min_score=0.5)
     logging.getLogger("polymask").removeHandler(handler)
-    assert code == EXIT_DATA
+    assert ended.value.exit_code == EXIT_DATA
     return results, [said, log.getvalue().removeprefix(said)]
 
 

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from runtime import Model
-from tests.polymask.conftest import browser  # noqa: F401
 from tests.runtime.conftest import model_file  # noqa: F401
 
 

@@ -4,6 +4,7 @@ import asyncio
 import io
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -29,6 +30,12 @@ def client(app):
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
 
+def run(coroutine):
+    """In a thread of its own: an open browser of other tests has an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 def post(app, *bodies, path="/api/predict"):
     """The answers to requests that are sent all at once."""
 
@@ -36,7 +43,7 @@ def post(app, *bodies, path="/api/predict"):
         async with client(app) as session:
             return await asyncio.gather(*(session.post(path, content=body) for body in bodies))
 
-    return asyncio.run(send())
+    return run(send())
 
 
 def encoded(photo, kind="PNG", **options):
@@ -101,7 +108,7 @@ def test_the_page_and_what_it_loads(app):
             paths = ("/", "/static/page.js", "/static/rle.js", "/static/style.css", "/static/example.jpg", "/docs")
             return [await session.get(path) for path in paths]
 
-    for answer in asyncio.run(get()):
+    for answer in run(get()):
         assert answer.status_code == 200
         assert ("Content-Security-Policy" in answer.headers) == (answer.url.path != "/docs")
 

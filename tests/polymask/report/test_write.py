@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from dataset_tools.errors import UserError
+from polymask.config.load import load_config
 from polymask.engine.run_files import RunFacts, write_facts
 from polymask.report.write import report_on, write_comparison, write_report
 
@@ -98,7 +99,9 @@ def test_broken_detections_are_an_error_in_words(folder):
 
 
 def configured(run, val=("street_val",), test=("street_test",)):
-    return SimpleNamespace(OUTPUT_DIR=str(run), DATASETS=SimpleNamespace(VAL=val, TEST=test))
+    config = run / "config.yaml"
+    root = load_config(config, []).DATASETS.ROOT if config.exists() else ""
+    return SimpleNamespace(OUTPUT_DIR=str(run), DATASETS=SimpleNamespace(ROOT=root, VAL=val, TEST=test))
 
 
 def test_after_a_training_an_error_is_a_line_in_the_log(tmp_path, caplog):
