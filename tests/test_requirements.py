@@ -50,7 +50,7 @@ DEVELOPMENT_REASONS = {
     "playwright": "imported by pytest.importorskip: a machine without Chromium skips these tests",
 }
 # What is imported and not required: one long command alone needs it, and says how to install it.
-ONE_COMMAND = {"atheris", "ultralytics"}
+ONE_COMMAND = {"atheris", "openvino", "ultralytics"}
 # What WRITERS may name. Some thirty packages come with them, so that their tests run where the two are installed.
 ON_REQUEST = {"mlflow", "wandb"}
 
