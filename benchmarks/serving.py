@@ -21,6 +21,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from benchmarks.many_photos import resident_mib
+
 PORT = 8765
 ADDRESS = f"http://127.0.0.1:{PORT}"
 
@@ -56,7 +58,12 @@ def measure(number: int, photos: Sequence[bytes], process: int) -> dict[str, obj
     with ThreadPoolExecutor(max(1, len(photos))) as pool:
         statuses = Counter(pool.map(upload, photos))
     seconds = time.monotonic() - begin
-    return {"round": number, **dict(sorted(statuses.items())), "seconds": round(seconds, 1), "MiB": memory(process)}
+    return {
+        "round": number,
+        **dict(sorted(statuses.items())),
+        "seconds": round(seconds, 1),
+        "MiB": round(resident_mib(process)),
+    }
 
 
 def upload(photo: bytes) -> int:
@@ -68,13 +75,6 @@ def upload(photo: bytes) -> int:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
-
-
-def memory(process: int) -> int:
-    """What a process has in memory, in MiB."""
-    status = Path(f"/proc/{process}/status").read_text()
-    (kib,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
-    return round(int(kib) / 1024)
 
 
 def wait_until_it_answers() -> None:

@@ -65,14 +65,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _add_opts(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--opts",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="KEY VALUE",
-        help="configuration keys and their values, such as DATASETS.ROOT FOLDER where the dataset has moved",
-    )
+def _add_opts(
+    command: argparse.ArgumentParser, which: str = "such as DATASETS.ROOT FOLDER where the dataset has moved"
+) -> None:
+    help_text = f"configuration keys and their values, {which}"
+    command.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help=help_text)
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -94,13 +91,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         metavar="FOLDER",
         help="compare on these photos, where the dataset is gone (default: those of the run's val and test splits)",
     )
-    export.add_argument(
-        "--opts",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="KEY VALUE",
-        help="configuration keys and their values (MODEL.WEIGHTS: default model_final.pth beside FILE)",
-    )
+    _add_opts(export, which="such as MODEL.WEIGHTS FILE (default: model_final.pth beside the configuration)")
     export.set_defaults(command=_export)
 
 
@@ -156,13 +147,7 @@ def _add_suggest(commands: argparse._SubParsersAction) -> None:
         metavar="FOLDER",
         help="LabelMe folders that the run has not seen; their photos are left out, too",
     )
-    suggest.add_argument(
-        "--opts",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="KEY VALUE",
-        help="configuration keys and their values (MODEL.WEIGHTS: default model_final.pth beside FILE)",
-    )
+    _add_opts(suggest, which="such as MODEL.WEIGHTS FILE (default: model_final.pth beside the configuration)")
     suggest.set_defaults(command=_suggest)
 
 
@@ -190,10 +175,10 @@ def _export(args: argparse.Namespace) -> None:
 
     record = export(args.config_file, args.output, args.format, args.photos, args.opts)
     parity = record.parity
+    print(f"File and model were compared on {parity.photos} photos with {parity.instances} instances.")
     print(
-        f"File and model were compared on {parity.photos} photos with {parity.instances} instances. They differ at most"
+        f"They differ by at most {parity.box:.2g} px in boxes, {parity.score:.2g} in scores, {parity.mask} pixels in masks."
     )
-    print(f"by {parity.box:.2g} px in boxes, {parity.score:.2g} in scores, {parity.mask} pixels in masks.")
     rows = [
         (one_line(dataset), task, *("-" if value is None else f"{value:.2f}" for value in of_both.values()))
         for dataset, tasks in record.AP.items()

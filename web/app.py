@@ -17,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from PIL import Image
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
 from runtime.model import Model
 from runtime.photos import FORMATS, RuntimeProblem
@@ -57,10 +58,10 @@ class Problem(BaseModel):
 
 
 class ClassOfObjects(BaseModel):
-    """``color``: red, green and blue, 0 to 255."""
+    """``colour``: red, green and blue, 0 to 255."""
 
     name: str
-    color: tuple[int, int, int]
+    colour: tuple[int, int, int]
 
 
 class ModelFacts(BaseModel):
@@ -86,7 +87,10 @@ class Instance(BaseModel):
 
 
 class Found(BaseModel):
-    """All that is found on a photo, best first. Width and height in px are those of the photo as it is shown."""
+    """All that is found on a photo, best first; width and height in px are those of the photo as it is shown.
+
+    ``labelme`` is the LabelMe file without shapes and without the photo's name.
+    """
 
     width: int
     height: int
@@ -94,14 +98,8 @@ class Found(BaseModel):
     labelme: dict
 
 
-def _problems(*statuses: int) -> dict[int | str, dict]:
-    return {status: {"model": Problem} for status in statuses}
-
-
-PREDICT_BODY = {
-    "required": True,
-    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-}
+BODY = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+PROBLEMS: dict[int | str, dict] = {status: {"model": Problem} for status in (400, 408, 413, 422, 503)}
 
 
 class Desk:
@@ -166,7 +164,8 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     """A photo's bytes, which are held in memory: a form's would be written to a temporary file.
 
     Raises:
-        HTTPException: 413, there are too many; 408, they take too long; 422, there are none.
+        HTTPException: 413, there are too many; 408, they take too long; 422, there are none; 400, nobody waits for an
+            answer any more.
     """
     body = bytearray()
     try:
@@ -177,6 +176,8 @@ async def read_body(request: Request, limits: Limits) -> bytes:
                     raise HTTPException(413, f"the file is larger than {limits.size / 2**20:g} MiB")
     except TimeoutError as error:
         raise HTTPException(408, f"the file has not come within {limits.seconds:g} seconds") from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the connection was closed before the file had come") from error
     if not body:
         raise HTTPException(422, "the request has no body: send the bytes of a photo")
     return bytes(body)
@@ -204,13 +205,13 @@ def create_app(model: Model, limits: Limits = Limits()) -> FastAPI:
     def facts() -> ModelFacts:
         """What the model knows."""
         classes = [
-            ClassOfObjects(name=name, color=(red, green, blue))
+            ClassOfObjects(name=name, colour=(red, green, blue))
             for name, (red, green, blue) in zip(model.classes, model.colours, strict=True)
         ]
         lowest = model.description["score_threshold"]
         return ModelFacts(classes=classes, lowest_score=lowest, threshold=model.confidence_threshold)
 
-    @app.post("/api/predict", responses=_problems(408, 413, 422, 503), openapi_extra={"requestBody": PREDICT_BODY})
+    @app.post("/api/predict", responses=PROBLEMS, openapi_extra={"requestBody": BODY})
     async def predict(request: Request) -> Found:
         """What is found on the photo whose file is the body: JPEG, PNG, WebP, TIFF, BMP or GIF."""
         async with desk.place():

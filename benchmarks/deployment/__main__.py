@@ -42,7 +42,7 @@ def main() -> None:
     args = parse_arguments()
     photos = sorted(p for p in args.photos.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))[: args.most]
     if not photos:
-        raise SystemExit(f"there are no JPEGs or PNGs in {args.photos}")
+        raise SystemExit(f"{args.photos} does not hold JPEGs or PNGs")
     os.environ["OMP_NUM_THREADS"] = str(args.threads)  # of the processes that follow
     programs = [name for name in PROGRAMS if name != "OpenVINO" or importlib.util.find_spec("openvino")]
     rows = []

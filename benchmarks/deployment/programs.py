@@ -1,4 +1,4 @@
-"""What is compared, each in a process of its own: nothing is imported here that another one would pay for with memory."""
+"""What is compared, each in a separate process: nothing is imported here that another one would pay for with memory."""
 
 from __future__ import annotations
 
@@ -43,10 +43,8 @@ def write_network(job: Job) -> None:
     """As ``polymask export`` writes it, which would also compare it with the model."""
     from polymask.export.description import describe, encode_description
     from polymask.export.onnx_format import write_onnx
-    from polymask.inference.predictor import Predictor
 
-    sizes = ("INPUT.MIN_SIZE_TEST", str(job.size), "INPUT.MAX_SIZE_TEST", str(job.longest), "MODEL.DEVICE", "cpu")
-    predictor = Predictor.from_run(job.run, overrides=sizes)
+    predictor = _predictor(job)
     job.file.write_bytes(write_onnx(predictor.model, encode_description(describe(predictor.cfg, job.run))))
 
 
@@ -61,11 +59,15 @@ def measure(program: str, job: Job) -> Measured:
     return Measured(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def _pytorch(job: Job) -> Callable[[Path], object]:
+def _predictor(job: Job):  # type: ignore[no-untyped-def]  # its class is not imported for the others
     from polymask.inference.predictor import Predictor
 
     sizes = ("INPUT.MIN_SIZE_TEST", str(job.size), "INPUT.MAX_SIZE_TEST", str(job.longest), "MODEL.DEVICE", "cpu")
-    return Predictor.from_run(job.run, overrides=sizes).predict
+    return Predictor.from_run(job.run, overrides=sizes)
+
+
+def _pytorch(job: Job) -> Callable[[Path], object]:
+    return _predictor(job).predict
 
 
 def _onnxruntime(job: Job) -> Callable[[Path], object]:

@@ -8,13 +8,13 @@ const photos = new Set();
 const waiting = [];
 let model, onTheirWay = 0;
 
-const color = (instance, alpha = 1) => `rgb(${model.classes[instance.class_index].color.join(" ")} / ${alpha})`;
+const color = (instance, alpha = 1) => `rgb(${model.classes[instance.class_index].colour.join(" ")} / ${alpha})`;
 const isShown = (instance) =>
   instance.score >= Number($("threshold").value) && $("classes").querySelectorAll("input")[instance.class_index].checked;
 
 function add(name, blob) {
   const article = $("photo").content.cloneNode(true).firstElementChild;
-  const photo = { name, blob, article, zoom: 1, found: null, size: null };
+  const photo = { name, blob, article, zoom: 1, found: null };
   article.querySelector("h2").textContent = name;
   article.addEventListener("click", (event) => actions[event.target.dataset.do]?.(photo));
   const view = article.querySelector(".view");
@@ -181,12 +181,12 @@ function enable(photo, hasResult) {
 
 function showFilter() {
   Object.assign($("threshold"), { min: model.lowest_score, value: model.threshold });
-  model.classes.forEach(({ name, color: channels }) => {
+  model.classes.forEach(({ name, colour }) => {
     const label = document.createElement("label");
     const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
     const swatch = document.createElement("span");
     swatch.className = "swatch";
-    swatch.style.background = `rgb(${channels.join(" ")})`;
+    swatch.style.background = `rgb(${colour.join(" ")})`;
     label.append(box, swatch, name);
     $("classes").append(label);
   });
