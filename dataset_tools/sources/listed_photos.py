@@ -101,10 +101,10 @@ class ListedPhotos(ShapeSource):
 
         A place with errors may be about any photo, so that no photo is a negative then.
         """
-        lost = self._unusable or self._about_files
+        lost = self._unusable or any(finding.is_error for finding in self._about_files)
         unnamed = [photo for photo in sorted(self._finder.photos) if photo not in self._shapes and photo not in used]
         if self._takes_negatives and not lost:
-            return Rest(unnamed, self._splits.findings)
+            return Rest(unnamed, [*self._about_files, *self._splits.findings])
         message = f"it is not named in {self._names}{', unless where there are errors' if lost else ''}"
         ignored = [Finding(Rule.PHOTO_WITHOUT_FILE, photo, message=message) for photo in unnamed]
         return Rest(findings=[*self._about_files, *self._splits.findings, *ignored])

@@ -16,7 +16,7 @@ from dataset_tools.dataset.scan import ReadOptions, scanned
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Rule
 from dataset_tools.geometry.polygons import ellipse_outline
-from dataset_tools.sources.open import open_source
+from dataset_tools.sources.open import open_annotations, open_source
 
 SQUARE = {"name": "polygon", "all_points_x": [8, 24, 24, 8], "all_points_y": [8, 8, 24, 24]}
 RECT = {"name": "rect", "x": 8, "y": 8, "width": 16, "height": 16}
@@ -256,6 +256,17 @@ def test_numbers_as_text_are_read_and_said(look):
     assert (taken, codes(findings)) == ({"a.jpg": [("car", 256), ("car", 256)]}, ["LM090"])
     assert "1 more" in findings[0].message
     assert look(project_3(([7, "8", "8", "24", "8", "24", "24", "8", "24"], {"1": "0"})))[0] == {"a.jpg": CAR}
+
+
+def test_remarks_about_a_file_keep_no_photo_from_being_a_negative(look, folder):
+    """Numbers that are text, and regions without a class, are read; nothing else can be about the other photo."""
+    folder.photo("empty.jpg", seed=1)
+    content = entry({"shape_attributes": RECT | {"x": "8"}, "region_attributes": {}})
+    (folder.root / "regions.json").write_text(json.dumps(content), encoding="utf-8")
+    source = open_annotations(folder.root, negatives=True)
+    with scanned(source, ReadOptions(training_size=10_000)) as scan:
+        assert [entry.photo.path for entry in scan.entries] == ["a.jpg", "empty.jpg"]
+        assert sorted(codes(scan.findings)) == ["LM024", "LM090", "LM091"]
 
 
 FAULTS = {
