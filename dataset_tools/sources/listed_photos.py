@@ -111,14 +111,16 @@ class ListedPhotos(ShapeSource):
 
     def _take(self, files: Mapping[Path, Sequence[Listed]], name_key: str) -> None:
         """Take in what the files say, each place to its photo; one without a photo is the file's."""
+        said = [
+            (path, item, f"{item.place} of {path.name}" if len(files) > 1 else item.place)
+            for path, items in files.items()
+            for item in items
+        ]
         names: dict[tuple[Path, str], PhotoName] = {}
-        for path, items in files.items():
-            origin = f" of {path.name}" if len(files) > 1 else ""
-            for item in items:
-                place = item.place + origin
-                if item.photo:
-                    name = PhotoName(item.photo, name_key, place, path.parent, (), item.size)
-                    names.setdefault((path, item.photo), name)
+        for path, item, place in said:
+            if item.photo:
+                name = PhotoName(item.photo, name_key, place, path.parent, (), item.size)
+                names.setdefault((path, item.photo), name)
         located = dict(zip(names, self._finder.locate(list(names.values()))))
         names_of = Counter(photo for photo, _ in located.values())
         for photo, finding in located.values():
@@ -129,17 +131,14 @@ class ListedPhotos(ShapeSource):
             if finding and finding.is_error:
                 self._unusable.add(photo)
         records: defaultdict[str, dict[tuple[Path, str], str]] = defaultdict(dict)
-        for path, items in files.items():
-            origin = f" of {path.name}" if len(files) > 1 else ""
-            for item in items:
-                place = item.place + origin
-                photo = located[path, item.photo][0] if item.photo else path.name
+        for path, item, place in said:
+            photo = located[path, item.photo][0] if item.photo else path.name
+            if item.rule:
                 about = self._about_photos[photo] if item.photo else self._about_files
-                if item.rule:
-                    about.append(Finding(item.rule, photo, place, item.message))
-                if item.photo:
-                    self._shapes[photo] += [] if item.rule else [(place, item)]
-                    records[photo].setdefault((path, item.record), place)
+                about.append(Finding(item.rule, photo, place, item.message))
+            if item.photo:
+                self._shapes[photo] += [] if item.rule else [(place, item)]
+                records[photo].setdefault((path, item.record), place)
         for photo, places in records.items():
             if len(places) > 1:
                 self._about_photos[photo].append(Finding(Rule.PHOTO_LISTED_TWICE, photo, ", ".join(places.values())))
