@@ -9,10 +9,12 @@ import numpy as np
 import shapely
 from tqdm import tqdm
 
+from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.formats.card import read_card
 from dataset_tools.formats.yolo import encode_description, encode_row
 from dataset_tools.geometry.polygons import polygons_of_geometry, repair_polygon
 from dataset_tools.images.folders import copy_photo
+from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import encode_upright
 from dataset_tools.output_folder import replaced_folder
 from dataset_tools.to_labelme.from_dataset import (
@@ -27,6 +29,9 @@ from dataset_tools.to_labelme.from_dataset import (
 )
 
 _Points = Sequence[tuple[float, float]]
+
+# What all of YOLO's programs read, newer and older ones; they pass over other files in silence.
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def to_yolo(options: ToLabelmeOptions) -> WriteReport:
@@ -68,7 +73,7 @@ def _write_split(
         if image.suffix == source.suffix:
             copy_photo(root, photo.file_name, image)
         else:
-            image.write_bytes(encode_upright(source, size, image.suffix))
+            _write_png(source, size, image)
         instances = split.instances.get(photo.id, [])
         drawn = [draw_instance(instance, where, size, split, options) for where, instance in instances]
         outlines = [_one_outline([shape.points for shape in made.shapes]) for made in drawn if made.shapes]
@@ -78,10 +83,18 @@ def _write_split(
         written.count(PurePosixPath(split.split) / name, instances, drawn)
 
 
+def _write_png(photo: Path, size: tuple[int, int], path: Path) -> None:
+    try:
+        path.write_bytes(encode_upright(photo, size, path.suffix))
+    except ImageError as error:  # which only shows when it is decoded
+        remedy = "Put the photo back that was annotated"
+        raise UserError(f"it cannot be read: {error}", file=photo, remedy=remedy, exit_code=EXIT_DATA) from error
+
+
 def _name(place: PurePosixPath, split: str, taken: set[str]) -> PurePosixPath:
     """Where a photo goes: labels differ in more than a suffix, and are looked for in place of the last folder ``images``."""
     folders = [part for part in place.parts[:-1] if part.lower() not in ("images", split)]
-    suffix = ".png" if place.suffix.lower() == ".gif" else place.suffix  # which YOLO's programs do not read
+    suffix = place.suffix if place.suffix.lower() in _SUFFIXES else ".png"
     stem, number = place.stem, 2
     while (path := "/".join([*folders, stem])).casefold() in taken:
         stem, number = f"{place.stem}_{number}", number + 1

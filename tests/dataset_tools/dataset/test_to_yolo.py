@@ -125,6 +125,24 @@ def test_labels_have_names_of_their_own(folder, square, yolo):
     assert lefts == {8 + index for index in range(7)}
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".PPM", ".jp2", ".avif"])
+def test_photos_that_not_all_programs_read_become_png(folder, square, yolo, suffix):
+    folder.photo(f"a{suffix}")
+    folder.json("a.json", [square()], f"a{suffix}")
+    made = yolo()
+    assert [path.name for path in (made / "images/train").iterdir()] == ["a.png"]
+    assert Image.open(made / "images/train/a.png").format == "PNG"
+
+
+def test_a_photo_that_cannot_be_decoded(folder, square, tmp_path, capsys):
+    path = folder.photo("a.gif")
+    folder.json("a.json", [square()], "a.gif")
+    folder.convert()
+    path.write_bytes(path.read_bytes()[:-200])
+    assert main(["to-yolo", str(folder.dataset), "--output", str(tmp_path / "yolo")]) == 1
+    assert "a.gif" in capsys.readouterr().err and not (tmp_path / "yolo").exists()
+
+
 def test_photos_that_are_turned(folder, square, yolo):
     path = folder.photo("a.jpg", orientation=6)
     folder.json("a.json", [square()], size=(48, 64))
