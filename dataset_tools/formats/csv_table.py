@@ -54,11 +54,6 @@ class BadLine(msgspec.Struct, frozen=True, gc=False):
     photo: str = ""
 
 
-def is_table(path: Path) -> bool:
-    """Whether a path names a CSV file."""
-    return path.suffix.lower() == ".csv"
-
-
 def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
     """The lines of a table in their order; those that describe no box say why.
 

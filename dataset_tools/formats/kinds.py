@@ -41,6 +41,9 @@ UNKNOWN = Kind("JSON without 'shapes' and 'images'", _EXPORT)
 
 _SUFFIXES = {".xml": XML, ".csv": TABLE, ".txt": YOLO_LABELS}
 
+# The classes in data.yaml, which may have another name.
+_NAMES = re.compile(rb"""^["']?names["']?\s*:""", re.MULTILINE)
+
 # The keys of a JSON object by which its kind is known; and those of the first object in a list or an object.
 _KEYS = (
     ({"shapes"}, LABELME),
@@ -48,7 +51,6 @@ _KEYS = (
     ({"_via_img_metadata"}, VIA),
     ({"project", "config", "attribute", "file", "metadata", "view"}, VIA),
 )
-_NAMES = re.compile(rb"""^["']?names["']?\s*:""", re.MULTILINE)  # in data.yaml, under any name
 _KEYS_INSIDE = (
     ({"filename", "regions"}, VIA),
     ({"annotations", "data"}, LABEL_STUDIO),

@@ -7,7 +7,6 @@ from pathlib import Path
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.formats import kinds
 from dataset_tools.formats.card import is_dataset_folder
-from dataset_tools.formats.csv_table import is_table
 from dataset_tools.images.folders import check_folder, list_folder
 from dataset_tools.sources.coco_files import CocoFiles
 from dataset_tools.sources.csv_boxes import CsvBoxes
@@ -31,7 +30,7 @@ def open_source(
     Raises:
         UserError: there is nothing of the kind, or it cannot be read at all.
     """
-    if not is_table(path) and is_dataset_folder(path):
+    if is_dataset_folder(path):
         return CocoFiles.of_dataset(path, photos)
     return open_annotations(path, photos, encoding, attribute)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dataset_tools.errors import UserError
-from dataset_tools.formats.csv_table import COLUMNS, BadLine, BoxLine, is_table, read_box_table
+from dataset_tools.formats.csv_table import COLUMNS, BadLine, BoxLine, read_box_table
 
 
 def lines_of(tmp_path, text, encoding="utf-8"):
@@ -44,4 +44,3 @@ def test_what_is_missing_or_no_text_is_refused_before_a_line_is_read(tmp_path):
             path.write_bytes(content)
         with pytest.raises(UserError):
             read_box_table(path, "utf-8")
-    assert is_table(tmp_path / "A.CSV") and not is_table(tmp_path)
