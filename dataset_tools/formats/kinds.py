@@ -38,6 +38,7 @@ LABEL_STUDIO = Kind("a file of Label Studio, which is not read", "Export it from
 RESULTS = Kind("a file of detections", "Pass it to to-labelme, as --predictions of its dataset folder")
 XML = Kind("XML, which is not read (Pascal VOC, CVAT and others write it)", _EXPORT)
 UNKNOWN = Kind("JSON without 'shapes' and 'images'", _EXPORT)
+OTHER = Kind("a file of an unknown kind", _EXPORT)
 
 _SUFFIXES = {".xml": XML, ".csv": TABLE, ".txt": YOLO_LABELS}
 
@@ -77,7 +78,7 @@ def kind_of_file(path: Path) -> Kind | None:
     try:
         content = read_file(path).removeprefix(UTF8_BOM)
         if suffix in (".yaml", ".yml"):
-            return YOLO if path.stem == "data" or _NAMES.search(content) else UNKNOWN
+            return YOLO if path.stem == "data" or _NAMES.search(content) else OTHER
         return XML if content.lstrip().startswith(b"<") else kind_of_tree(msgspec.json.decode(content))
     except (OSError, ValueError, RecursionError):
         return None
@@ -92,7 +93,7 @@ def other_kind(folder: Path, files: Sequence[str] = ()) -> tuple[Path, Kind] | N
     """
     others = (path for pattern in ("*.xml", "*.csv", "*.y*ml", "labels/**/*.txt") for path in folder.glob(pattern))
     for path in chain((folder / file for file in files[:_MOST_READ]), others):
-        if (kind := kind_of_file(path)) not in (None, COCO, UNKNOWN):
+        if (kind := kind_of_file(path)) not in (None, COCO, UNKNOWN, OTHER):
             return path, kind
     return None
 

@@ -62,7 +62,7 @@ def open_annotations(
         root = path if path.is_dir() else path.parent
         return ViaFiles(files, root, photos, encoding, attribute, negatives, exclude)
     if path.is_file():
-        raise kinds.wrong_kind(path, kind or kinds.UNKNOWN, "this is not a LabelMe folder")
+        raise kinds.wrong_kind(path, kind or kinds.OTHER, "this is not a LabelMe folder")
     return LabelmeFolder(path, photos, encoding, negatives, exclude)
 
 

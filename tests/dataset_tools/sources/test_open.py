@@ -42,6 +42,14 @@ def test_nothing_there(tmp_path):
             open_source(tmp_path / name)
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.jpg", "no JSON"), ("a.json", '{"shapes": ['), ("a.yaml", "key: 1")])
+def test_a_file_of_an_unknown_kind_is_not_called_json(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=name) as caught:
+        open_source(tmp_path / name)
+    assert "JSON" not in caught.value.reason
+
+
 def test_an_unknown_encoding_is_refused():
     check_encoding("gbk")
     for name in ("utf-9", "utf\0", "\udcff"):
