@@ -14,7 +14,7 @@ from dataset_tools.formats.labelme import AnnotationFile
 from dataset_tools.images.embedded import describe_difference, extract_embedded, has_bytes
 from dataset_tools.images.header import ImageError, agrees, describe_mismatch, read_header
 from dataset_tools.images.names import is_absolute, is_photo_name, taken_instead, with_slashes, without_query
-from dataset_tools.images.photo_finder import NameIndex, PhotoFinder, rank, several
+from dataset_tools.images.photo_finder import NameIndex, PhotoFinder, several
 from dataset_tools.records import Photo
 
 
@@ -33,14 +33,6 @@ class PhotoChooser:
         self.root = finder.root
         self._finder, self._files = finder, files
         self._folder, self._files_folder = os.path.abspath(self.root), os.path.abspath(files_root)
-
-    @cached_property
-    def _beside(self) -> dict[str, list[str]]:
-        """The photos by their paths without suffix, most trusted first."""
-        beside: dict[str, list[str]] = {}
-        for photo in sorted(self._finder.photos, key=rank):
-            beside.setdefault(posixpath.splitext(photo)[0], []).append(photo)
-        return beside
 
     @cached_property
     def _elsewhere(self) -> NameIndex:
@@ -95,7 +87,7 @@ class PhotoChooser:
             yield posixpath.join(folder, base)
         if is_photo_name(stem):  # x.png.json
             yield stem
-        yield from self._beside.get(stem, ())
+        yield from self._finder.by_stem.get(stem, ())
 
     def _far(self, file: str, image_path: str | None, loosely: bool) -> list[str]:
         """Photos of the right name in other folders: those whose folders are named most like the file's, or imagePath's.

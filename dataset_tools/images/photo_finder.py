@@ -50,7 +50,7 @@ class PhotoName(NamedTuple):
 
 
 class PhotoFinder:
-    """The photos under a folder. Nothing outside is looked at, but what a path with ``..`` says lies beside its file.
+    """The photos under a folder; outside of it, those only that a path with ``..`` puts into the folder of its file.
 
     Args:
         root: the folder.
@@ -71,6 +71,14 @@ class PhotoFinder:
         """All photos, relative to the folder."""
         return list_folder(self.root, self._exclude).photos
 
+    @cached_property
+    def by_stem(self) -> dict[str, list[str]]:
+        """The photos by their paths without suffix, most trusted first."""
+        found: dict[str, list[str]] = {}
+        for photo in sorted(self.photos, key=rank):
+            found.setdefault(posixpath.splitext(photo)[0], []).append(photo)
+        return found
+
     def where(self, name: str, start: Path | str, home: Path | str) -> str | None:
         """Where a path leads from a folder, relative to the root; None if that is outside, and ``..`` not in ``home``."""
         path, home = with_slashes(name), os.path.abspath(home)
@@ -82,9 +90,9 @@ class PhotoFinder:
         return None
 
     def is_open(self, path: str, home: Path | str) -> bool:
-        """Whether links lead out of the folder, or of ``home``, on the way to what a path leads to.
+        """Whether a path leads to what is in the folder, or in ``home`` where it begins with ``..``; links count.
 
-        Those to photos of the folder are open: the user has put them there.
+        Photos of the folder that are links are open: the user has put them there.
         """
         folder, _, name = f"{self._folder}/{path}".rpartition("/")
         real = f"{self._real(folder)}/{name}"

@@ -54,9 +54,6 @@ class YoloFolder(ShapeSource):
         self.root, self.photo_root = description.parent, photos or description.parent
         check_folder(self.photo_root, "Name the folder of the photos")
         self._finder = PhotoFinder(self.photo_root, exclude)
-        self._by_stem: dict[str, list[str]] = {}
-        for photo in sorted(self._finder.photos):
-            self._by_stem.setdefault(os.path.splitext(photo)[0], []).append(photo)
         self.keys = self._label_files(self.root, exclude)
         if not self.keys:
             self.root, self.keys = self.photo_root, self._label_files(self.photo_root, exclude)
@@ -105,7 +102,7 @@ class YoloFolder(ShapeSource):
     def _label_files(self, root: Path, exclude: Path | None) -> list[str]:
         """The text files in folders of labels, or beside a photo of their name."""
         files = [file for file in list_folder(root, exclude, ".txt").files if not file.lower().endswith("classes.txt")]
-        return [file for file in files if _IN_LABELS.match(file) or file[:-4] in self._by_stem]
+        return [file for file in files if _IN_LABELS.match(file) or file[:-4] in self._finder.by_stem]
 
     def _photo_of(self, file: str) -> tuple[str, Finding | None]:
         """The photo of a label file, and what there is to say; an error, if there is none."""
@@ -113,7 +110,8 @@ class YoloFolder(ShapeSource):
         stems = [_IN_LABELS.sub(r"\1images/", stem), stem]
         while self.photo_root != self.root and "/" in stems[-1]:  # it may be the folder of the images itself
             stems.append(stems[-1].partition("/")[2])
-        photos = next((self._by_stem[stem] for stem in stems if stem in self._by_stem), [])
+        by_stem = self._finder.by_stem
+        photos = next((by_stem[stem] for stem in stems if stem in by_stem), [])
         if len(photos) > 1:
             return stem, Finding(Rule.PHOTO_AMBIGUOUS, file, message=several(stems[0], photos))
         if photos:

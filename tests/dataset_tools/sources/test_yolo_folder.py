@@ -387,5 +387,5 @@ def test_many_labels_take_time_in_proportion(folder):
     pair(folder, "images/0.jpg", "labels/0.txt")
     source = YoloFolder(write(folder, "data.yaml", NAMES))
     names = [f"{index // 100}/{index % 100}" for index in range(20_000)]
-    source._by_stem = {f"images/{name}": [f"images/{name}.jpg"] for name in names}
+    source._finder.by_stem = {f"images/{name}": [f"images/{name}.jpg"] for name in names}
     assert all(source._photo_of(f"labels/{name}.txt") == (f"images/{name}.jpg", None) for name in names)
