@@ -101,7 +101,8 @@ class YoloFolder(ShapeSource):
 
     def _label_files(self, root: Path, exclude: Path | None) -> list[str]:
         """The text files in folders of labels, or beside a photo of their name."""
-        files = [file for file in list_folder(root, exclude, ".txt").files if not file.lower().endswith("classes.txt")]
+        files = list_folder(root, exclude, ".txt").files
+        files = [file for file in files if os.path.basename(file).lower() != "classes.txt"]
         return [file for file in files if _IN_LABELS.match(file) or file[:-4] in self._finder.by_stem]
 
     def _photo_of(self, file: str) -> tuple[str, Finding | None]:

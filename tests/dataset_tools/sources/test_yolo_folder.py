@@ -263,6 +263,12 @@ def test_other_texts_are_not_labels(look, folder):
     assert look() == ({"images/a.jpg": (None, CAR)}, [])
 
 
+def test_a_photo_may_have_a_name_like_that_of_the_classes(look, folder):
+    pair(folder, "images/my_classes.jpg", "labels/my_classes.txt")
+    write(folder, "data.yaml", NAMES)
+    assert look() == ({"images/my_classes.jpg": (None, CAR)}, [])
+
+
 def test_nothing_outside_is_read(look, folder):
     folder.photo("../images/train/secret.jpg")
     folder.photo("../secret.jpg", seed=1)
