@@ -27,7 +27,7 @@ class Rule(Enum):
     NOT_JSON = ("LM001", _ERROR, "not readable as JSON",
         "Correct it with a text editor, or delete it and annotate the photo again")
     NOT_LABELME = ("LM002", _WARNING, "JSON but not a LabelMe file; left out",
-        "Do as is said there, or move it out of the folder")
+        "Do what its message says, or move it out of the folder")
     WRONG_ENCODING = ("LM003", _ERROR, "not text in the expected encoding",
         "Pass --encoding, for example --encoding gbk, or save the file as UTF-8 with a text editor")
     WRONG_STRUCTURE = ("LM004", _ERROR, "a value of the wrong type",

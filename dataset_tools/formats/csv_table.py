@@ -58,7 +58,7 @@ def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
     """The lines of a table in their order; those that describe no box say why.
 
     Raises:
-        UserError: there is no such file, it is not text in the encoding, or not a CSV file, or it is one of VIA.
+        UserError: there is no such file, it is not text in the encoding or not a CSV file, or it is a table of VIA.
     """
     lines: list[BoxLine | BadLine] = []
     columns: Sequence[str] = COLUMNS
@@ -81,7 +81,7 @@ def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
 
 
 def _box_line(line: int, fields: Sequence[str], columns: Sequence[str]) -> BoxLine | BadLine:
-    """The box of a line, unless it has too few or too many fields, or a number that is none."""
+    """The box of a line, unless it has too few or too many fields, or a value that is not a number."""
     if len(fields) != len(columns):
         return BadLine(line, f"{len(fields)} fields, not {len(columns)}")
     values = dict(zip(columns, fields))

@@ -23,7 +23,7 @@ _KEYS = {"rect": "x y width height", "circle": "cx cy r", "ellipse": "cx cy rx r
 
 
 class ViaRegion(NamedTuple):
-    """One region of a photo; a record of a photo begins with one that has no kind, and is no region.
+    """One region of a photo. The first one of each record has no kind: it says only that the photo is there.
 
     Attributes:
         record, photo: what the file calls the photo by, and its name or path; empty if there is none.

@@ -156,7 +156,7 @@ def _check_levels(image: ImageFile, stream: io.IOBase) -> None:
         is_clear = levels.min() >= 0 and levels.max() <= 255
     elif image.mode not in _MODES:
         raise ImageError(
-            Rule.PHOTO_UNREADABLE, f"its levels, in Pillow's mode {image.mode}, are no colours of a screen"
+            Rule.PHOTO_UNREADABLE, f"its levels, in Pillow's mode {image.mode}, are not colours of a screen"
         )
     elif _has_deep_colours(image, stream):
         is_clear = image.mode in ("RGB", "RGBA") and np.asarray(image.convert("RGB")).max() >= 128

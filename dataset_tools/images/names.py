@@ -16,7 +16,7 @@ SUFFIXES = (
 
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:|[A-Za-z][\w+.-]*://")
 
-# What programs put before the names of files that are uploaded, a part of a hash or of the time (but no date is one),
+# What programs put before the names of files that are uploaded, a part of a hash or of the time (a date is not one),
 # and what Roboflow puts behind them, in place of their suffix.
 _PREFIX = re.compile(r"(?!(19|20)\d{6})([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,64})[-_](?=.)")
 _ROBOFLOW = re.compile(r"_(jpe?g|png|bmp|webp|tiff?|gif)\.rf\.\w+$")

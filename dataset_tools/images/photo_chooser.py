@@ -36,7 +36,7 @@ class PhotoChooser:
 
     @cached_property
     def _elsewhere(self) -> NameIndex:
-        """The photos that no file has for its own: another file's own photo is not a stray one."""
+        """The photos that no annotation file is named after: the others belong to their files."""
         taken = {posixpath.splitext(file)[0] for file in self._files} if self._folder == self._files_folder else set()
         return NameIndex(photo for photo in self._finder.photos if not {photo, posixpath.splitext(photo)[0]} & taken)
 

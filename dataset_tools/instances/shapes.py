@@ -121,7 +121,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
 
 
 class _GroupId(NamedTuple):
-    """A group that a file names, which is none of the groups that are made of a place or of a number in a label."""
+    """A group that a file names. Other groups are made of a place, or of a number in a label."""
 
     id: int | float | str
 
