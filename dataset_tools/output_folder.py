@@ -17,7 +17,7 @@ import msgspec
 from tqdm import tqdm
 
 from dataset_tools.errors import UserError
-from dataset_tools.files import read_file, to_the_disk
+from dataset_tools.files import is_locked, read_file, to_the_disk
 
 try:
     import fcntl
@@ -119,12 +119,9 @@ def _locked(work: Path, folder: Path) -> Iterator[None]:
 def _takes_lock(handle: int, lock: Path) -> bool:
     """Locks an open file; False if another process has, or had and has removed it since it was opened."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(handle), os.stat(lock))
-    except (BlockingIOError, FileNotFoundError):
+        return not is_locked(handle) and os.path.samestat(os.fstat(handle), os.stat(lock))
+    except FileNotFoundError:
         return False
-    except OSError:  # some network file systems have no locks
-        return True
 
 
 def _swap(folder: Path, before: dict[str, tuple[int, ...]], new: Path, old: Path) -> None:
