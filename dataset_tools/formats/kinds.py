@@ -14,7 +14,7 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.files import read_file
 from dataset_tools.text import UTF8_BOM
 
-# Of so many files of a folder the kind is looked for.
+# So many files of a folder are opened to see what they are.
 _MOST_READ = 20
 
 

@@ -56,8 +56,9 @@ def load_photo(source: Path | bytes) -> Image.Image:
 def read_pixels(path: Path | str, mode: str, needed: tuple[int, int] | None = None) -> Pixels:
     """A photo as an array, upright: what everything that shows photos to a model reads them with.
 
-    In full they are the pixels of Detectron2's ``read_image``. A photo that is needed much smaller is decoded at a half, a quarter or an eighth, if it is a JPEG whose sides can be divided by
-    that: the pixels then lie as those of the full photo do, and a resize needs to know of nothing else.
+    In full they are the pixels of Detectron2's ``read_image``. A photo that is needed much smaller is decoded at a half,
+    a quarter or an eighth, if it is a JPEG whose sides can be divided by that: the pixels then lie as those of the full
+    photo do, and a resize needs to know of nothing else.
 
     Args:
         path: of the file.

@@ -1,1 +1,1 @@
-"""LabelMe folders, COCO files and tables of boxes as annotated photos; open.py chooses among them."""
+"""LabelMe folders and the files of other programs as annotated photos; open.py chooses among them."""

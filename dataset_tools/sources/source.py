@@ -44,7 +44,7 @@ def check_encoding(encoding: str) -> None:
 
 
 class Source(Protocol):
-    """Where annotated photos come from: a LabelMe folder, a COCO dataset, a table of boxes.
+    """Where annotated photos come from: a LabelMe folder, COCO files, a dataset of YOLO and others.
 
     Attributes:
         root: the folder that the files in findings are relative to.
