@@ -193,7 +193,7 @@ WRITERS = {
 }
 CASES = [
     (writer, command)
-    for program in dict.fromkeys(row[0] for row in ROWS[1:])
+    for program in dict.fromkeys(row[0] for row in ROWS)
     for writer, command in zip(WRITERS[program], [row[2] for row in ROWS if row[0] == program], strict=True)
 ]
 
