@@ -17,6 +17,7 @@ from dataset_tools.errors import UserError
 from dataset_tools.findings import Rule
 from dataset_tools.geometry.polygons import ellipse_outline
 from dataset_tools.sources.open import open_annotations, open_source
+from dataset_tools.sources.via_files import ViaFiles
 
 SQUARE = {"name": "polygon", "all_points_x": [8, 24, 24, 8], "all_points_y": [8, 8, 24, 24]}
 RECT = {"name": "rect", "x": 8, "y": 8, "width": 16, "height": 16}
@@ -325,8 +326,6 @@ def test_what_cannot_be_drawn_is_dropped_and_said(look, shape):
     "content", [b"", b"[1, 2]", b"{", b"\xff\xfe{}", b'{"a.jpg1": {"filename": "a.jpg", "regions": ']
 )
 def test_what_is_not_a_file_of_via(folder, content):
-    from dataset_tools.sources.via_files import ViaFiles
-
     path = folder.root / "via.json"
     path.write_bytes(content)
     with pytest.raises(UserError):
@@ -341,8 +340,6 @@ def test_what_is_not_a_file_of_via(folder, content):
     entry(region({"name": 10**4000}), name="\ud800.jpg"), project_3({"vid": 10**4000, "xy": [10**4000], "av": {"1": 10**4000}}),
 ])  # fmt: skip
 def test_nothing_breaks_on_other_json(folder, content):
-    from dataset_tools.sources.via_files import ViaFiles
-
     folder.photo("a.jpg")
     path = folder.root / "via.json"
     path.write_text(json.dumps(content))

@@ -9,6 +9,7 @@ from dataset_tools.dataset.scan import ReadOptions, scanned
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Rule
 from dataset_tools.sources.open import open_source
+from dataset_tools.sources.yolo_folder import YoloFolder
 
 # A square of 16 px on a photo of 64 x 48, as polygon and as box.
 POLYGON = "0 0.125 0.16666667 0.375 0.16666667 0.375 0.5 0.125 0.5"
@@ -309,7 +310,7 @@ def test_photos_of_no_split(look, folder):
 def test_train_that_leads_nowhere(look, folder):
     pair(folder, "images/train/a.jpg", "labels/train/a.txt")
     write(folder, "data.yaml", "train: pictures/training\n" + NAMES)
-    with pytest.raises(UserError, match="pictures/training.*--photos|pictures/training"):
+    with pytest.raises(UserError, match="pictures/training"):
         look()
 
 
@@ -349,8 +350,9 @@ def test_two_descriptions_are_both_named(look, folder):
     for name in ("data.yaml", "mine.yml"):
         write(folder, name, NAMES)
     write(folder, "environment.yaml", "name: base")
-    with pytest.raises(UserError, match="data.yaml.*mine.yml|mine.yml"):
+    with pytest.raises(UserError, match="mine.yml") as caught:
         look()
+    assert "data.yaml" in str(caught.value) and "environment" not in str(caught.value)
     assert look(folder.root / "mine.yml") == ({"images/a.jpg": (None, CAR)}, [])
 
 
@@ -388,8 +390,6 @@ def test_pictures_are_not_written_among_the_photos(folder, capsys):
 
 
 def test_many_labels_take_time_in_proportion(folder):
-    from dataset_tools.sources.yolo_folder import YoloFolder
-
     pair(folder, "images/0.jpg", "labels/0.txt")
     source = YoloFolder(write(folder, "data.yaml", NAMES))
     names = [f"{index // 100}/{index % 100}" for index in range(20_000)]
