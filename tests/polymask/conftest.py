@@ -28,6 +28,12 @@ TINY = [
 ]  # fmt: skip
 
 
+def arguments_for(dataset, output, flags=(), overrides=()):
+    """The command line of a tiny training."""
+    folders = ["DATASETS.ROOT", str(dataset), "OUTPUT_DIR", str(output)]
+    return ["--config-file", "configs/mini_scratch.yaml", *flags, *folders, *TINY, *overrides]
+
+
 @pytest.fixture
 def stranger(tmp_path, monkeypatch):
     """A web server that answers everything, its address, and what it was asked for; the cache of downloads is empty."""
@@ -119,16 +125,7 @@ def train_in(tiny_dataset):
     """Runs train_net.py's main in this process and returns its OUTPUT_DIR."""
 
     def run(output, *overrides, flags=(), dataset=tiny_dataset):
-        arguments = [
-            "--config-file",
-            "configs/mini_scratch.yaml",
-            *flags,
-            "DATASETS.ROOT",
-            str(dataset),
-            "OUTPUT_DIR",
-            str(output),
-        ]
-        train_net.main(train_net.parse_arguments([*arguments, *TINY, *overrides]))
+        train_net.main(train_net.parse_arguments(arguments_for(dataset, output, flags, overrides)))
         return output
 
     return run

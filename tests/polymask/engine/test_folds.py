@@ -20,23 +20,14 @@ from dataset_tools.formats.card import read_card
 from polymask.evaluation.coco import detections_file
 from polymask.report.run import read_run
 from polymask.report.runs_compared import common_split
-from tests.polymask.conftest import TINY
+from tests.polymask.conftest import arguments_for
 
 ITERATIONS = 6
 
 
-def arguments(dataset, output, *flags, overrides=()):
-    common = [
-        "--config-file",
-        "configs/mini_scratch.yaml",
-        *flags,
-        "DATASETS.ROOT",
-        str(dataset),
-        "OUTPUT_DIR",
-        str(output),
-    ]
-    schedule = ["SOLVER.EPOCHS", "2", "SOLVER.CHECKPOINT_PERIOD", "3"]  # of three photos, one a batch
-    return [*common, *TINY, *schedule, *overrides]
+def arguments(dataset, output, *flags):
+    """Epochs of three photos, one a batch."""
+    return arguments_for(dataset, output, flags, ["SOLVER.EPOCHS", "2", "SOLVER.CHECKPOINT_PERIOD", "3"])
 
 
 @pytest.fixture(autouse=True)
