@@ -18,21 +18,15 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 
 @dataclass(frozen=True)
 class Instance:
-    """One object: its class as an index from 0 and as a name, and how sure that is, 0 to 1.
+    """One object on a photo."""
 
-    Attributes:
-        box: left, top, right, bottom in px of the photo.
-        left, top: in px, where the first of its ``pixels`` is in the photo.
-        pixels: (h, w) bool, of the part of the photo that the box touches.
-    """
-
-    category: int
+    category: int  # the index of its class, from 0
     name: str
-    score: float
-    box: tuple[float, float, float, float]
-    left: int
+    score: float  # how sure that is, 0 to 1
+    box: tuple[float, float, float, float]  # left, top, right, bottom in px of the photo
+    left: int  # px: where the first of the pixels is in the photo
     top: int
-    pixels: np.ndarray
+    pixels: np.ndarray  # (h, w) bool, of the part of the photo that the box touches
 
 
 @dataclass(frozen=True)
@@ -50,12 +44,8 @@ class Prediction:
 class Model:
     """An exported ONNX file, whose ``description`` says what is in it. Several threads may predict at a time.
 
-    Args:
-        path: of the file.
-        threads: that compute a photo together; 0: one for each core.
-
-    Raises:
-        RuntimeProblem: it is not such a file, or one of another format version.
+    ``threads`` compute a photo together; 0: one for each core. Any other file, and another format version, raises a
+    RuntimeProblem.
     """
 
     def __init__(self, path: str | Path, threads: int = 0):
@@ -78,11 +68,7 @@ class Model:
             raise RuntimeProblem(path, f"this model cannot be used: {reason}", remedy) from error
 
     def predict(self, photo: str | Path | bytes | np.ndarray) -> Prediction:
-        """What is on a photo: its path, its file's bytes, or its pixels, (H, W, 3) uint8 in RGB.
-
-        Raises:
-            RuntimeProblem: the photo cannot be read.
-        """
+        """What is on a photo, given as for ``read_photo``, which raises the same errors."""
         pixels = read_photo(photo)
         (height, width), image = pixels.shape[:2], self.input_for(pixels)
         boxes, classes, masks, scores = self._session.run(["boxes", "classes", "masks", "scores"], {"image": image})
@@ -120,12 +106,9 @@ def paste(mask: np.ndarray, box: np.ndarray, threshold: float) -> np.ndarray:
 
     A pixel has the value at its centre, between the centres of the mask's cells, and 0 beyond the mask.
     """
-    down, across = (_shares(box[axis], box[axis + 2], mask.shape[0]) for axis in (1, 0))
-    return down @ mask @ across.T >= threshold
-
-
-def _shares(low: float, high: float, cells: int) -> np.ndarray:
-    """Along an axis, the share of each cell in each pixel: (pixels, cells)."""
-    centres = np.arange(np.floor(low), np.ceil(high), dtype=np.float32) + np.float32(0.5)
-    position = (centres - low) / (high - low) * cells - 0.5
-    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells, dtype=np.float32)))
+    shares, cells = [], len(mask)  # along y and x, of each cell in each pixel: (pixels, cells)
+    for low, high in (box[1::2], box[::2]):
+        centres = np.arange(np.floor(low), np.ceil(high), dtype=np.float32) + np.float32(0.5)
+        position = (centres - low) / (high - low) * cells - 0.5
+        shares.append(np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells, dtype=np.float32))))
+    return shares[0] @ mask @ shares[1].T >= threshold

@@ -14,7 +14,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF
 SUFFIXES = tuple(".jpg .jpeg .png .bmp .webp .tif .tiff .gif .ppm .pgm .jp2 .avif .heic .heif".split())
 # Pillow's modes that become RGB as everybody sees them.
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
-MAX_PIXELS = 2 * 89_478_485  # where Pillow's reader refuses a photo
+MAX_PIXELS = 2 * 89_478_485  # where Pillow's reader refuses a photo, unless somebody has set another limit
 # EXIF's tag of the orientation, and what turns a photo upright that has it (CIPA DC-008).
 _ORIENTATION, _TURNS = 0x0112, dict(enumerate(map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), start=2))
 
@@ -28,34 +28,28 @@ class RuntimeProblem(Exception):
 
 
 def read_photo(photo: str | Path | bytes | np.ndarray) -> np.ndarray:
-    """A photo as (H, W, 3) uint8 in RGB, turned as its EXIF orientation says.
+    """A photo, which is a path, a file's bytes or such an array, as (H, W, 3) uint8 in RGB, turned as its EXIF says.
 
-    Args:
-        photo: its path, its file's bytes, or such an array.
-
-    Raises:
-        RuntimeProblem: it is not a photo, is broken, too large, or can be seen in two ways: it is one that programs
-            turn differently, or has levels of more than 8 bits.
+    Raises a RuntimeProblem: it is not a photo, is broken, too large, or can be seen in two ways, since programs turn it
+    differently or its levels have more than 8 bits.
     """
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
             raise RuntimeProblem("array", f"it is {photo.dtype} {photo.shape}", "Give (H, W, 3) uint8 in RGB")
         return photo
-    content = photo if isinstance(photo, bytes) else b""
+    name, content = ("photo", photo) if isinstance(photo, bytes) else (str(photo), b"")
     try:
         if not isinstance(photo, bytes):
             if not Path(photo).is_file():  # a pipe or a device may have no end
                 raise ValueError("there is no such file")
             content = Path(photo).read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
             return np.asarray(_upright(Image.open(io.BytesIO(content), formats=FORMATS), content).convert("RGB"))
     except Exception as error:  # on broken bytes Pillow's readers raise nearly anything
         reason = str(error) or type(error).__name__
         if isinstance(error, Image.UnidentifiedImageError):  # its message names an object in memory
             heic = "it is a HEIC photo, which Pillow does not read: export it as JPEG"
             reason = heic if content[4:8] == b"ftyp" else "it is not a picture of a known format"
-        name = "photo" if isinstance(photo, bytes) else photo
         raise RuntimeProblem(name, f"this photo cannot be read: {reason}", "Repair or remove it") from error
 
 
@@ -79,15 +73,13 @@ def _has_clear_levels(image: Any, content: bytes) -> bool:
     if image.mode.startswith("I"):
         return 0 <= np.min(np.asarray(image)) and np.max(np.asarray(image)) <= 255
     if image.mode not in _MODES:
-        raise ValueError(f"its levels, in Pillow's mode {image.mode}, are no colours of a screen")
+        raise ValueError(f"its levels, in Pillow's mode {image.mode}, are not colours of a screen")
     reader = image.tile[0].args if image.tile else ""
     is_deep = image.format in ("PNG", "TIFF") and ";16" in str(reader)
     if image.format == "PPM":
         is_deep = isinstance(reader, tuple) and reader[-1] > 255  # its highest level
     elif image.format == "TIFF" and max(image.tag_v2.get(258, (1,))) > 8 and not is_deep:
         return False  # planes of colours, which Pillow misreads
-    elif (
-        image.format == "JPEG2000"
-    ):  # of more than 8 bits Pillow misreads it; they stand behind the markers SOC and SIZ
+    elif image.format == "JPEG2000":  # Pillow misreads more than 8 bits; they stand behind the markers SOC and SIZ
         return content[content.find(b"\xff\x4f\xff\x51") + 42] & 0x7F < 8
     return not is_deep or image.mode in ("RGB", "RGBA") and np.asarray(image.convert("RGB")).max() >= 128

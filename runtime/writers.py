@@ -15,12 +15,11 @@ _LETTERS = 16  # px
 
 def draw(photo: np.ndarray, found: Prediction, colours: list[tuple[int, ...]]) -> bytes:
     """A PNG of a photo, (H, W, 3) uint8 in RGB, with masks, boxes, names and scores; small objects on top."""
-    pixels = photo.copy()
+    picture = Image.fromarray(photo)
     ordered = sorted(found.instances, key=lambda instance: -instance.pixels.sum())
     for instance in ordered:
-        window = pixels[instance.top :, instance.left :][: instance.pixels.shape[0], : instance.pixels.shape[1]]
-        window[instance.pixels] = window[instance.pixels] // 2 + np.array(colours[instance.category], np.uint8) // 2
-    picture = Image.fromarray(pixels)
+        half = Image.fromarray(instance.pixels * np.uint8(128))
+        picture.paste(colours[instance.category], (instance.left, instance.top), half)
     drawing, font, content = ImageDraw.Draw(picture), ImageFont.load_default(_LETTERS), io.BytesIO()
     for instance in ordered:
         (left, top, right, bottom), colour = instance.box, colours[instance.category]
@@ -35,32 +34,17 @@ def draw(photo: np.ndarray, found: Prediction, colours: list[tuple[int, ...]]) -
 def to_labelme(found: Prediction, image_path: str) -> bytes:
     """A LabelMe file with polygons; those of an object in several pieces are a group. The score is the description.
 
-    Args:
-        image_path: the way from the file to the photo, with POSIX slashes.
+    ``image_path`` is the way from the file to the photo, with POSIX slashes.
     """
     shapes: list[dict[str, Any]] = []
-    groups = 0
-    for instance in found.instances:
+    for number, instance in enumerate(found.instances, start=1):
         polygons = [(polygon + (instance.left, instance.top)).tolist() for polygon in outlines(instance.pixels)]
-        groups += len(polygons) > 1
-        group, score = groups if len(polygons) > 1 else None, f"score {instance.score:.2f}"
-        rest: dict[str, Any] = {
-            "group_id": group,
-            "description": score,
-            "shape_type": "polygon",
-            "flags": {},
-            "mask": None,
-        }
-        shapes += [{"label": instance.name, "points": points} | rest for points in polygons]
-    size = {"imageHeight": found.size[1], "imageWidth": found.size[0]}
-    file: dict[str, Any] = {
-        "version": "6.3.1",
-        "flags": {},
-        "shapes": shapes,
-        "imagePath": image_path,
-        "imageData": None,
-    }
-    return json.dumps(file | size, indent=2, ensure_ascii=False).encode() + b"\n"
+        about = {"group_id": number if len(polygons) > 1 else None, "description": f"score {instance.score:.2f}"}
+        kind: dict[str, Any] = {"shape_type": "polygon", "flags": {}, "mask": None}
+        shapes += [{"label": instance.name, "points": points} | about | kind for points in polygons]
+    (width, height), photo = found.size, {"imagePath": image_path, "imageData": None}
+    file = {"version": "6.3.1", "flags": {}, "shapes": shapes} | photo | {"imageHeight": height, "imageWidth": width}
+    return json.dumps(file, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def to_coco(found: Prediction, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
