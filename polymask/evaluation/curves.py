@@ -56,7 +56,7 @@ def best_threshold(matches: Matches, category: int) -> float | None:
 def _ranked(matches: Matches, category: int) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
     """Descending scores of a class, the number of annotations found up to each, and that of annotations."""
     own = matches.of_class(category)
-    return matches.score[own], np.cumsum(matches.hit[0, 0, own]), int(matches.wanted[0, category].sum())
+    return matches.found.score[own], np.cumsum(matches.hit[0, 0, own]), int(matches.wanted[0, category].sum())
 
 
 def _f1(found: NDArray[np.int64], kept: NDArray[np.int64], wanted: int) -> NDArray[np.float64]:

@@ -126,7 +126,8 @@ def _of_class(matches: Matches, category: int, weights: NDArray[np.int32]) -> ND
         weights: (photos, drawings).
     """
     own = matches.of_class(category)
-    photo, rank, hit, counted = matches.photo[own], matches.rank[own], matches.hit[..., own], matches.counted[..., own]
+    photo, rank = matches.found.photo[own], matches.found.rank[own]
+    hit, counted = matches.hit[..., own], matches.counted[..., own]
     wanted = matches.wanted[:, category] @ weights  # (A, drawings)
     whole, *by_size = (
         _average_precisions(hit[area], counted[area], photo, wanted[area], weights) for area in range(len(AREAS))

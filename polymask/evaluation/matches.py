@@ -9,21 +9,17 @@ from numpy.typing import NDArray
 
 from polymask.evaluation.counting import match
 from polymask.evaluation.figures import AREAS, Evaluation
+from polymask.evaluation.read import Detections
 
 
 @dataclass(frozen=True)
 class Matches:
     """D detections, and what they match. A areas and T IoUs are COCO's.
 
-    They are in the order of photos, and in a photo in that of their confidence.
-
     Attributes:
         photos: their number, P.
         classes: their number, K.
-        photo: (D,) indices.
-        category: (D,) indices.
-        score: (D,).
-        rank: (D,) among those of its photo and class, from 0.
+        found: the detections.
         hit: (A, T, D) whether it finds an annotation whose area is in the range.
         counted: (A, T, D) whether it is right or wrong. The others are ignored: outside the range of areas, or in a
             crowd.
@@ -32,18 +28,15 @@ class Matches:
 
     photos: int
     classes: int
-    photo: NDArray[np.int64]
-    category: NDArray[np.int64]
-    score: NDArray[np.float64]
-    rank: NDArray[np.int64]
+    found: Detections
     hit: NDArray[np.bool_]
     counted: NDArray[np.bool_]
     wanted: NDArray[np.int64]
 
     def of_class(self, category: int) -> NDArray[np.int64]:
         """Indices of the detections of a class, the most confident first."""
-        own = np.flatnonzero(self.category == category)
-        return own[np.argsort(-self.score[own], kind="stable")]
+        own = np.flatnonzero(self.found.category == category)
+        return own[np.argsort(-self.found.score[own], kind="stable")]
 
 
 def matches_of(evaluation: Evaluation) -> Matches:
@@ -56,10 +49,7 @@ def matches_of(evaluation: Evaluation) -> Matches:
     return Matches(
         photos=len(truth.photos),
         classes=len(truth.classes),
-        photo=found.photo,
-        category=found.category,
-        score=found.score,
-        rank=found.rank,
+        found=found,
         hit=hit,
         counted=counted,
         wanted=numbers,
