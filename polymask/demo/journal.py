@@ -50,15 +50,10 @@ class Journal(Results):
         self.output = output
         self.folder = output / f"{PREFIX}{settings}"
         for folder in sorted(output.glob(f"{PREFIX}*")):
-            if not resume:
+            if not resume or folder != self.folder:
+                difference = ", with another model or other settings" if resume else ""
                 raise UserError(
-                    "a demo into this folder was stopped before its end",
-                    file=output,
-                    remedy=f"Repeat its command with --resume, choose another --output, or delete {folder.name} there",
-                )
-            if folder != self.folder:
-                raise UserError(
-                    "the demo into this folder that was stopped had another model or other settings",
+                    f"a demo into this folder was stopped before its end{difference}",
                     file=output,
                     remedy=f"Repeat its command with --resume, choose another --output, or delete {folder.name} there",
                 )

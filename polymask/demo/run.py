@@ -128,7 +128,7 @@ def _run_photos(options: DemoOptions, photos: Sequence[InputPhoto]) -> None:
     if output is not None and not is_one_picture(output):
         journal = Journal(output, _settings(cfg, options), options.resume)
     resumed = journal is not None and journal.is_resumed
-    results: list[Results] = open_results(output, options.save, photos, resumed)
+    results = open_results(output, options.save, photos, resumed)
     detect = _detector(Predictor(cfg, options.half), options)
     waiting = list(photos)
     comm.synchronize()  # what one process writes must not be there while another looks

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataset_tools.files import write_atomically
+from dataset_tools.files import replaced_file
 from dataset_tools.formats.coco import Image, categories_of, write_coco
 from dataset_tools.table import write_table
 from polymask.inference.detections import Detections, ScoredAnnotation
@@ -42,12 +41,11 @@ class Tracks:
     def close(self) -> None:
         if not self._frames:
             return
-        for file in self._files.values():
-            file.parent.mkdir(parents=True, exist_ok=True)
+        for path in self._files.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
         if "coco" in self._files:
-            content = io.BytesIO()
-            write_coco(content, self._frames, self._annotations, categories_of(list(self._classes)))
-            write_atomically(self._files["coco"], content.getvalue())
+            with replaced_file(self._files["coco"]) as file:
+                write_coco(file, self._frames, self._annotations, categories_of(list(self._classes)))
         if "csv" in self._files:
             write_table(self._files["csv"], _COLUMNS, map(self._row, self._annotations))
 
