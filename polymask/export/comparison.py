@@ -84,8 +84,10 @@ class Comparison(Struct, frozen=True):
                     f"the {name} of {len(wrong)} of {compared} instances differs by more than {most:g} {unit}, "
                     f"the most by {amount(worst):.3g} ({worst.category} in {worst.photo})"
                 )
-        alone = [found for found in self.unmatched if not found.tie] or self.unmatched
-        if alone is not self.unmatched or len(alone) * UNMATCHED_ONE_IN > compared:
+        alone = [found for found in self.unmatched if not found.tie]
+        if not alone and len(self.unmatched) * UNMATCHED_ONE_IN > compared:
+            alone = list(self.unmatched)  # too many for ties
+        if alone:
             yield f"{len(alone)} instances are found by one of the two alone: {_in_words(alone)}"
 
 
