@@ -24,7 +24,7 @@ class Tracker:
     """
 
     def __init__(self, rate: float):
-        # The size of the video counts only for objects that are too small to be followed: none is.
+        # No object is too small to be followed, so the size of the video does not count.
         self._boxes = _BoxTracker(
             video_height=1, video_width=1, min_box_rel_dim=0.0, max_lost_frame_count=max(1, round(LONGEST_GAP * rate))
         )

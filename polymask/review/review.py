@@ -76,14 +76,8 @@ def review(run_folder: Path, output: Path, overrides: Sequence[str] = ()) -> lis
         ]
         write_table(part / TABLE_NAME, ReviewRow._fields, rows)
         cards = _cards(run, truth, found, suspects[:PICTURES], rows)
-        content: dict[str, Any] = {
-            "run": run,
-            "rows": rows,
-            "cards": cards,
-            "kinds": KINDS,
-            "photos": len(truth.photos),
-        }
-        page = rendered(page_environment(), "review.html", "gallery.js", **content)
+        about = {"run": run, "rows": rows, "cards": cards, "kinds": KINDS, "photos": len(truth.photos)}
+        page = rendered(page_environment(), "review.html", "gallery.js", **about)
         (part / PAGE_NAME).write_bytes(page.encode(errors="replace"))
     return rows
 
@@ -97,10 +91,7 @@ def _photos_to_write(
     """
     content, numbered = read_split(run.dataset_folder, run.card, SPLIT), list(enumerate(suspects, start=1))
     suspected = {truth.photos[suspect.photo].id for suspect in suspects}
-    to_correct, others = (
-        PhotosToWrite(TO_CORRECT, SPLIT, run.truth_of(SPLIT), []),
-        PhotosToWrite(OTHERS, SPLIT, run.truth_of(SPLIT), []),
-    )
+    to_correct, others = (PhotosToWrite(name, SPLIT, run.truth_of(SPLIT), []) for name in (TO_CORRECT, OTHERS))
     for photo in content.images:
         (to_correct if photo.id in suspected else others).photos.append(photo)
     notes = {suspect.annotation: f"#{number} {suspect.kind}: {suspect.reason}" for number, suspect in numbered}
