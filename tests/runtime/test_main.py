@@ -119,5 +119,5 @@ def test_it_imports_nothing_of_ours():
 
 
 def test_it_is_small():
-    lines = [line for path in (ROOT / "runtime").glob("*.py") for line in path.read_text().splitlines()]
-    assert sum(bool(line.strip()) for line in lines) <= 400
+    """All lines count, empty ones too."""
+    assert sum(len(path.read_text().splitlines()) for path in (ROOT / "runtime").glob("*.py")) <= 440
