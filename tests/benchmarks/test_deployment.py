@@ -1,13 +1,17 @@
 import numpy as np
 from PIL import Image
 
+import train_net
 from benchmarks.deployment.__main__ import rows_of
 from benchmarks.deployment.programs import Job, Measured, measure, write_network
-from tests.polymask.conftest import tiny_dataset, train_in  # noqa: F401
+from tests.polymask.conftest import arguments_for, make_dataset
 
 
-def test_a_network_is_measured_in_pytorch_and_onnxruntime(train_in, tmp_path):  # noqa: F811
-    run = train_in(tmp_path / "run", "SOLVER.MAX_ITER", "1", "TEST.EVAL_PERIOD", "0")
+def test_a_network_is_measured_in_pytorch_and_onnxruntime(tmp_path):
+    run = tmp_path / "run"
+    overrides = ("SOLVER.MAX_ITER", "1", "TEST.EVAL_PERIOD", "0")
+    dataset = make_dataset(tmp_path / "measured", train=2)
+    train_net.main(train_net.parse_arguments(arguments_for(dataset, run, overrides=overrides)))
     photos = [tmp_path / f"{number}.png" for number in range(2)]
     for photo in photos:
         Image.fromarray(np.full((60, 80, 3), 128, dtype=np.uint8)).save(photo)
