@@ -207,11 +207,11 @@ class Rule(Enum):
         "by one, or pass --ignore with the class")
     MIXTURE = ("LM089", _ERROR, "a file of VIA among files of LabelMe",
         "Convert it by itself: name the file in place of the folder; or pass --skip-bad to leave it out")
-    # Values
-    READ_IN_ANOTHER_FORM = ("LM090", _NOTE, "values in another form than usual, which can mean one thing only",
-        "Nothing needs to be done")
-    NO_CLASSES = ("LM091", _WARNING, "no region has an attribute that says what it is; all are of one class",
+    NO_CLASSES = ("LM090", _WARNING, "no region has an attribute that says what it is; all are of one class",
         "Pass --rename object=NAME to give the class a name")
+    # Values
+    READ_IN_ANOTHER_FORM = ("LM091", _NOTE, "values in another form than usual, which can mean one thing only",
+        "Nothing needs to be done")
     # fmt: on
 
     def __init__(self, code: str, severity: Severity, title: str, remedy: str):

@@ -209,7 +209,7 @@ def _(folder, make):
 @case("24 points as text")
 def _(folder, make):
     folder.pair("a", [make.shape("car", [["0", "0"], ["9", "0"], ["9", "9"]])])
-    return Expected("LM090", 1)
+    return Expected("LM091", 1)
 
 
 @case("25 repeated and closing vertices")
@@ -328,7 +328,7 @@ def _(folder, make):
 @case("41 group '1'")
 def _(folder, make):
     folder.pair("a", [make.square(group_id="1"), make.square(left=30, group_id=1)])
-    return Expected("LM090", 1, areas=[512])
+    return Expected("LM091", 1, areas=[512])
 
 
 @case("41 numbers of other programs")

@@ -155,7 +155,7 @@ def test_files_about_one_class_have_no_attributes(look):
     """As the balloons of Mask R-CNN's first tutorial."""
     regions = [{"shape_attributes": shape, "region_attributes": {}} for shape in (SQUARE, RECT | {"x": 30})]
     taken, findings = look(entry(*regions))
-    assert (taken, codes(findings)) == ({"a.jpg": [("object", 256), ("object", 256)]}, ["LM091"])
+    assert (taken, codes(findings)) == ({"a.jpg": [("object", 256), ("object", 256)]}, ["LM090"])
     taken, _ = look(None, ReadOptions(rename={"object": "balloon"}))
     assert taken == {"a.jpg": [("balloon", 256), ("balloon", 256)]}
 
@@ -254,7 +254,7 @@ def test_numbers_as_text_are_read_and_said(look):
     square = {"name": "polygon", "all_points_x": ["8", "24", "24", "8"], "all_points_y": [8, 8, 24, 24]}
     rect = {"name": "rect", "x": "30", "y": "8.0", "width": "16", "height": "16"}
     taken, findings = look(entry(region(square), region(rect)))
-    assert (taken, codes(findings)) == ({"a.jpg": [("car", 256), ("car", 256)]}, ["LM090"])
+    assert (taken, codes(findings)) == ({"a.jpg": [("car", 256), ("car", 256)]}, ["LM091"])
     assert "1 more" in findings[0].message
     assert look(project_3(([7, "8", "8", "24", "8", "24", "24", "8", "24"], {"1": "0"})))[0] == {"a.jpg": CAR}
 
