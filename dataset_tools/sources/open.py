@@ -28,9 +28,10 @@ def open_source(
         attribute: of VIA's regions, which is the class; None if that is clear.
 
     Raises:
-        UserError: there is nothing of the kind, or it cannot be read at all.
+        UserError: there is nothing of the kind, it cannot be read at all, or it has no attributes, and one is asked for.
     """
     if is_dataset_folder(path):
+        _refuse_attribute(attribute, path)
         return CocoFiles.of_dataset(path, photos)
     return open_annotations(path, photos, encoding, attribute)
 
@@ -51,9 +52,12 @@ def open_annotations(
         exclude: a folder that is passed over.
 
     Raises:
-        UserError: there is nothing of the kind, or of several, or it cannot be read at all.
+        UserError: there is nothing of the kind, or of several, it cannot be read at all, or it has no attributes, and
+            one is asked for.
     """
     kind, files = _kind_of_folder(path, exclude) if path.is_dir() else (kinds.kind_of_file(path), [path])
+    if kind is not kinds.VIA:
+        _refuse_attribute(attribute, path)
     if kind is kinds.TABLE:
         return CsvBoxes(files[0], photos, encoding, negatives, exclude)
     if kind is kinds.YOLO:
@@ -64,6 +68,12 @@ def open_annotations(
     if path.is_file():
         raise kinds.wrong_kind(path, kind or kinds.OTHER, "this is not a LabelMe folder")
     return LabelmeFolder(path, photos, encoding, negatives, exclude)
+
+
+def _refuse_attribute(attribute: str | None, path: Path) -> None:
+    if attribute is not None:
+        reason = f"--attribute is '{attribute}', and regions of VIA alone have attributes"
+        raise UserError(reason, file=path, remedy="Leave --attribute out, or name the file of VIA")
 
 
 def _kind_of_folder(folder: Path, exclude: Path | None) -> tuple[kinds.Kind | None, list[Path]]:

@@ -69,3 +69,12 @@ def test_a_dataset_folder_with_a_damaged_card_is_no_labelme_folder(folder, squar
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match="the card cannot be read"):
         open_source(folder.dataset)
+
+
+def test_an_attribute_of_what_has_none_is_an_error(folder, square):
+    folder.pair("a", [square()])
+    folder.convert(fractions=(1, 0, 0))
+    (folder.root / "boxes.csv").write_text("car,8,8,16,16,a.jpg,64,48\n")
+    for path in (folder.root, folder.dataset, folder.root / "boxes.csv"):
+        with pytest.raises(UserError, match="--attribute"):
+            open_source(path, attribute="kind")
