@@ -16,7 +16,7 @@ from detectron2.utils import comm
 
 from dataset_tools.errors import UserError
 from polymask.config.data_checks import check_photos, check_splits, check_training_data, check_validation_data
-from polymask.config.keys import CACHE_MODES, FOLLOW_CORES, TRACKERS
+from polymask.config.keys import CACHE_MODES, FOLLOW_CORES, FOLLOW_OBJECTS, INSTANCE_NORM, TRACKERS
 
 # Detectron2's schedule with steps; the others have none.
 STEP_SCHEDULE = "WarmupMultiStepLR"
@@ -76,7 +76,10 @@ TRAINING_RULES: Mapping[str, Rule] = {
     "INPUT.MAX_SIZE_TRAIN": _FROM_1,
     "INPUT.SCALE_JITTER.SIZE": _FROM_1,
     "INPUT.COLOR_JITTER": (lambda x: 0 <= x < 1, "Use a number from 0 to below 1"),
-    "INPUT.COPY_PASTE.PROBABILITY": (lambda x: 0 <= x <= 1, "Use a number from 0 to 1"),
+    "INPUT.COPY_PASTE.PROBABILITY": (
+        lambda x: 0 <= x <= 1,
+        f"Use a number from 0 to 1, or {FOLLOW_OBJECTS:g}: then it follows the size of the objects",
+    ),
     "MODEL.RPN.PRE_NMS_TOPK_TRAIN": _FROM_1,
     "MODEL.RPN.POST_NMS_TOPK_TRAIN": _FROM_1,
     "MODEL.RPN.BATCH_SIZE_PER_IMAGE": _FROM_1,
@@ -288,6 +291,11 @@ def _contradictions(cfg: CfgNode) -> Iterator[tuple[str, str]]:
             solver.HEADS_ONLY and solver.BACKBONE_LR_FACTOR != 1,
             f"SOLVER.BACKBONE_LR_FACTOR is {solver.BACKBONE_LR_FACTOR}, and SOLVER.HEADS_ONLY freezes the backbone",
             "Set SOLVER.BACKBONE_LR_FACTOR 1, or SOLVER.HEADS_ONLY False",
+        ),
+        (
+            model.RESNETS.NORM == INSTANCE_NORM and model.WEIGHTS.startswith("torchvision://"),
+            f"MODEL.RESNETS.NORM is {INSTANCE_NORM}, and MODEL.WEIGHTS '{model.WEIGHTS}' were trained with BatchNorm",
+            "Set MODEL.RESNETS.NORM FrozenBN, or empty MODEL.WEIGHTS",
         ),
     )
     yield from ((reason, remedy) for is_there, reason, remedy in contradictions if is_there)

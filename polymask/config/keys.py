@@ -23,6 +23,11 @@ TRACKERS = ("wandb", "mlflow")
 AUTO = "auto"
 # DATALOADER.NUM_WORKERS: as many as suit the machine (polymask.data.workers.number_of_workers).
 FOLLOW_CORES = -1
+# MODEL.RESNETS.NORM: instance normalisation (Ulyanov et al. 2016, https://arxiv.org/abs/1607.08022), as BatchNorm computes
+# it in a training with one photo a batch, and then in predictions, too. Detectron2's get_norm does not have it.
+INSTANCE_NORM = "IN"
+# INPUT.COPY_PASTE.PROBABILITY: by the size of the objects (polymask.config.resolve.resolve_copy_paste).
+FOLLOW_OBJECTS = -1.0
 # INPUT.CACHE: where a training keeps its resized photos (polymask.data.cache).
 MEMORY, DISK, OFF = "memory", "disk", "off"
 CACHE_MODES = (AUTO, MEMORY, DISK, OFF)

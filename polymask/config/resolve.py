@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import re
+import statistics
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +19,12 @@ from detectron2.utils import comm
 from dataset_tools.catalog import register
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.formats.card import Card
-from polymask.config.keys import AUTO
+from polymask.config.keys import AUTO, FOLLOW_OBJECTS
+
+# Where INPUT.COPY_PASTE.PROBABILITY follows the objects: what it is while the largest box of a photo, in the median of the
+# photos, covers at most such a share of it; otherwise it is 0.
+COPY_PASTE = 0.5
+LARGEST_TO_PASTE = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +48,10 @@ def resolve(cfg: CfgNode, training: bool, earlier: CfgNode | None = None) -> dic
     check_folders(cfg)
     if not training and cfg.INPUT.MASK_FORMAT == "polygon":
         cfg.INPUT.MASK_FORMAT = AUTO  # that of the training; an evaluation reads no masks into the model
-    resolve_dataset(cfg, register(Path(cfg.DATASETS.ROOT)))
+    card = register(Path(cfg.DATASETS.ROOT))
+    if training:
+        resolve_copy_paste(cfg, DatasetCatalog.get(f"{card.name}_train"))
+    resolve_dataset(cfg, card)
     if cfg.SEED < 0:  # a new one, the same in all processes; or the one that the run had
         cfg.SEED = earlier.SEED if earlier else comm.shared_random_seed()
     records = {key: read_records(cfg, key) for key in (("TRAIN", "VAL", "TEST") if training else ("TEST",))}
@@ -98,6 +108,28 @@ def resolve_device(cfg: CfgNode) -> None:
         cfg.MODEL.DEVICE = "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", cfg.MODEL.DEVICE):
         raise UserError(f"MODEL.DEVICE is {cfg.MODEL.DEVICE}", remedy=f"Use {AUTO}, cpu, cuda or cuda:1")
+
+
+def resolve_copy_paste(cfg: CfgNode, records: Sequence[dict]) -> None:
+    """Replaces the sentinel of copy-paste: objects that fill a photo would cover those that are there already.
+
+    Args:
+        cfg: changed in place.
+        records: Detectron2's dataset dicts of the train split.
+    """
+    if cfg.INPUT.COPY_PASTE.PROBABILITY != FOLLOW_OBJECTS:
+        return
+    largest = []
+    for record in records:
+        boxes = [one["bbox"] for one in record["annotations"] if not one.get("iscrowd")]  # XYWH
+        if boxes:
+            largest.append(max(width * height for *_, width, height in boxes) / (record["width"] * record["height"]))
+    share = statistics.median(largest) if largest else 1.0
+    cfg.INPUT.COPY_PASTE.PROBABILITY = COPY_PASTE if share <= LARGEST_TO_PASTE else 0.0
+    log.info(
+        "INPUT.COPY_PASTE.PROBABILITY: %s, as the largest box of a photo covers %.0f %% of it in the median.",
+        cfg.INPUT.COPY_PASTE.PROBABILITY, 100 * share,
+    )  # fmt: skip
 
 
 def resolve_dataset(cfg: CfgNode, card: Card) -> None:

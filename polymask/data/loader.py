@@ -34,7 +34,7 @@ def build_train_loader(cfg: CfgNode, start_iter: int) -> Iterable[list[dict]]:
     plan = BatchPlan(sizes, cfg.SOLVER.IMS_PER_BATCH, cfg.SEED, group=cfg.DATALOADER.ASPECT_RATIO_GROUPING)
     stored = DatasetFromList(records)  # serialised, so that workers share its memory
     mapper: Mapper = TrainMapper.for_training(cfg, records)
-    if cfg.INPUT.COPY_PASTE.PROBABILITY:
+    if cfg.INPUT.COPY_PASTE.PROBABILITY > 0:
         mapper = CopyPasteMapper(mapper, stored, cfg.INPUT.COPY_PASTE.PROBABILITY)
     loader = torch.utils.data.DataLoader(
         SeededPhotos(stored, _ErrorsAsItems(mapper), cfg.SEED),

@@ -2,7 +2,7 @@
 
 from dataset_tools.formats.card import Card, SplitSummary
 from polymask.config.load import load_config
-from polymask.config.resolve import resolve_dataset, resolve_schedule
+from polymask.config.resolve import resolve_copy_paste, resolve_dataset, resolve_schedule
 
 BASE = "configs/Base-RCNN-R18-FPN.yaml"
 DOCUMENTED = "configs/mask_rcnn_R_18_FPN_documented.yaml"
@@ -29,5 +29,6 @@ def scheduled(*overrides, images=40):
         "configs/mini_scratch.yaml",
         ["DATASETS.VAL", "('street_val',)", "DATASETS.CLASSES", "['Car', 'Sign Board']", *overrides],
     )
+    resolve_copy_paste(cfg, [])
     resolve_schedule(cfg, images)
     return cfg

@@ -6,7 +6,7 @@ import pytest
 from dataset_tools.errors import EXIT_USAGE, UserError
 from polymask.config.checks import UNSUPPORTED, check_supported, check_training_keys
 from polymask.config.load import load_config
-from polymask.config.resolve import resolve_schedule
+from polymask.config.resolve import resolve_copy_paste, resolve_schedule
 from tests.polymask.config.configs import scheduled
 
 MINI = "configs/mini_scratch.yaml"
@@ -18,6 +18,7 @@ STEPS = ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR")
                                     "mask_rcnn_R_18_FPN_scratch", "mask_rcnn_R_50_FPN_coco", "mini_scratch"])  # fmt: skip
 def test_nothing_is_wrong_with_the_recipes(config):
     cfg = load_config(f"configs/{config}.yaml", [])
+    resolve_copy_paste(cfg, [])
     resolve_schedule(cfg, images=100)
     check_supported(cfg)
     check_training_keys(cfg, processes=1)
@@ -65,6 +66,7 @@ def test_nothing_is_wrong_with_the_recipes(config):
         (["SOLVER.HEADS_ONLY", "True"], "HEADS_ONLY.*random start"),
         (["SOLVER.HEADS_ONLY", "True", "MODEL.WEIGHTS", "torchvision://resnet18"], "HEADS_ONLY.*random start"),
         (["SOLVER.HEADS_ONLY", "True", "MODEL.WEIGHTS", "a.pth", "SOLVER.BACKBONE_LR_FACTOR", "0.1"], "freezes"),
+        (["MODEL.WEIGHTS", "torchvision://resnet18"], "RESNETS.NORM FrozenBN"),
         (["SOLVER.BACKBONE_LR_FACTOR", "0"], "BACKBONE_LR_FACTOR is 0.0.*HEADS_ONLY"),
         (["SOLVER.BACKBONE_LR_FACTOR", "-0.1"], "BACKBONE_LR_FACTOR is -0.1"),
         (["SOLVER.BACKBONE_LR_FACTOR", "1e999"], "BACKBONE_LR_FACTOR is inf"),

@@ -9,6 +9,7 @@ from dataset_tools.errors import EXIT_USAGE, UserError
 from polymask.config.load import load_config
 from polymask.config.resolve import (
     epochs_to_iterations,
+    resolve_copy_paste,
     resolve_dataset,
     resolve_device,
     resolve_learning_rate,
@@ -246,3 +247,34 @@ def test_a_warm_up_before_the_beginning_is_an_error():
 def test_an_empty_split_is_left_out_also_where_it_is_named():
     cfg = resolved(BASE, "DATASETS.VAL", "('street_val',)", "DATASETS.TEST", "('street_val', 'street_test')", val=0)
     assert cfg.DATASETS.VAL == () and cfg.DATASETS.TEST == ("street_test",)
+
+
+def photo(*boxes, crowds=()):
+    objects = [{"bbox": box} for box in boxes] + [{"bbox": box, "iscrowd": 1} for box in crowds]
+    return {"width": 20, "height": 10, "annotations": objects}
+
+
+SMALL, LARGE = [3, 0, 8, 5], [0, 0, 10, 5]  # a fifth and a quarter of the photo
+
+
+@pytest.mark.parametrize(
+    "records, expected",
+    [
+        ([photo(SMALL), photo(SMALL), photo(LARGE)], 0.5),
+        ([photo(SMALL), photo(SMALL, LARGE), photo(LARGE)], 0.0),
+        ([photo(SMALL, crowds=[LARGE]), photo()], 0.5),
+        ([photo(SMALL, SMALL), photo(LARGE), photo(SMALL)], 0.5),
+        ([photo()], 0.0),
+        ([], 0.0),
+    ],
+)
+def test_copy_paste_follows_the_largest_object_of_a_photo(records, expected):
+    cfg = load_config(BASE, ["INPUT.COPY_PASTE.PROBABILITY", "-1"])
+    resolve_copy_paste(cfg, records)
+    assert cfg.INPUT.COPY_PASTE.PROBABILITY == expected
+
+
+def test_a_copy_paste_that_the_user_sets_is_kept():
+    cfg = load_config(BASE, ["INPUT.COPY_PASTE.PROBABILITY", "0.25"])
+    resolve_copy_paste(cfg, [photo(LARGE)])
+    assert cfg.INPUT.COPY_PASTE.PROBABILITY == 0.25
