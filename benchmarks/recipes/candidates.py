@@ -32,6 +32,9 @@ MORE_OBJECTS = {
     "INPUT.COPY_PASTE.PROBABILITY": "0.0",
     "INPUT.COLOR_JITTER": "0.0",
 }
+THREE_SIZES = {"INPUT.MIN_SIZE_TRAIN": "(192, 216, 240)"}
+BY_PHOTO = {"MODEL.RESNETS.NORM": "IN"}
+COPY_PASTE = {"INPUT.COPY_PASTE.PROBABILITY": "0.5"}
 PLAIN_HEADS = {"MODEL.ROI_HEADS.NAME": "StandardROIHeads"}
 
 
@@ -50,6 +53,9 @@ CANDIDATES = {
         _candidate("GroupNorm, batch 2", 2, 0.0004, WHOLE_OBJECTS, GROUP_NORM),
         _candidate("more objects, plain heads", 1, 0.0006, MORE_OBJECTS, PLAIN_HEADS),
         _candidate("more objects", 1, 0.0006, MORE_OBJECTS),
-        _candidate("more objects, batch 2", 2, 0.0006, MORE_OBJECTS),
+        _candidate("more objects, batch 4", 4, 0.0006, MORE_OBJECTS),
+        _candidate("more objects, by photo", 1, 0.0006, MORE_OBJECTS, BY_PHOTO),
+        _candidate("more objects, by photo, three sizes", 1, 0.0006, MORE_OBJECTS, BY_PHOTO, THREE_SIZES),
+        _candidate("more objects, by photo, copy-paste", 1, 0.0006, MORE_OBJECTS, BY_PHOTO, COPY_PASTE),
     )
 }

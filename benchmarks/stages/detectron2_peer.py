@@ -14,6 +14,7 @@ from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 
 from benchmarks.stages.timing import DifferentWork
+from polymask.config.keys import INSTANCE_NORM
 from polymask.data.seeding import seed_everything
 from polymask.engine.trainer import Trainer
 
@@ -22,10 +23,15 @@ DETECTRON2_NAMES = {"build_resnet18_fpn_backbone": "build_resnet_fpn_backbone"}
 
 
 def detectron2_config(cfg: CfgNode) -> CfgNode:
-    """The same network, of Detectron2's parts alone."""
+    """The same network, of Detectron2's and PyTorch's parts alone.
+
+    With instance normalisation, which Detectron2 does not build, the backbone stays ours: it is theirs with PyTorch's
+    GroupNorm.
+    """
     plain = cfg.clone()
     plain.defrost()
-    plain.MODEL.BACKBONE.NAME = DETECTRON2_NAMES.get(cfg.MODEL.BACKBONE.NAME, cfg.MODEL.BACKBONE.NAME)
+    if cfg.MODEL.RESNETS.NORM != INSTANCE_NORM:
+        plain.MODEL.BACKBONE.NAME = DETECTRON2_NAMES.get(cfg.MODEL.BACKBONE.NAME, cfg.MODEL.BACKBONE.NAME)
     plain.freeze()
     return plain
 

@@ -73,3 +73,26 @@ def test_what_learns(config, learning, fixed):
     assert all(p.requires_grad for p in getattr(bottom_up, learning).parameters())
     if fixed:
         assert not any(p.requires_grad for p in getattr(bottom_up, fixed).parameters())
+
+
+def test_instance_norm_is_batch_norm_of_each_photo():
+    scratch = ["MODEL.WEIGHTS", "", "MODEL.BACKBONE.FREEZE_AT", "0", "MODEL.RESNETS.NORM"]
+    by_batch, by_photo = (model_of(CONFIG, *scratch, norm).backbone for norm in ("BN", "IN"))
+    weights = {name: tensor for name, tensor in by_batch.state_dict().items() if name in by_photo.state_dict()}
+    by_photo.load_state_dict(weights)
+    photos = 2 * torch.randn(2, 3, 96, 160) + torch.tensor([-1.0, 1.0])[:, None, None, None]
+    with torch.no_grad():
+        together = by_photo(photos)
+        by_batch.train()
+        for index in range(2):
+            alone = by_batch(photos[index : index + 1])
+            for name in alone:
+                torch.testing.assert_close(together[name][index], alone[name][0], rtol=0, atol=1e-4, msg=name)
+
+
+def test_stages_with_instance_norm_freeze():
+    scratch = ["MODEL.WEIGHTS", "", "MODEL.RESNETS.NORM", "IN", "MODEL.BACKBONE.FREEZE_AT", "2"]
+    bottom_up = model_of(CONFIG, *scratch).backbone.bottom_up
+    learns = {name.split(".")[0] for name, parameter in bottom_up.named_parameters() if parameter.requires_grad}
+    assert learns == {"res3", "res4", "res5"}
+    assert not list(bottom_up.buffers())

@@ -23,8 +23,9 @@ def torch_home(tmp_path, monkeypatch):
     return folder
 
 
-def new_model(config="configs/mask_rcnn_R_18_FPN.yaml"):
-    return build_model(load_config(config, ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "2"]))
+def new_model(*overrides):
+    given = ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "2", *overrides]
+    return build_model(load_config("configs/mask_rcnn_R_18_FPN.yaml", given))
 
 
 def load(model, path):
@@ -36,9 +37,9 @@ def bottom_up_tensors(model):
     return {name: tensor for name, tensor in names.items() if not name.endswith("num_batches_tracked")}
 
 
-@pytest.mark.parametrize("config", ["configs/mask_rcnn_R_18_FPN.yaml", "configs/mini_scratch.yaml"])
-def test_every_tensor_of_the_backbone_is_loaded_and_no_other(config, torchvision_file, torchvision_resnet18):
-    model = new_model(config)
+@pytest.mark.parametrize("norm", ["FrozenBN", "BN"])
+def test_every_tensor_of_the_backbone_is_loaded_and_no_other(norm, torchvision_file, torchvision_resnet18):
+    model = new_model("MODEL.BACKBONE.FREEZE_AT", "0", "MODEL.RESNETS.NORM", norm)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     load(model, torchvision_file)
     loaded = bottom_up_tensors(model)
