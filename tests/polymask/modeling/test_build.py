@@ -70,11 +70,25 @@ def test_predictions_are_those_of_detectron2(heads):
 
 
 def test_the_channels_lie_together_in_inference_alone():
-    model = build_model(config("StandardROIHeads"))
+    cfg = config("StandardROIHeads")
+    cfg.MODEL.RESNETS.NORM = "BN"
+    model = build_model(cfg)
     images = torch.zeros(1, 3, 64, 64)
     last = {"memory_format": torch.channels_last}
     assert all(level.is_contiguous(**last) for level in model.eval().backbone(images).values() if level.shape[2] > 1)
     assert not model.train().backbone(images)["p2"].is_contiguous(**last)
+
+
+def test_features_of_a_photo_of_one_colour_are_exact():
+    """All that its channels differ in are the edges, so that rounded variances would be seen."""
+    backbone = build_model(config("StandardROIHeads")).eval().backbone
+    photo = torch.full((1, 3, 256, 320), -0.1)
+    with torch.no_grad():
+        features = backbone(photo)
+        backbone._forward_hooks.clear()  # which would make float32 of them
+        exact = backbone.double()(photo.double())
+    for name, level in features.items():
+        torch.testing.assert_close(level.double(), exact[name], rtol=0, atol=1e-4 * float(exact[name].abs().max()))
 
 
 @pytest.mark.parametrize("norm", ["BN", "GN"])
