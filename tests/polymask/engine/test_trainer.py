@@ -171,7 +171,7 @@ def test_weights_that_came_alone_with_their_config_are_kept(overfitted, tmp_path
 def test_eval_only_refuses_untrained_weights(weights, train, torchvision_file):
     weights = str(torchvision_file) if weights else ""
     with pytest.raises(UserError, match="model_final.pth") as caught:
-        train("MODEL.WEIGHTS", weights, flags=["--eval-only"])
+        train("MODEL.WEIGHTS", weights, "MODEL.RESNETS.NORM", "BN", flags=["--eval-only"])
     assert caught.value.exit_code == EXIT_USAGE
 
 

@@ -154,13 +154,14 @@ def test_a_flip_and_a_class_with_a_side():
 
 
 ANCHORS_FROM_32 = ("MODEL.ANCHOR_GENERATOR.SIZES", "[[32], [64], [128], [256], [512]]")
+ANCHORS_TO_256 = ("MODEL.ANCHOR_GENERATOR.SIZES", "[[16], [32], [64], [128], [256]]")
 
 
 @pytest.mark.parametrize(
     ("wrong", "fine", "overrides", "words"),
     [
         ((16, 15), (16, 16), ANCHORS_FROM_32, "half the size of the smallest anchor, 32.*16.*32.*64.*128.*256"),
-        ((510, 515), (510, 514), (), "twice the size of the largest anchor, 256.*32.*64.*128.*256.*512"),
+        ((510, 515), (510, 514), ANCHORS_TO_256, "twice the size of the largest anchor, 256.*32.*64.*128.*256.*512"),
     ],
 )
 def test_sizes_of_objects(wrong, fine, overrides, words):
