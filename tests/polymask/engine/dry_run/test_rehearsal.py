@@ -122,7 +122,9 @@ def test_impatience(cfg):
 
 def test_a_backbone_and_no_other_splits(train, train_photos_only, torchvision_file):
     weights = ("MODEL.WEIGHTS", str(torchvision_file), "MODEL.RESNETS.NORM", "FrozenBN", "INPUT.FORMAT", "BGR")
-    log = (train(*weights, "SOLVER.MAX_ITER", "4", flags=["--dry-run"], dataset=train_photos_only) / "log.txt").read_text()
+    log = (
+        train(*weights, "SOLVER.MAX_ITER", "4", flags=["--dry-run"], dataset=train_photos_only) / "log.txt"
+    ).read_text()
     for words in (
         "which know photos in RGB, and INPUT.FORMAT is BGR",
         "There is no val split",
