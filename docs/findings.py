@@ -36,7 +36,7 @@ _SECTIONS = (
     ("LM060", "Splits", ""),
     ("LM070", "Files of other programs", ""),
     (
-        "LM090",
+        "LM091",
         "Values",
         "Numbers and ids as text or whole floats, polygons as one list or as pairs, names that are numbers.",
     ),

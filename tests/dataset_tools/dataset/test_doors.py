@@ -314,63 +314,63 @@ BOTH = {"a.png": [("car", 256)], "b.png": [("bus", 256)]}
 CAR = {"a.png": [("car", 256)]}
 TYPES = {
     "text ids": (with_images(["img_1", "img_2"]), BOTH, set()),
-    "numbers of ids as text": (with_images(["1", "2"]), BOTH, {"LM090"}),
-    "image_id as text": (coco(annotation(image_id="1")), CAR, {"LM090"}),
-    "image id as text": (coco(annotation(image_id=1), images=[image("1")]), CAR, {"LM090"}),
-    "image id with zeros": (coco(annotation(image_id=1), images=[image("0001")]), CAR, {"LM090"}),
-    "image_id a whole float": (coco(annotation(image_id=1.0)), CAR, {"LM090"}),
-    "image id a whole float as text": (coco(annotation(), images=[image("1.0")]), CAR, {"LM090"}),
-    "category_id as text": (coco(annotation(category_id="1", iscrowd=None)), CAR, {"LM090"}),
-    "category_id a whole float": (coco(annotation(category_id=1.0)), CAR, {"LM090"}),
-    "category id as text": (coco(annotation(), categories=[("1", "car")]), CAR, {"LM090"}),
+    "numbers of ids as text": (with_images(["1", "2"]), BOTH, {"LM091"}),
+    "image_id as text": (coco(annotation(image_id="1")), CAR, {"LM091"}),
+    "image id as text": (coco(annotation(image_id=1), images=[image("1")]), CAR, {"LM091"}),
+    "image id with zeros": (coco(annotation(image_id=1), images=[image("0001")]), CAR, {"LM091"}),
+    "image_id a whole float": (coco(annotation(image_id=1.0)), CAR, {"LM091"}),
+    "image id a whole float as text": (coco(annotation(), images=[image("1.0")]), CAR, {"LM091"}),
+    "category_id as text": (coco(annotation(category_id="1", iscrowd=None)), CAR, {"LM091"}),
+    "category_id a whole float": (coco(annotation(category_id=1.0)), CAR, {"LM091"}),
+    "category id as text": (coco(annotation(), categories=[("1", "car")]), CAR, {"LM091"}),
     "text ids of categories": (coco(annotation(category_id="c"), categories=[("c", "car"), (1, "bus")]), CAR, set()),
     "an annotation's id as text": (coco(annotation("x1")), CAR, set()),
-    "an annotation's id as number in text": (coco(annotation("7")), CAR, {"LM090"}),
-    "an annotation's id of MongoDB": (coco(annotation({"$oid": "5f"})), CAR, {"LM090"}),
-    "area as text": (coco(annotation(area="256")), CAR, {"LM090"}),
-    "area of words": (coco(annotation(area="n/a")), CAR, {"LM090"}),
-    "area a list": (coco(annotation(area=[256])), CAR, {"LM090"}),
-    "iscrowd 0 as text": (coco(annotation(iscrowd="0")), CAR, {"LM090"}),
+    "an annotation's id as number in text": (coco(annotation("7")), CAR, {"LM091"}),
+    "an annotation's id of MongoDB": (coco(annotation({"$oid": "5f"})), CAR, {"LM091"}),
+    "area as text": (coco(annotation(area="256")), CAR, {"LM091"}),
+    "area of words": (coco(annotation(area="n/a")), CAR, {"LM091"}),
+    "area a list": (coco(annotation(area=[256])), CAR, {"LM091"}),
+    "iscrowd 0 as text": (coco(annotation(iscrowd="0")), CAR, {"LM091"}),
     "iscrowd false": (coco(annotation(iscrowd=False)), CAR, set()),
-    "iscrowd false as text": (coco(annotation(iscrowd="false")), CAR, {"LM090"}),
+    "iscrowd false as text": (coco(annotation(iscrowd="false")), CAR, {"LM091"}),
     "iscrowd null": (coco(annotation(iscrowd=None)), CAR, set()),
-    "iscrowd empty": (coco(annotation(iscrowd="")), CAR, {"LM090"}),
-    "iscrowd 1 as text": (coco(annotation(), annotation(2, iscrowd="1")), CAR, {"LM078", "LM090"}),
-    "width as text": (coco(annotation(), images=[image(width="64")]), CAR, {"LM090"}),
-    "height a float as text": (coco(annotation(), images=[image(height="48.0")]), CAR, {"LM090"}),
+    "iscrowd empty": (coco(annotation(iscrowd="")), CAR, {"LM091"}),
+    "iscrowd 1 as text": (coco(annotation(), annotation(2, iscrowd="1")), CAR, {"LM078", "LM091"}),
+    "width as text": (coco(annotation(), images=[image(width="64")]), CAR, {"LM091"}),
+    "height a float as text": (coco(annotation(), images=[image(height="48.0")]), CAR, {"LM091"}),
     "width null": (coco(annotation(), images=[image(width=None)]), CAR, set()),
-    "box as text": (coco(annotation(segmentation=[], bbox=["8", "8", "16", "16"])), CAR, {"LM076", "LM090"}),
-    "box of words beside a mask": (coco(annotation(bbox="none")), CAR, {"LM090"}),
+    "box as text": (coco(annotation(segmentation=[], bbox=["8", "8", "16", "16"])), CAR, {"LM076", "LM091"}),
+    "box of words beside a mask": (coco(annotation(bbox="none")), CAR, {"LM091"}),
     "names that are numbers": (
-        coco(annotation(), categories=[(1, 0), (2, 1)]), {"a.png": [("0", 256)]}, {"LM090"}),
-    "names that are floats": (coco(annotation(), categories=[(1, 5.0)]), {"a.png": [("5", 256)]}, {"LM090"}),
-    "two equal categories": (coco(annotation(), categories=[(1, "car"), (1, "car")]), CAR, {"LM090"}),
+        coco(annotation(), categories=[(1, 0), (2, 1)]), {"a.png": [("0", 256)]}, {"LM091"}),
+    "names that are floats": (coco(annotation(), categories=[(1, 5.0)]), {"a.png": [("5", 256)]}, {"LM091"}),
+    "two equal categories": (coco(annotation(), categories=[(1, "car"), (1, "car")]), CAR, {"LM091"}),
     "two equal categories of two ids": (
         coco(annotation(), annotation(2, category_id=2, segmentation=[[30, 8, 46, 8, 46, 24, 30, 24]]),
              categories=[(1, "car"), (2, "car")]),
         {"a.png": [("car", 256), ("car", 256)]}, set()),
-    "equal categories by value": (coco(annotation(), categories=[(1, "car"), ("1", "car")]), CAR, {"LM090"}),
-    "flat": (coco(annotation(segmentation=SQUARE)), CAR, {"LM090"}),
-    "pairs": (coco(annotation(segmentation=[[8, 8], [24, 8], [24, 24], [8, 24]])), CAR, {"LM090"}),
-    "lists of pairs": (coco(annotation(segmentation=[[[8, 8], [24, 8], [24, 24], [8, 24]]])), CAR, {"LM090"}),
-    "coordinates as text": (coco(annotation(segmentation=[[str(value) for value in SQUARE]])), CAR, {"LM090"}),
-    "flat and as text": (coco(annotation(segmentation=[f"{value:.1f}" for value in SQUARE])), CAR, {"LM090"}),
+    "equal categories by value": (coco(annotation(), categories=[(1, "car"), ("1", "car")]), CAR, {"LM091"}),
+    "flat": (coco(annotation(segmentation=SQUARE)), CAR, {"LM091"}),
+    "pairs": (coco(annotation(segmentation=[[8, 8], [24, 8], [24, 24], [8, 24]])), CAR, {"LM091"}),
+    "lists of pairs": (coco(annotation(segmentation=[[[8, 8], [24, 8], [24, 24], [8, 24]]])), CAR, {"LM091"}),
+    "coordinates as text": (coco(annotation(segmentation=[[str(value) for value in SQUARE]])), CAR, {"LM091"}),
+    "flat and as text": (coco(annotation(segmentation=[f"{value:.1f}" for value in SQUARE])), CAR, {"LM091"}),
     "two polygons, one in pairs": (
         coco(annotation(segmentation=[SQUARE, [[30, 8], [46, 8], [46, 24], [30, 24]]])),
-        {"a.png": [("car", 512)]}, {"LM090"}),
+        {"a.png": [("car", 512)]}, {"LM091"}),
     "size of a mask in floats": (
         coco(annotation(segmentation={"size": [48.0, 64.0], "counts": [100, 20, 2952]})),
-        {"a.png": [("car", 20)]}, {"LM090"}),
+        {"a.png": [("car", 20)]}, {"LM091"}),
     "size and runs of a mask as text": (
         coco(annotation(segmentation={"size": ["48", "64"], "counts": ["100", "20", "2952"]})),
-        {"a.png": [("car", 20)]}, {"LM090"}),
+        {"a.png": [("car", 20)]}, {"LM091"}),
     "annotations as an object": (coco() | {"annotations": {"1": annotation(), "2": annotation(2, iscrowd=1)}}, CAR,
-                                 {"LM078", "LM090"}),
+                                 {"LM078", "LM091"}),
     "images as an object": (coco(annotation(image_id="1")) | {
-        "images": {"1": {"file_name": "a.png", "width": 64, "height": 48}}}, CAR, {"LM090"}),
-    "categories as an object": (coco(annotation()) | {"categories": {"1": {"name": "car"}}}, CAR, {"LM090"}),
+        "images": {"1": {"file_name": "a.png", "width": 64, "height": 48}}}, CAR, {"LM091"}),
+    "categories as an object": (coco(annotation()) | {"categories": {"1": {"name": "car"}}}, CAR, {"LM091"}),
     "not a number among coordinates": (coco(annotation(), annotation("2", segmentation=[[8, float("nan"), 9, 9, 8, 9]])),
-                                       CAR, {"LM032", "LM090"}),
+                                       CAR, {"LM032", "LM091"}),
 }  # fmt: skip
 
 
@@ -461,7 +461,7 @@ def test_values_are_counted_and_the_first_is_shown(folder):
     folder.photo("a.png")
     drawn = [annotation(number, category_id="1", segmentation=[[8 + number, *SQUARE[1:]]]) for number in range(3)]
     _, findings = adopted(folder, coco(*drawn))
-    (finding,) = [item for item in findings if item.rule.code == "LM090"]
+    (finding,) = [item for item in findings if item.rule.code == "LM091"]
     assert (finding.file, finding.place) == ("coco.json", "annotations[0].category_id")
     assert "'1'" in finding.message and "2 more" in finding.message
 
@@ -714,20 +714,20 @@ def test_of_several_files_the_one_of_instances_is_meant(folder):
 
 TEXT_POINTS = [["8", "8"], ["24", "8"], ["24", "24"], ["8", "24"]]
 LABELME = {
-    "label 0": ({"label": 0}, {}, [("0", 256), ("car", 256)], {"LM090"}),
-    "label 1.0": ({"label": 1.0}, {}, [("1", 256), ("car", 256)], {"LM090"}),
-    "label 1.5": ({"label": 1.5}, {}, [("1.5", 256), ("car", 256)], {"LM090"}),
-    "points as text": ({"points": TEXT_POINTS}, {}, [("car", 256), ("car", 256)], {"LM090"}),
-    "points flat": ({"points": SQUARE}, {}, [("car", 256), ("car", 256)], {"LM090"}),
+    "label 0": ({"label": 0}, {}, [("0", 256), ("car", 256)], {"LM091"}),
+    "label 1.0": ({"label": 1.0}, {}, [("1", 256), ("car", 256)], {"LM091"}),
+    "label 1.5": ({"label": 1.5}, {}, [("1.5", 256), ("car", 256)], {"LM091"}),
+    "points as text": ({"points": TEXT_POINTS}, {}, [("car", 256), ("car", 256)], {"LM091"}),
+    "points flat": ({"points": SQUARE}, {}, [("car", 256), ("car", 256)], {"LM091"}),
     "points with exponents": ({"points": [["8e0", 8], [24, 8], [24, 24], [8, "24.0"]]}, {},
-                              [("car", 256), ("car", 256)], {"LM090"}),
-    "group '1' and 1": ({"group_id": "1"}, {"group_id": 1}, [("car", 512)], {"LM090"}),
-    "group '01' and 1.0": ({"group_id": "01"}, {"group_id": 1.0}, [("car", 512)], {"LM090"}),
+                              [("car", 256), ("car", 256)], {"LM091"}),
+    "group '1' and 1": ({"group_id": "1"}, {"group_id": 1}, [("car", 512)], {"LM091"}),
+    "group '01' and 1.0": ({"group_id": "01"}, {"group_id": 1.0}, [("car", 512)], {"LM091"}),
     "group of one name": ({"group_id": "left"}, {"group_id": "left"}, [("car", 512)], set()),
     "groups of two names": ({"group_id": "left"}, {"group_id": "right"}, [("car", 256), ("car", 256)], set()),
     "group named as a place": ({"group_id": "shapes[1]"}, {}, [("car", 256), ("car", 256)], set()),
-    "group ''": ({"group_id": ""}, {"group_id": ""}, [("car", 256), ("car", 256)], {"LM090"}),
-    "group ' '": ({"group_id": " "}, {"group_id": " "}, [("car", 256), ("car", 256)], {"LM090"}),
+    "group ''": ({"group_id": ""}, {"group_id": ""}, [("car", 256), ("car", 256)], {"LM091"}),
+    "group ' '": ({"group_id": " "}, {"group_id": " "}, [("car", 256), ("car", 256)], {"LM091"}),
     "group of a name on two labels": ({"group_id": "x"}, {"group_id": "x", "label": "bus"},
                                       [("bus", 256), ("car", 256)], {"LM042"}),
 }  # fmt: skip
@@ -749,7 +749,7 @@ def test_numbers_and_names_of_labelme_files(folder, square, case):
 )
 def test_sizes_as_text(folder, square, keys):
     folder.pair("a", [square()], **keys)
-    assert {item.rule.code for item in folder.convert().findings} - OF_SMALL_FOLDERS == {"LM090"}
+    assert {item.rule.code for item in folder.convert().findings} - OF_SMALL_FOLDERS == {"LM091"}
 
 
 def test_a_size_in_text_is_a_size(folder, square):
