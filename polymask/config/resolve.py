@@ -21,8 +21,8 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.formats.card import Card
 from polymask.config.keys import AUTO, FOLLOW_OBJECTS
 
-# Where INPUT.COPY_PASTE.PROBABILITY follows the objects: what it is while the largest box of a photo, in the median of the
-# photos, covers at most such a share of it; otherwise it is 0.
+# INPUT.COPY_PASTE.PROBABILITY that follows the objects: COPY_PASTE if the largest box of a photo covers at most this share
+# of it, in the median of the photos; else 0.
 COPY_PASTE = 0.5
 LARGEST_TO_PASTE = 0.2
 

@@ -63,7 +63,7 @@ def _channels_last_in_inference(backbone: torch.nn.Module, inputs: tuple[torch.T
     """Gives the backbone images in PyTorch's channels_last format, in which oneDNN's convolutions are faster.
 
     All layers after it keep the format. A training keeps the usual one: the gradients of weights are slower otherwise. So
-    does a network with GroupNorm, whose variances are inexact in this format: on a grey photo, features are 2 % off.
+    does a network with GroupNorm, whose variances are inexact in this format where a channel hardly varies.
     """
     (images,) = inputs
     if backbone.training or images.device.type != "cpu":

@@ -31,14 +31,14 @@ def build_resnet18_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
         cfg.merge_from_list(["MODEL.RESNETS.NORM", "BN", "MODEL.BACKBONE.FREEZE_AT", 0])
     backbone = build_resnet_fpn_backbone(cfg, input_shape)
     if by_photo:
-        _normalise_by_photo(backbone)
+        _normalise_by_photo(backbone.bottom_up)
         backbone.bottom_up.freeze(frozen)
     backbone.register_forward_hook(_to_float32)
     return backbone
 
 
-def _normalise_by_photo(backbone: FPN) -> None:
-    for module in list(backbone.modules()):
+def _normalise_by_photo(network: torch.nn.Module) -> None:
+    for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, torch.nn.BatchNorm2d):
                 channels = child.num_features
