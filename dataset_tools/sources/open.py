@@ -71,7 +71,7 @@ def open_annotations(
 
 
 def _refuse_attribute(attribute: str | None, path: Path) -> None:
-    if attribute is not None:
+    if attribute is not None and path.exists():
         reason = f"--attribute is '{attribute}', and regions of VIA alone have attributes"
         raise UserError(reason, file=path, remedy="Leave --attribute out, or name the file of VIA")
 

@@ -78,3 +78,5 @@ def test_an_attribute_of_what_has_none_is_an_error(folder, square):
     for path in (folder.root, folder.dataset, folder.root / "boxes.csv"):
         with pytest.raises(UserError, match="--attribute"):
             open_source(path, attribute="kind")
+    with pytest.raises(UserError, match="no such folder"):
+        open_source(folder.root / "gone", attribute="kind")
