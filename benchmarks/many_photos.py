@@ -1,8 +1,8 @@
-"""What ``demo.py`` does with thousands of photos when it is killed twice.
+"""What ``demo.py`` and ``runtime`` do with thousands of photos when they are killed twice.
 
-    python -m benchmarks.many_photos --run output/demo [--photos 2000] [--processes 1 2] [--save coco]
+    python -m benchmarks.many_photos --run output/demo [--photos 2000] [--processes 1 2] [--model model.onnx] [--save coco]
 
-Photos of 160 x 160 px are cut out of the sample's scenes. The demo is killed (SIGKILL for all its processes) when a third of
+Photos of 160 x 160 px are cut out of the sample's scenes. The command is killed (SIGKILL for all its processes) when a third of
 them is done, and when two thirds are, and goes on with --resume. Then each photo must be in coco.json once. A photo is done
 twice if its line in the output comes twice. Memory is the largest resident set of a process in the last third, while the
 first and the last quarter of its photos are looked at. Linux only.
@@ -36,7 +36,7 @@ POLL = 0.2  # seconds
 
 
 class Outcome(NamedTuple):
-    """Of one demo with all its stops: photos that are missing, done twice, seconds a photo, and MiB in the last part."""
+    """Of one command with all its stops: photos that are missing, done twice, seconds a photo, and MiB in the last part."""
 
     lost: int
     twice: int
@@ -57,14 +57,15 @@ def make_photos(folder: Path, photos: int) -> None:
 
 
 def measure(command: Sequence[str], output: Path, photos: int) -> Outcome:
-    """Runs a demo into a folder, killed at one and at two thirds of its photos."""
+    """Runs a command into a folder, killed at one and at two thirds of its photos."""
     said, begin = "", time.monotonic()
     for stop in (photos // 3, 2 * photos // 3, None):
         memory: list[float] = []
         with tempfile.TemporaryFile("w+") as log:
             process = subprocess.Popen(command, cwd=PROJECT, stderr=log, stdout=log)
             while process.poll() is None:
-                done = sum(file.read_bytes().count(b"\n") for file in output.glob(".unfinished_*/*"))
+                records = [*output.glob(".unfinished_*/*"), *output.glob(".unfinished.jsonl")]
+                done = sum(file.read_bytes().count(b"\n") for file in records)
                 if stop is not None and done >= stop:
                     for number in family(process.pid):
                         os.kill(number, signal.SIGKILL)
@@ -76,7 +77,7 @@ def measure(command: Sequence[str], output: Path, photos: int) -> Outcome:
         if process.returncode != (0 if stop is None else -signal.SIGKILL):
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{words[-2000:]}")
     seconds = (time.monotonic() - begin) / photos
-    looked_at = Counter(re.findall(r"(\d{6}\.jpg): \d+ instance", said))
+    looked_at = Counter(re.findall(r"(\d{6}\.jpg)'?: \d+ instance", said))
     names = {Path(image.file_name).name for image in read_coco(output / "coco.json").images}
     quarter = max(1, len(memory) // 4)
     twice = sum(times - 1 for times in looked_at.values())
@@ -112,11 +113,17 @@ def demo_command(run: Path, photos: Path, output: Path, processes: int, save: Se
     return [*program, *map(str, words)]
 
 
+def runtime_command(model: Path, photos: Path, output: Path, save: Sequence[str]) -> list[str]:
+    words = ["-m", "runtime", model, photos, "--output", output, "--save", *save, "--resume"]
+    return [sys.executable, *map(str, words)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=PROJECT / "output/demo", help="the OUTPUT_DIR of a training")
     parser.add_argument("--photos", type=int, default=2000)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--model", type=Path, help="an exported file of the run, for runtime")
     parser.add_argument("--save", nargs="+", default=["coco"])
     args = parser.parse_args()
     rows = []
@@ -127,9 +134,13 @@ def main() -> None:
         for processes in args.processes:
             output = Path(work, f"found_{processes}")
             command = demo_command(args.run.resolve(), photos, output, processes, args.save)
-            rows.append((processes, *measure(command, output, args.photos)))
-    headers = ("processes", "photos lost", "done twice", "s a photo", "MiB, first quarter", "MiB, last quarter")
-    print(tabulate(rows, headers, tablefmt="pipe", floatfmt=("", "", "", ".3f", ".0f", ".0f")))
+            rows.append(("demo.py", processes, *measure(command, output, args.photos)))
+        if args.model:
+            output = Path(work, "found")
+            command = runtime_command(args.model.resolve(), photos, output, args.save)
+            rows.append(("runtime", 1, *measure(command, output, args.photos)))
+    headers = ("command", "processes", "photos lost", "done twice", "s a photo", "MiB at first", "MiB at last")
+    print(tabulate(rows, headers, tablefmt="pipe", floatfmt=("", "", "", "", ".3f", ".0f", ".0f")))
 
 
 if __name__ == "__main__":

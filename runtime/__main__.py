@@ -1,15 +1,19 @@
 """``python -m runtime``: what an exported model sees in photos, as pictures and files."""
 
 import argparse
+import hashlib
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
+from typing import Any
 
+from .finished import Finished, write
 from .model import Model
 from .photos import SUFFIXES, RuntimeProblem, read_photo
 from .writers import draw, to_coco, to_labelme
+
+KINDS = ["pictures", "coco", "labelme"]
 
 
 def main() -> int:
@@ -17,13 +21,15 @@ def main() -> int:
     parser.add_argument("model", type=Path, help="what `python -m polymask export` has written")
     parser.add_argument("photos", nargs="+", type=Path, help="photos, or folders of photos")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="the folder for the results")
-    kinds = ("pictures", "coco", "labelme")
-    parser.add_argument("--save", nargs="+", choices=kinds, default=["pictures"], help="default: pictures")
+    parser.add_argument("--save", nargs="+", choices=KINDS, default=KINDS[:1], help="default: pictures")
     parser.add_argument("--confidence-threshold", type=float, metavar="T", help="lowest score (default: the file's)")
+    parser.add_argument("--resume", action="store_true", help="go on where the same command was stopped")
     try:
         return predict(parser.parse_args())
     except (RuntimeProblem, OSError) as problem:
         print(f"error: {problem}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
     return 2
 
 
@@ -31,16 +37,16 @@ def predict(args: argparse.Namespace) -> int:
     """Writes the results of all photos; the exit code is 1 where one cannot be read, which is reported."""
     photos, coco_file, failed = find_photos(args.photos, args.output), args.output / "coco.json", 0
     labelme = {place: args.output / "labelme" / f"{place}.json" for place in photos if "labelme" in args.save}
-    for file in [*labelme.values(), *([coco_file] if "coco" in args.save else [])]:
-        if file.exists():
-            raise RuntimeProblem(file, "it exists, and may have been corrected by hand", "Choose another --output")
     model = Model(args.model)
     threshold = model.confidence_threshold if args.confidence_threshold is None else args.confidence_threshold
-    categories = [{"id": index, "name": name} for index, name in enumerate(model.classes, start=1)]
-    coco: dict[str, list] = {"images": [], "annotations": [], "categories": categories}
-    for place, photo in photos.items():
+    command = {"model": hashlib.sha256(args.model.read_bytes()).hexdigest(), "threshold": threshold, "save": args.save}
+    for file in [*(() if args.resume else labelme.values()), *([coco_file] if "coco" in args.save else [])]:
+        if file.exists():
+            raise RuntimeProblem(file, "it exists, and may have been corrected by hand", "Choose another --output")
+    finished = Finished(args.output, command, args.resume)
+    for place in (place for place in photos if place not in finished.places):
         try:
-            pixels = read_photo(photo)
+            pixels = read_photo(photos[place])
         except RuntimeProblem as problem:
             print(f"error: {problem}", file=sys.stderr)
             failed = 1
@@ -48,15 +54,26 @@ def predict(args: argparse.Namespace) -> int:
         found = model.predict(pixels).scoring(threshold)
         if "pictures" in args.save:
             write(args.output / f"{place}.png", draw(pixels, found, model.colours))
-        if labelme:
-            write(labelme[place], to_labelme(found, way(photo, labelme[place].parent)))
-        image_id, size = len(coco["images"]) + 1, {"width": found.size[0], "height": found.size[1]}
-        coco["images"].append({"id": image_id, "file_name": way(photo, args.output)} | size)
-        coco["annotations"] += to_coco(found, image_id, len(coco["annotations"]) + 1)
-        print(f"{str(photo)!r}: {len(found.instances)} instances")
+        if labelme and not labelme[place].exists():
+            write(labelme[place], to_labelme(found, way(photos[place], labelme[place].parent)))
+        image = {"file_name": way(photos[place], args.output), "width": found.size[0], "height": found.size[1]}
+        finished.add(place, {"image": image, "annotations": to_coco(found)})
+        print(f"{str(photos[place])!r}: {len(found.instances)} instances", flush=True)
     if "coco" in args.save:
+        results = finished.results()
+        coco = join([results[place] for place in photos if place in results], model.classes)
         write(coco_file, json.dumps(coco, ensure_ascii=False).encode() + b"\n")
+    finished.forget()
     return failed
+
+
+def join(results: list[dict[str, Any]], classes: list[str]) -> dict[str, list]:
+    """One COCO object of the images and annotations of all photos, with ids from 1."""
+    images = [{"id": image_id} | result["image"] for image_id, result in enumerate(results, start=1)]
+    pairs = [(image["id"], one) for image, result in zip(images, results) for one in result["annotations"]]
+    annotations = [one | {"id": number, "image_id": image_id} for number, (image_id, one) in enumerate(pairs, start=1)]
+    categories = [{"id": index, "name": name} for index, name in enumerate(classes, start=1)]
+    return {"images": images, "annotations": annotations, "categories": categories}
 
 
 def find_photos(inputs: list[Path], output: Path) -> dict[str, Path]:
@@ -72,14 +89,6 @@ def find_photos(inputs: list[Path], output: Path) -> dict[str, Path]:
     if not places:
         raise RuntimeProblem(inputs[0], "there is no photo here", "Correct the command")
     return places
-
-
-def write(path: Path, content: bytes) -> None:
-    """Writes a file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        Path(folder, "part").write_bytes(content)
-        Path(folder, "part").replace(path)
 
 
 def way(photo: Path, folder: Path) -> str:

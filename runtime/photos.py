@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-# Others start programs, or are not photos.
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")  # others start programs
 # The last two are refused by name.
 SUFFIXES = tuple(".jpg .jpeg .png .bmp .webp .tif .tiff .gif .ppm .pgm .jp2 .avif .heic .heif".split())
-# Pillow's modes that become RGB as everybody sees them.
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # they become RGB in one way
 MAX_PIXELS = 2 * 89_478_485  # where Pillow's reader refuses a photo, unless somebody has set another limit
 # EXIF's tag of the orientation, and what turns a photo upright that has it (CIPA DC-008).
 _ORIENTATION, _TURNS = 0x0112, dict(enumerate(map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), start=2))

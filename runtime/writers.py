@@ -52,11 +52,10 @@ def to_coco(found: Prediction, image_id: int = 1, first_id: int = 1) -> list[dic
     annotations = []
     for number, instance in enumerate(found.instances, start=first_id):
         left, top, right, bottom = instance.box
-        ids: dict[str, Any] = {"id": number, "image_id": image_id, "category_id": instance.category + 1}
-        code = {"size": list(found.size[::-1]), "counts": counts(instance, found.size)}
-        mask = {"segmentation": code, "area": int(instance.pixels.sum())}
-        box = {"bbox": [left, top, right - left, bottom - top], "iscrowd": 0, "score": instance.score}
-        annotations.append(ids | mask | box)
+        mask = {"size": list(found.size[::-1]), "counts": counts(instance, found.size)}
+        ids: dict[str, Any] = {"id": number, "image_id": image_id, "category_id": instance.category + 1, "iscrowd": 0}
+        box = {"bbox": [left, top, right - left, bottom - top], "score": instance.score}
+        annotations.append(ids | box | {"segmentation": mask, "area": int(instance.pixels.sum())})
     return annotations
 
 
