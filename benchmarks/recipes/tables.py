@@ -41,7 +41,7 @@ def list_contenders(measured: Mapping[str, Folds]) -> str:
     for name, folds in measured.items():
         aps = [[m.mask_ap for (dataset, _), m in folds.items() if dataset == wanted] for wanted in datasets]
         means = [statistics.fmean(values) if values else None for values in aps]
-        mean = statistics.fmean(means) if None not in means else None
+        mean = statistics.fmean(means) if means and None not in means else None
         seconds = round(statistics.fmean(m.processor_seconds for m in folds.values())) if folds else None
         rows.append([name, *means, mean, seconds])
     return tabulate(rows, ["mask AP", *datasets, "mean", "seconds"], tablefmt="pipe", floatfmt=".1f", missingval="-")

@@ -98,18 +98,20 @@ class Comparison:
         self._size = size
 
     def measure(
-        self, contenders: Sequence[Contender], folds: Sequence[int]
+        self, contenders: Sequence[Contender], folds: Sequence[int], datasets: int | None = None
     ) -> dict[str, dict[tuple[str, int], Measurement]]:
-        """What is known of each contender on each dataset and fold after all that is missing was trained."""
-        places = [(dataset, fold) for fold in folds for dataset in self._trainings.folds]
+        """What is known of each contender on each dataset and fold after all that is missing was trained.
+
+        Args:
+            contenders: what is trained.
+            folds: their numbers.
+            datasets: how many of the datasets, from the first on. None: all.
+        """
+        places = [(dataset, fold) for fold in folds for dataset in [*self._trainings.folds][:datasets]]
         tasks = {(c.name, p): Task(c, *p, self._length, self._size) for p in places for c in contenders}
         self._trainings.run_missing(list(tasks.values()))
         found = {key: self._trainings.record.find(task) for key, task in tasks.items()}
         return {c.name: {p: m for p in places if (m := found[c.name, p])} for c in contenders}
-
-    @property
-    def datasets(self) -> list[str]:
-        return list(self._trainings.folds)
 
 
 def prepare_folds(datasets: Sequence[Path], output: Path, folds: int) -> dict[str, Sequence[Path]]:
