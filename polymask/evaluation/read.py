@@ -201,6 +201,12 @@ def _annotations(content: CocoFile, index: dict[int, int], classes: dict[int, in
     )
 
 
+def rle_of(objects: Objects, row: int, size: tuple[int, int]) -> Rle:
+    """The mask of an object of a photo of a (height, width)."""
+    counts = objects.mask[row]
+    return Rle(size, counts if isinstance(counts, str) else counts.decode())
+
+
 def _starts(photo: NDArray[np.int64], photos: Sequence[Image]) -> NDArray[np.int64]:
     """See ``Objects.starts``."""
     return np.searchsorted(photo, np.arange(len(photos) + 1))

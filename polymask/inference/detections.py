@@ -59,6 +59,16 @@ class PlacedMask(msgspec.Struct, frozen=True, gc=False):
             pixels[y0 - top : y1 - top, x0 - left : x1 - left] = own
         return pixels
 
+    def resized(self, size: tuple[int, int], scale: float) -> NDArray[np.bool_]:
+        """The mask on the photo resized by a factor to a (height, width): each pixel is that of the photo in its middle."""
+        whole = np.zeros(size, dtype=bool)
+        if self.width:
+            rows = ((np.arange(size[0]) + 0.5) / scale).astype(int) - self.top
+            columns = ((np.arange(size[1]) + 0.5) / scale).astype(int) - self.left
+            in_rows, in_columns = (rows >= 0) & (rows < self.height), (columns >= 0) & (columns < self.width)
+            whole[np.ix_(in_rows, in_columns)] = self.pixels()[np.ix_(rows[in_rows], columns[in_columns])]
+        return whole
+
     def moved(self, x: int, y: int) -> PlacedMask:
         """The same mask, so many px to the right and down."""
         return msgspec.structs.replace(self, left=self.left + x, top=self.top + y) if self.width else self
@@ -173,6 +183,12 @@ def place(pixels: NDArray[np.bool_], left: int = 0, top: int = 0) -> PlacedMask:
     part = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     counts = pycocotools.mask.encode(np.asfortranarray(part, dtype=np.uint8))["counts"]
     return PlacedMask(left + int(columns[0]), top + int(rows[0]), part.shape[1], part.shape[0], counts)
+
+
+def placed(code: Rle) -> PlacedMask:
+    """The mask of a photo's code."""
+    left, top, right, bottom = rle.bounds(code)
+    return place(rle.decode(code, (left, top, right, bottom)), left, top)
 
 
 def common(first: Window, second: Window) -> Window:

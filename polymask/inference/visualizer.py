@@ -13,11 +13,17 @@ from detectron2.structures import BitMasks, BoxMode
 from detectron2.utils.visualizer import Visualizer
 
 from dataset_tools.files import write_atomically
+from dataset_tools.geometry.rle import Rle
 from dataset_tools.view.palette import class_colour
+from polymask.inference.detections import PlacedMask, placed
 
 # The Visualizer's letters are unreadable on a small photo and lost on a large one: photos are drawn this wide.
 DRAWN_WIDTH = 960
 GAP = 8  # white pixels between pictures
+# The Visualizer holds a mask of the picture's size for each instance: so many are drawn at a time.
+_AT_A_TIME = 50
+
+Polygons = Sequence[Sequence[float]]  # flat, x, y, x, y, ... in px
 
 
 def metadata_of(classes: Sequence[str]) -> Metadata:
@@ -29,7 +35,7 @@ def metadata_of(classes: Sequence[str]) -> Metadata:
 def draw_instances(
     photo: np.ndarray,
     boxes: np.ndarray,
-    masks: Sequence[object],
+    masks: Sequence[PlacedMask | Polygons],
     classes: Sequence[int],
     scores: Sequence[float] | None,
     metadata: Metadata,
@@ -38,10 +44,12 @@ def draw_instances(
 ) -> np.ndarray:
     """The photo with masks, boxes, class names and scores; the smaller instances on top of the larger ones.
 
+    A photo that is wider than the picture is made smaller first, and its masks with it.
+
     Args:
         photo: (H, W, 3) uint8, BGR.
         boxes: (N, 4), XYXY in px of the photo.
-        masks: of each instance, as the Visualizer takes them: (H, W) bool, an RLE, or polygons.
+        masks: of each instance.
         classes: (N,), from 0.
         scores: (N,), 0 to 1; None for annotations.
         metadata: see :func:`metadata_of`.
@@ -51,16 +59,38 @@ def draw_instances(
     Returns:
         (H', W', 3) uint8, BGR, about ``width`` wide.
     """
-    visualizer = Visualizer(photo[:, :, ::-1], metadata, scale=width / photo.shape[1])
-    _overlay(visualizer, boxes, masks, classes, scores, ids)
-    return _picture(visualizer)
+    picture = shrunk(photo, width * max(photo.shape[:2]) / photo.shape[1])
+    largest_first = np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), kind="stable")
+    for start in range(0, max(1, len(boxes)), _AT_A_TIME):
+        rows, scale = largest_first[start : start + _AT_A_TIME], picture.shape[1] / photo.shape[1]
+        visualizer = Visualizer(picture[:, :, ::-1], metadata, scale=width / picture.shape[1])
+        _overlay(
+            visualizer,
+            boxes[rows] * scale,
+            [_resized(masks[row], picture.shape[:2], scale) for row in rows],
+            [classes[row] for row in rows],
+            [scores[row] for row in rows] if scores is not None else None,
+            [ids[row] for row in rows] if ids is not None else None,
+        )
+        picture = _picture(visualizer)
+    return picture
+
+
+def _resized(mask: PlacedMask | Polygons, size: tuple[int, int], scale: float) -> np.ndarray | list[np.ndarray]:
+    """A mask on a photo that was resized by a factor to a (height, width), as the Visualizer takes it."""
+    if isinstance(mask, PlacedMask):
+        return mask.resized(size, scale)
+    return [np.asarray(polygon) * scale for polygon in mask]
 
 
 def draw_annotations(photo: np.ndarray, record: dict, metadata: Metadata, width: int = DRAWN_WIDTH) -> np.ndarray:
     """As :func:`draw_instances`, of the annotations of a Detectron2 dataset dict."""
     annotations = record["annotations"]
     boxes = [BoxMode.convert(item["bbox"], item["bbox_mode"], BoxMode.XYXY_ABS) for item in annotations]
-    masks = [item["segmentation"] for item in annotations]
+    masks = [
+        placed(Rle(tuple(mask["size"]), mask["counts"])) if isinstance(mask, dict) else mask
+        for mask in (item["segmentation"] for item in annotations)
+    ]
     classes = [item["category_id"] for item in annotations]
     return draw_instances(photo, np.reshape(boxes, (-1, 4)), masks, classes, None, metadata, width)
 
@@ -113,7 +143,7 @@ def arrange(pictures: Sequence[np.ndarray], columns: int, cell: tuple[int, int])
     return sheet
 
 
-def shrunk(picture: np.ndarray, longest: int) -> np.ndarray:
+def shrunk(picture: np.ndarray, longest: float) -> np.ndarray:
     """A picture, (H, W, 3) uint8, whose longer side has no more than so many px."""
     scale = longest / max(picture.shape[:2])
     if scale >= 1:

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
 from polymask.engine.run_folder import check_no_links
-from polymask.evaluation.read import Detections, read_detections, read_truth
+from polymask.evaluation.read import Detections, read_detections, read_truth, rle_of
+from polymask.inference.detections import placed
 from polymask.inference.predictor import read_photo
 from polymask.inference.visualizer import (
     DRAWN_WIDTH,
@@ -92,7 +93,7 @@ def draw_pair(
     """
     photo = read_photo_of_size(Path(record["file_name"]), record["width"], record["height"])
     boxes = BoxMode.convert(found.box[rows], BoxMode.XYWH_ABS, BoxMode.XYXY_ABS)
-    masks = [{"size": photo.shape[:2], "counts": found.mask[row]} for row in rows]
+    masks = [placed(rle_of(found, row, photo.shape[:2])) for row in rows]
     classes, scores = found.category[rows].tolist(), found.score[rows].tolist()
     return (
         draw_annotations(photo, record, metadata, width),

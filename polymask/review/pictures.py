@@ -7,21 +7,15 @@ import numpy as np
 from detectron2.data.catalog import Metadata
 from detectron2.structures import BoxMode
 
-from dataset_tools.formats.coco import Image
-from dataset_tools.geometry.rle import Rle, decode
+from dataset_tools.geometry.rle import decode
 from polymask.evaluation.analysis import DEFAULT_THRESHOLD
-from polymask.evaluation.read import Detections, Objects, Truth
+from polymask.evaluation.read import Detections, Truth, rle_of
+from polymask.inference.detections import place
 from polymask.inference.visualizer import draw_instances
 from polymask.review.suspects import Suspect
 
 WIDTH = 480  # px of each picture
 _AROUND, _LEAST_AROUND = 0.75, 24  # of the longer side, on each side; px of the photo
-
-
-def rle_of(objects: Objects, row: int, photo: Image) -> Rle:
-    """The mask of an object of a photo."""
-    counts = objects.mask[row]
-    return Rle((photo.height, photo.width), counts if isinstance(counts, str) else counts.decode())
 
 
 def draw_suspect(
@@ -51,8 +45,9 @@ def draw_suspect(
         rows = np.arange(own.start, own.stop)
         if objects is found:
             rows = rows[(found.score[own] >= DEFAULT_THRESHOLD) | (rows == suspect.detection)]
-        masks = {row: decode(rle_of(objects, row, photo), (left, top, right, bottom)) for row in rows.tolist()}
-        masks = {row: mask for row, mask in masks.items() if mask.any()}
+        codes = [rle_of(objects, row, (photo.height, photo.width)) for row in rows]
+        parts = {row: decode(code, (left, top, right, bottom)) for row, code in zip(rows.tolist(), codes)}
+        masks = {row: place(part) for row, part in parts.items() if part.any()}
         rows = np.array([*masks], dtype=np.int64)
         boxes = BoxMode.convert(objects.box[rows], BoxMode.XYWH_ABS, BoxMode.XYXY_ABS)
         boxes = np.clip(boxes, (left, top) * 2, (right, bottom) * 2) - (left, top) * 2

@@ -15,13 +15,13 @@ from dataset_tools.table import write_table
 from dataset_tools.to_labelme.annotation_files import CLASSES_NAME
 from dataset_tools.to_labelme.from_dataset import PhotosToWrite, ToLabelmeOptions, WriteReport, write_photos
 from dataset_tools.to_labelme.instance_shapes import LabelledInstance, draw
-from polymask.evaluation.read import Detections, Truth, read_detections, read_truth
+from polymask.evaluation.read import Detections, Truth, read_detections, read_truth, rle_of
 from polymask.inference.visualizer import metadata_of
 from polymask.report.gallery import data_address
 from polymask.report.page import page_environment, rendered
 from polymask.report.run import RunRecord, check_evaluated, read_run
 from polymask.report.side_by_side import read_photo_of_size
-from polymask.review.pictures import draw_suspect, rle_of
+from polymask.review.pictures import draw_suspect
 from polymask.review.suspects import KINDS, Suspect, find_suspects
 
 SPLIT = "test"
@@ -106,7 +106,7 @@ def _photos_to_write(
         photo = truth.photos[suspect.photo]
         to_correct.flags.setdefault(photo.id, []).append(f"#{number} {suspect.kind}")
         if suspect.detection is not None and suspect.kind in ("missing", "bad outline"):
-            mask = LabelledInstance(SUGGESTED, rle_of(found, suspect.detection, photo))
+            mask = LabelledInstance(SUGGESTED, rle_of(found, suspect.detection, (photo.height, photo.width)))
             shapes = draw(mask, (photo.width, photo.height), "polygon").shapes
             polygons = [[value for point in shape.points for value in point] for shape in shapes]
             name = truth.classes[found.category[suspect.detection]]

@@ -5,7 +5,7 @@ import pytest
 
 from dataset_tools.view.palette import class_colour
 from polymask.inference.detections import Detection, Detections, place
-from polymask.inference.drawing import LARGEST, draw_detections, resized_mask
+from polymask.inference.drawing import LARGEST, draw_detections
 from polymask.inference.visualizer import DRAWN_WIDTH
 
 GREY = (110, 110, 110)
@@ -34,7 +34,7 @@ def changed(picture):
         ((240, 320), (720, DRAWN_WIDTH)),
         ((800, 1200), (800, 1200)),
         ((6000, 8000), (1536, LARGEST)),
-        ((8000, 400), (LARGEST, 102)),
+        ((8000, 400), (2040, 102)),
         ((1, 10_000), (1, LARGEST)),
     ],
 )
@@ -80,6 +80,6 @@ def test_each_class_has_its_colour_wherever_it_is(scale):
 def test_the_mask_of_a_resized_photo():
     pixels = np.zeros((8, 12), dtype=bool)
     pixels[2:6, 4:8] = True
-    assert np.array_equal(resized_mask(place(pixels), (4, 6), 0.5), pixels[1::2, 1::2])
-    assert np.array_equal(resized_mask(place(pixels), (8, 12), 1), pixels)
-    assert not resized_mask(place(np.zeros((8, 12), dtype=bool)), (4, 6), 0.5).any()
+    assert np.array_equal(place(pixels).resized((4, 6), 0.5), pixels[1::2, 1::2])
+    assert np.array_equal(place(pixels).resized((8, 12), 1), pixels)
+    assert not place(np.zeros((8, 12), dtype=bool)).resized((4, 6), 0.5).any()

@@ -4,6 +4,7 @@ import torch
 from detectron2.structures import BitMasks, Boxes, BoxMode, Instances, PolygonMasks
 
 from dataset_tools.view.palette import class_colour
+from polymask.inference.detections import place
 from polymask.inference.visualizer import (
     DRAWN_WIDTH,
     GAP,
@@ -25,11 +26,9 @@ def photo():
 
 def draw_discs(photo, *boxes):
     """Instances of the class 'disc' whose masks fill their boxes."""
-    masks = np.zeros((len(boxes), 60, 120), dtype=bool)
-    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
-        mask[y0:y1, x0:x1] = True
+    masks = [place(np.ones((y1 - y0, x1 - x0), dtype=bool), x0, y0) for x0, y0, x1, y1 in boxes]
     count = len(boxes)
-    return draw_instances(photo, np.reshape(boxes, (-1, 4)), list(masks), [1] * count, [0.9] * count, METADATA)
+    return draw_instances(photo, np.reshape(boxes, (-1, 4)), masks, [1] * count, [0.9] * count, METADATA)
 
 
 def changed(drawn):
