@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import posixpath
 from collections.abc import Collection, Iterable, Sequence, Set
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -109,7 +111,13 @@ class PhotoFinder:
         """The photo of each name, relative to the folder, and what there is to say; the name itself, if there is none."""
         found = [self._exactly(item) for item in names]
         taken = set(found)
-        return [(path, None) if path else self._meant(item, taken) for path, item in zip(found, names)]
+        located = [(path, None) if path else self._meant(item, taken) for path, item in zip(found, names)]
+        said = ((i, finding) for i, (_, finding) in enumerate(located) if finding)
+        missing = [(i, finding) for i, finding in said if finding.rule is Rule.PHOTO_MISSING]
+        for index, finding in missing[:_MOST_COMPARED]:
+            message = finding.message + self._nearest(finding.file)
+            located[index] = finding.file, replace(finding, message=message)
+        return located
 
     @cached_property
     def _index(self) -> NameIndex:
@@ -122,6 +130,12 @@ class PhotoFinder:
             if path and os.path.isfile(f"{self._folder}/{path}") and self.is_open(path, item.home):
                 return path
         return None
+
+    def _nearest(self, name: str) -> str:
+        """The photo whose name is most like one that no photo has, as text to append."""
+        photos = {folded(posixpath.basename(photo)): photo for photo in self.photos}
+        nearest = difflib.get_close_matches(folded(posixpath.basename(with_slashes(name))), photos, n=1)
+        return f"; there is {photos[nearest[0]]!r}" if nearest else ""
 
     def _meant(self, item: PhotoName, taken: Set[str | None]) -> tuple[str, Finding | None]:
         """The one photo of this name, or of a name so like it that no other is meant, unless that is taken."""

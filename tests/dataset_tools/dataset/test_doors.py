@@ -195,6 +195,19 @@ def test_a_name_of_no_photo(door, name, photo):
     assert {finding.rule.code for finding in errors(caught)} <= {"LM013", "LM085"}
 
 
+def test_a_missing_photo_is_told_the_nearest_name(folder):
+    for index, name in enumerate(("set/street_011.png", "set/house_01.png")):
+        folder.photo(name, seed=index)
+    names = ("Street_01.jpg", "völlig anders.png")
+    images = [image(number, name) for number, name in enumerate(names, start=1)]
+    path = write_coco(folder, coco(annotation(), annotation(2, image_id=2), images=images))
+    with pytest.raises(BadData) as caught:
+        adopt(AdoptOptions(file=path, images_root=folder.root, output=folder.dataset))
+    near, far = errors(caught)
+    assert {near.rule.code, far.rule.code} == {"LM013"}
+    assert "'set/street_011.png'" in near.message and "set/" not in far.message
+
+
 @pytest.mark.parametrize("kind", ["coco", "csv"])
 def test_a_photo_that_has_a_name_of_its_own_is_not_another_ones(folder, square, kind):
     """a.png is listed itself, so that a.jpg is missing, and not that photo."""
