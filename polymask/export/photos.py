@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode
@@ -21,7 +22,6 @@ from polymask.inference.tta import ResizeShortestEdge
 # So many photos are also shown in other shapes and sizes: these, as factors of those in an evaluation.
 _CHANGED = 3
 _SIZES = (("larger", 1.5), ("smaller", 0.5))
-_GREY = 128
 
 
 class CheckedPhoto(Struct, frozen=True):
@@ -108,7 +108,7 @@ def _changed(predictor: Predictor, name: str, pixels: np.ndarray) -> Iterator[Ch
     """A photo, (H, W, 3) uint8 in BGR, as a network may meet it elsewhere."""
     width = pixels.shape[1]
     shapes = {
-        "without objects": np.full_like(pixels, _GREY),
+        "without objects": _blurred(pixels),
         "narrow": pixels[:, : -(-width // 3)],
         "turned": np.rot90(pixels),  # as one whose EXIF orientation says so
     }
@@ -119,3 +119,13 @@ def _changed(predictor: Predictor, name: str, pixels: np.ndarray) -> Iterator[Ch
         shortest = inputs.MIN_SIZE_TEST or min(pixels.shape[:2])  # 0: it is not resized
         resize = ResizeShortestEdge(round(factor * shortest), round(factor * inputs.MAX_SIZE_TEST))
         yield CheckedInput(f"{name} ({change})", pixels.shape[:2], predictor.input_for(pixels, resize)["image"])
+
+
+def _blurred(pixels: np.ndarray) -> np.ndarray:
+    """The colours of a photo without its edges.
+
+    A photo of one colour would not do: GroupNorm divides by a deviation of nearly 0 there, and scores depend on how sums
+    are rounded.
+    """
+    colours = cv2.resize(pixels, (2, 2), interpolation=cv2.INTER_AREA)
+    return cv2.resize(colours, pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
