@@ -18,16 +18,16 @@ class Finished:
         self._path = output / ".unfinished.jsonl"
         if (stopped := self._path.exists()) and not resume:
             raise RuntimeProblem(output, "a command was stopped here", "Add --resume, or choose another --output")
+        begun = json.dumps(command).encode()
         # The last line is empty, or was being written.
-        lines = self._path.read_bytes().split(b"\n")[:-1] if stopped else [json.dumps(command).encode()]
-        if json.loads(lines[0]) != command:
+        lines = self._path.read_bytes().split(b"\n")[:-1] if stopped else [begun]
+        if lines[:1] != [begun]:
             reason = "a command with another model, threshold or --save was stopped here"
             raise RuntimeProblem(output, reason, "Repeat that command, or choose another --output")
-        self.places: set[str] = {json.loads(line)[0] for line in lines[1:]}  # of the photos
+        self.places: set[str] = {json.loads(line)[0] for line in lines[1:]}  # what was done before
         write(self._path, b"\n".join([*lines, b""]))
 
     def add(self, place: str, result: dict[str, Any]) -> None:
-        self.places.add(place)
         with self._path.open("a") as file:
             file.write(json.dumps([place, result]) + "\n")
 

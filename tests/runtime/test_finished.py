@@ -14,7 +14,7 @@ def test_what_was_added_is_there_when_the_command_goes_on(tmp_path):
     first.add("ä.png", FOUND)
     second = Finished(tmp_path / "out", COMMAND, resume=True)
     second.add("b.png", {})
-    assert second.places == {"ä.png", "b.png"} and second.results() == {"ä.png": FOUND, "b.png": {}}
+    assert second.places == {"ä.png"} and second.results() == {"ä.png": FOUND, "b.png": {}}
     second.forget()
     assert not list((tmp_path / "out").iterdir())
     assert Finished(tmp_path / "out", COMMAND, resume=True).places == set()
@@ -34,5 +34,9 @@ def test_another_command_may_not_go_on(tmp_path):
     for different in ({"model": "1e"}, {"threshold": 0.4}, {"save": ["coco", "labelme"]}):
         with pytest.raises(RuntimeProblem, match="another model"):
             Finished(tmp_path, COMMAND | different, resume=True)
+    for content in (b"", b"\n", b"{\n"):
+        (tmp_path / ".unfinished.jsonl").write_bytes(content)
+        with pytest.raises(RuntimeProblem, match="another model"):
+            Finished(tmp_path, COMMAND, resume=True)
     with pytest.raises(RuntimeProblem, match="--resume"):
         Finished(tmp_path, COMMAND, resume=False)
