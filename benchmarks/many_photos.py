@@ -2,10 +2,10 @@
 
     python -m benchmarks.many_photos --run output/demo [--photos 2000] [--processes 1 2] [--model model.onnx] [--save coco]
 
-Photos of 160 x 160 px are cut out of the sample's scenes. The command is killed (SIGKILL for all its processes) when a third of
-them is done, and when two thirds are, and goes on with --resume. Then each photo must be in coco.json once. A photo is done
-twice if its line in the output comes twice. Memory is the largest resident set of a process in the last third, while the
-first and the last quarter of its photos are looked at. Linux only.
+Photos of 160 x 160 px are cut out of the sample's scenes. The command is killed (SIGKILL for all its processes) when a third
+of them is done, and when two thirds are, and goes on with --resume. Then each photo must be in coco.json once. A photo is
+done twice if its line in the output comes twice. Memory is the largest resident set of a process in the last third, while
+the first and the last quarter of its photos are looked at. Linux only.
 """
 
 from __future__ import annotations

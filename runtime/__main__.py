@@ -1,10 +1,10 @@
 """``python -m runtime``: what an exported model sees in photos, as pictures and files."""
 
 import argparse
-import hashlib
 import json
 import os
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def predict(args: argparse.Namespace) -> int:
     labelme = {place: args.output / "labelme" / f"{place}.json" for place in photos if "labelme" in args.save}
     model = Model(args.model)
     threshold = model.confidence_threshold if args.confidence_threshold is None else args.confidence_threshold
-    command = {"model": hashlib.sha256(args.model.read_bytes()).hexdigest(), "threshold": threshold, "save": args.save}
+    command = {"model": sha256(args.model.read_bytes()).hexdigest(), "threshold": threshold, "save": sorted(args.save)}
     for file in [*(() if args.resume else labelme.values()), *([coco_file] if "coco" in args.save else [])]:
         if file.exists():
             raise RuntimeProblem(file, "it exists, and may have been corrected by hand", "Choose another --output")

@@ -11,6 +11,7 @@ first dataset, for each number of images. --candidate trains variants of our rec
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def print_beside_peer(comparison: Comparison, folds: Sequence[int]) -> None:
     if not all(grid.values()):
         print("More minutes are needed to choose the peer.")
         return
-    best = max(PEER_GRID, key=lambda one: max(m.mask_ap for m in grid[one.name].values()))
+    best = max(PEER_GRID, key=lambda one: statistics.fmean(m.mask_ap for m in grid[one.name].values()))
     measured = comparison.measure([Recipe(OURS), best], folds)
     print(f"The peer is {best.name}.\n\n{compare(measured[OURS], measured[best.name])}")
 

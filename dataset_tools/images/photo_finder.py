@@ -112,8 +112,7 @@ class PhotoFinder:
         found = [self._exactly(item) for item in names]
         taken = set(found)
         located = [(path, None) if path else self._meant(item, taken) for path, item in zip(found, names)]
-        said = ((i, finding) for i, (_, finding) in enumerate(located) if finding)
-        missing = [(i, finding) for i, finding in said if finding.rule is Rule.PHOTO_MISSING]
+        missing = [(i, said) for i, (_, said) in enumerate(located) if said and said.rule is Rule.PHOTO_MISSING]
         for index, finding in missing[:_MOST_COMPARED]:
             message = finding.message + self._nearest(finding.file)
             located[index] = finding.file, replace(finding, message=message)
