@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add_shapes(parser)
     add_reading(parser)
     parser.add_argument(
-        "--negatives", action="store_true", help="photos without a file are photos with nothing in them"
+        "--negatives", action="store_true", help="photos without an annotation file are photos with nothing in them"
     )
     parser.set_defaults(run=_run)
 

@@ -20,7 +20,7 @@ class ConvertOptions(DatasetOptions):
         photos: the folder of the photos, where they are not under the source.
         encoding: of the files.
         attribute: of the regions of VIA, which is the class; None if that is clear.
-        negatives: photos without a file are photos with nothing in them.
+        negatives: photos without an annotation file are photos with nothing in them.
     """
 
     command: ClassVar[str] = "convert"

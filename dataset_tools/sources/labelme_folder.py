@@ -33,7 +33,7 @@ class LabelmeFolder(ShapeSource):
         root: the folder of the annotation files.
         photos: the folder of the photos; None if they are under ``root``, too.
         encoding: of the JSON files.
-        negatives: photos without a file are photos with nothing in them.
+        negatives: photos without an annotation file are photos with nothing in them.
         exclude: a folder under ``root`` that is passed over.
 
     Attributes:
