@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from dataset_tools.dataset.folds import folds_in
+from dataset_tools.formats.card import Card, read_card
 from dataset_tools.formats.coco import read_split
 from dataset_tools.instances.labels import class_list
 from dataset_tools.output_folder import replaced_folder
@@ -46,6 +48,22 @@ class ReviewRow(NamedTuple):
     reason: str
 
 
+class Annotated(NamedTuple):
+    """The split of a dataset folder that has all annotations of the tested photos."""
+
+    folder: Path
+    card: Card
+    split: str
+
+    @property
+    def file(self) -> Path:
+        return self.folder / self.card.splits[self.split].annotations
+
+    @property
+    def image_root(self) -> Path:
+        return self.folder / self.card.image_root
+
+
 def review(run_folder: Path, output: Path, overrides: Sequence[str] = ()) -> list[ReviewRow]:
     """Writes what is likely wrong in the photos that a run has tested its model on, and returns it, most likely first.
 
@@ -61,13 +79,14 @@ def review(run_folder: Path, output: Path, overrides: Sequence[str] = ()) -> lis
     with replaced_folder(output, kind=None) as part:
         run = read_run(run_folder, overrides)
         check_evaluated(run, SPLIT)
-        truth = read_truth(run.truth_of(SPLIT))
+        annotated = _annotated(run)
+        truth = read_truth(annotated.file)
         found = read_detections(run.detections_of(SPLIT), truth)
         suspects = find_suspects(truth, found)
-        options = ToLabelmeOptions(run.dataset_folder, output, split=SPLIT, copy_photos=True)
+        options = ToLabelmeOptions(annotated.folder, output, split=annotated.split, copy_photos=True)
         files: dict[int, PurePosixPath] = {}
-        for photos in _photos_to_write(run, truth, found, suspects):
-            files |= write_photos(photos, run.dataset_folder / run.card.image_root, part, options, WriteReport())
+        for photos in _photos_to_write(annotated, truth, found, suspects):
+            files |= write_photos(photos, annotated.image_root, part, options, WriteReport())
         (part / CLASSES_NAME).write_text(class_list(run.card.classes), encoding="utf-8")
         rows = [
             ReviewRow(number, s.kind, photo.file_name, str(files[photo.id]), *s.box, round(s.score, 4), s.reason)
@@ -75,29 +94,37 @@ def review(run_folder: Path, output: Path, overrides: Sequence[str] = ()) -> lis
             for photo in [truth.photos[s.photo]]
         ]
         write_table(part / TABLE_NAME, ReviewRow._fields, rows)
-        cards = _cards(run, truth, found, suspects[:PICTURES], rows)
+        cards = _cards(annotated, truth, found, suspects[:PICTURES], rows)
         about = {"run": run, "rows": rows, "cards": cards, "kinds": KINDS, "photos": len(truth.photos)}
         page = rendered(page_environment(), "review.html", "gallery.js", **about)
         (part / PAGE_NAME).write_bytes(page.encode(errors="replace"))
     return rows
 
 
+def _annotated(run: RunRecord) -> Annotated:
+    """Of a cross-validation: what ``--final`` trains on, since the pooled split lacks the classes that are not measured."""
+    if not run.folds:
+        return Annotated(run.dataset_folder, run.card, SPLIT)
+    final = folds_in(run.dataset_folder.parent).final
+    return Annotated(final, read_card(final), "train")
+
+
 def _photos_to_write(
-    run: RunRecord, truth: Truth, found: Detections, suspects: Sequence[Suspect]
+    annotated: Annotated, truth: Truth, found: Detections, suspects: Sequence[Suspect]
 ) -> tuple[PhotosToWrite, PhotosToWrite]:
     """The photos with suspects, which LabelMe describes, and all others.
 
     What is missing, or outlined better by the model, becomes a further shape that does not count.
     """
-    content, numbered = read_split(run.dataset_folder, run.card, SPLIT), list(enumerate(suspects, start=1))
+    content, numbered = read_split(*annotated), list(enumerate(suspects, start=1))
     suspected = {truth.photos[suspect.photo].id for suspect in suspects}
-    to_correct, others = (PhotosToWrite(name, SPLIT, run.truth_of(SPLIT), []) for name in (TO_CORRECT, OTHERS))
+    to_correct, others = (PhotosToWrite(name, annotated.split, annotated.file, []) for name in (TO_CORRECT, OTHERS))
     for photo in content.images:
         (to_correct if photo.id in suspected else others).photos.append(photo)
     notes = {suspect.annotation: f"#{number} {suspect.kind}: {suspect.reason}" for number, suspect in numbered}
     rows = {photo.id: truth.objects.of_photo(index).start for index, photo in enumerate(truth.photos)}
     for index, annotation in enumerate(content.annotations):  # those of a photo are in the order of the rows
-        row, label = rows[annotation.image_id], run.card.classes[annotation.category_id - 1]
+        row, label = rows[annotation.image_id], truth.classes[annotation.category_id - 1]
         rows[annotation.image_id] += 1
         instance = LabelledInstance(label, annotation.segmentation, notes.get(row, ""))
         photos = to_correct if annotation.image_id in suspected else others
@@ -116,13 +143,13 @@ def _photos_to_write(
 
 
 def _cards(
-    run: RunRecord, truth: Truth, found: Detections, suspects: Sequence[Suspect], rows: Sequence[ReviewRow]
+    annotated: Annotated, truth: Truth, found: Detections, suspects: Sequence[Suspect], rows: Sequence[ReviewRow]
 ) -> list[dict[str, Any]]:
     """Rows with their two pictures for the page."""
-    metadata, root, cards = metadata_of(run.card.classes), run.dataset_folder / run.card.image_root, []
+    metadata, cards = metadata_of(truth.classes), []
     for suspect, row in zip(tqdm(suspects, desc="Drawing", unit="suspect", disable=None), rows):
         photo = truth.photos[suspect.photo]
-        pixels = read_photo_of_size(root / photo.file_name, photo.width, photo.height)
+        pixels = read_photo_of_size(annotated.image_root / photo.file_name, photo.width, photo.height)
         pictures = draw_suspect(pixels, suspect, truth, found, metadata)
         height, width = pictures[0].shape[:2]
         left, right = (data_address(picture, JPEG_QUALITY) for picture in pictures)

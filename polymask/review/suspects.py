@@ -107,10 +107,12 @@ def _evidence_of(truth: Truth, found: Detections) -> _Evidence:
         sure = equal & (score >= CONFIDENT) & (ious == ious.max(axis=1, initial=0, keepdims=True))
         fit[annotated], model[annotated] = _best(np.where(sure, ious, 0), detected)
         support[annotated] = (score * ious).max(axis=0, initial=0)
-        first = ~(np.tril(mask_overlaps(photo, seen, seen), -1) >= FOREGROUND).any(axis=1)
+        among = mask_overlaps(photo, seen, seen)
+        first = ~(np.tril(among, -1) >= FOREGROUND).any(axis=1)
         inside = (mask_overlaps(photo, seen, masks, of_first=True) >= FOREGROUND).any(axis=1)
         right[detected] = first & (on & equal).any(axis=1)
-        alone[detected] = first & ~inside & (ious < BACKGROUND).all(axis=1)
+        has_pixels = np.diagonal(among) > 0  # an empty mask overlaps nothing, itself neither
+        alone[detected] = first & ~inside & has_pixels & (ious < BACKGROUND).all(axis=1)
     return _Evidence(own, other, rival, fit, model, support, right, alone)
 
 
@@ -121,7 +123,10 @@ def _best(values: NDArray[np.float64], detected: slice) -> tuple[NDArray[np.floa
 
 
 def _missing(truth: Truth, found: Detections, evidence: _Evidence) -> Iterator[Suspect]:
-    """Detections where nothing is annotated: their confidence, times the share of such confident ones that are right."""
+    """Detections where nothing is annotated: their confidence, times the share of right ones among as confident ones.
+
+    Those that are neither right nor alone (badly placed, of another class, second ones) say nothing of this and are left out.
+    """
     rows = np.flatnonzero(evidence.alone | evidence.right)
     rows = rows[np.argsort(found.score[rows], kind="stable")]
     for place in np.flatnonzero(evidence.alone[rows]).tolist():
@@ -130,7 +135,9 @@ def _missing(truth: Truth, found: Detections, evidence: _Evidence) -> Iterator[S
         reason = (
             f"nothing is annotated where a {truth.classes[found.category[row]]} is found with confidence {sure:.2f}"
         )
-        reason += f"; {usual:.0%} of the detections as confident have their annotation"
+        reason += (
+            f"; of the detections as confident that are on their annotation or on nothing, {usual:.0%} are on theirs"
+        )
         yield _suspect("missing", found, row, usual * sure, reason, row)
 
 

@@ -11,9 +11,11 @@ import pytest
 from labelme._label_file import read_label_file
 
 from dataset_tools.dataset.convert import ConvertOptions, convert
+from dataset_tools.dataset.folds import write_folds
 from dataset_tools.errors import run_command
 from dataset_tools.to_labelme.from_dataset import ToLabelmeOptions, to_labelme
 from polymask.__main__ import main
+from polymask.config.load import load_config
 from tests.polymask.report.conftest import make_folder
 
 DETECTIONS = "inference/street_test/coco_instances_results.json"
@@ -124,6 +126,31 @@ def test_uncorrected_files_are_converted_to_the_same_dataset(run, review, tmp_pa
     convert(ConvertOptions(source=tmp_path / "plain", output=tmp_path / "expected", classes=classes))
     assert photos_of(tmp_path / "back") == photos_of(tmp_path / "expected") and len(photos_of(tmp_path / "back")) == 24
     assert json.loads((tmp_path / "back/dataset.json").read_text())["classes"] == ["Car", "Sign Board"]
+
+
+def test_a_cross_validation_keeps_the_classes_that_it_does_not_measure(review, tmp_path):
+    """A class in one photo alone is in no pooled truth; its annotation is in the files all the same, and not suspect."""
+    run = make_folder(tmp_path / "one", ("Car", "Sign Board", "Tram"), test=8)
+    dataset = run.parent / "dataset"
+    content = json.loads((dataset / "test.json").read_text())
+    content["annotations"] = [one for one in content["annotations"] if one["category_id"] < 3 or one["image_id"] == 5]
+    (dataset / "test.json").write_text(json.dumps(content))
+    card = json.loads((dataset / "dataset.json").read_text())
+    card["splits"]["test"] |= {"instances": 17, "instances_per_class": {"Car": 8, "Sign Board": 8, "Tram": 1}}
+    (dataset / "dataset.json").write_text(json.dumps(card))
+    folds = write_folds(dataset, run / "datasets", 2, seed=0)
+    for part in folds.parts:
+        (run / part.name).mkdir()
+        (run / part.name / "results.json").write_text(json.dumps({f"{part.name}_test": {}}))
+    cfg = load_config(run / "config.yaml", ["DATASETS.ROOT", str(folds.pooled)])
+    (run / "config.yaml").write_text(cfg.dump())
+    found = run / "inference/street_pooled_test/coco_instances_results.json"
+    (run / DETECTIONS).parent.rename(found.parent)
+    found.write_text(json.dumps([one for one in json.loads(found.read_text()) if one["category_id"] < 3]))
+    assert not review(run)[0]
+    assert not [row for row in table(run / "review") if "Tram" in row["reason"]]
+    labels = [shape["label"] for path in run.glob("review/*/*.json") for shape in read_label_file(str(path)).shapes]
+    assert sorted(label for label in labels if label != "__ignore__") == ["Car"] * 8 + ["Sign Board"] * 8 + ["Tram"]
 
 
 def test_a_suggestion_counts_when_it_is_renamed(run, review, tmp_path):

@@ -64,6 +64,10 @@ def listed(tmp_path):
 SPOT, NEXT = (40, 40, 20, 20), (42, 41, 20, 20)
 
 
+def test_a_detection_without_pixels_is_not_missing(listed):
+    assert listed(([(CAR, (4, 60, 25, 20))], [(CAR, (4, 60, 25, 20), 0.9), (BOARD, (60, 60, 0, 0), 0.95)])) == []
+
+
 def test_photos_as_usual_are_not_suspect(listed):
     assert listed() == []
     assert listed(([], []), count=0) == [], "nor is nothing"
