@@ -16,6 +16,7 @@ ITERATIONS_OF = {
     "TEST.EVAL_EPOCHS": {"TEST.EVAL_PERIOD": "-1"},
 }
 # Who gives one of these keys means it, and not another key's value that is there already; with what takes that back.
+LENGTHS = ("SOLVER.EPOCHS", "SOLVER.MAX_MINUTES", "SOLVER.MAX_ITER")
 CONSEQUENCES = ITERATIONS_OF | {"SOLVER.BASE_LR": {"SOLVER.REFERENCE_IMS_PER_BATCH": "0"}}
 
 # WRITERS: the packages that can follow a training.
@@ -31,6 +32,16 @@ FOLLOW_OBJECTS = -1.0
 # INPUT.CACHE: where a training keeps its resized photos (polymask.data.cache).
 MEMORY, DISK, OFF = "memory", "disk", "off"
 CACHE_MODES = (AUTO, MEMORY, DISK, OFF)
+
+
+def steps_of_shares(solver: CfgNode) -> tuple[int, ...]:
+    """SOLVER.STEPS of a training of MAX_ITER iterations, by STEP_SHARES."""
+    return tuple(round(share * solver.MAX_ITER) for share in solver.STEP_SHARES)
+
+
+def warmup_of_share(solver: CfgNode) -> int:
+    """SOLVER.WARMUP_ITERS of a training of MAX_ITER iterations, by WARMUP_SHARE."""
+    return round(solver.WARMUP_SHARE * solver.MAX_ITER)
 
 
 def add_polymask_config(cfg: CfgNode) -> None:

@@ -16,7 +16,15 @@ from fvcore.common.config import BASE_KEY
 from dataset_tools.errors import UserError
 from dataset_tools.files import read_file
 from dataset_tools.formats.plain_yaml import parse_yaml
-from polymask.config.keys import CONSEQUENCES, ITERATIONS_OF, add_polymask_config, flat_items
+from polymask.config.keys import (
+    CONSEQUENCES,
+    ITERATIONS_OF,
+    LENGTHS,
+    add_polymask_config,
+    flat_items,
+    steps_of_shares,
+    warmup_of_share,
+)
 
 # Far more than a configuration needs: a run's has 6 kB, 600 values, 1,200 tokens of YAML and 5 levels.
 MAX_BYTES = 2**16
@@ -69,6 +77,8 @@ def _merge(cfg: CfgNode, values: Iterable[tuple[str, object]], file: Path | str)
     try:
         given = dict(values)
         taken_back = dict(ChainMap(*(others for key, others in CONSEQUENCES.items() if key in given)))
+        if any(key in given for key in LENGTHS):
+            taken_back |= _shares_taken_back(cfg.SOLVER)
         known = dict(flat_items(cfg))
         for key, value in (taken_back | given).items():
             if key not in known and not any(name.startswith(f"{key}.") for name in known):
@@ -79,6 +89,16 @@ def _merge(cfg: CfgNode, values: Iterable[tuple[str, object]], file: Path | str)
             cfg.merge_from_list([key, value])
     except REFUSALS as error:
         raise _config_error(error, file) from error
+
+
+def _shares_taken_back(solver: CfgNode) -> dict[str, str]:
+    """The sentinels of steps and warm-up that are shares of a length which another one is about to replace."""
+    sentinels = {}
+    if solver.MAX_ITER and solver.STEPS == steps_of_shares(solver):
+        sentinels["SOLVER.STEPS"] = "()"
+    if solver.MAX_ITER and solver.WARMUP_ITERS == warmup_of_share(solver):
+        sentinels["SOLVER.WARMUP_ITERS"] = "-1"
+    return sentinels
 
 
 def _check_pairs(overrides: list[str]) -> None:

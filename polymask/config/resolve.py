@@ -19,7 +19,7 @@ from detectron2.utils import comm
 from dataset_tools.catalog import register
 from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.formats.card import Card
-from polymask.config.keys import AUTO, FOLLOW_OBJECTS
+from polymask.config.keys import AUTO, FOLLOW_OBJECTS, steps_of_shares, warmup_of_share
 
 # INPUT.COPY_PASTE.PROBABILITY that follows the objects: COPY_PASTE if the largest box of a photo covers at most this share
 # of it, in the median of the photos; else 0.
@@ -254,11 +254,11 @@ def resolve_shares(cfg: CfgNode) -> None:
     if not all(isinstance(share, int | float) for share in solver.STEP_SHARES):
         raise UserError(f"SOLVER.STEP_SHARES is {solver.STEP_SHARES}", remedy="Use shares, as (0.6, 0.9)")
     if not solver.STEPS:
-        solver.STEPS = tuple(round(share * solver.MAX_ITER) for share in solver.STEP_SHARES)
+        solver.STEPS = steps_of_shares(solver)
     if not 0 <= solver.WARMUP_SHARE < 1:
         raise UserError(f"SOLVER.WARMUP_SHARE is {solver.WARMUP_SHARE}", remedy="Use a share from 0 to below 1")
     if solver.WARMUP_ITERS < 0:
-        solver.WARMUP_ITERS = round(solver.WARMUP_SHARE * solver.MAX_ITER)
+        solver.WARMUP_ITERS = warmup_of_share(solver)
 
 
 def resolve_learning_rate(cfg: CfgNode) -> None:

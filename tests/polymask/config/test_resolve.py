@@ -194,6 +194,25 @@ def test_the_learning_rate_follows_the_batch(tmp_path, optimizer, batch, expecte
     assert again.SOLVER.BASE_LR == cfg.SOLVER.BASE_LR, "a run's configuration resolves to itself"
 
 
+@pytest.mark.parametrize("length", [["SOLVER.MAX_ITER", "1000"], ["SOLVER.EPOCHS", "100"]])
+def test_another_length_of_a_run_has_the_schedule_of_a_new_training_of_this_length(tmp_path, length):
+    shares = ["SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEP_SHARES", "(0.6, 0.9)"]
+
+    def schedule(config_file, values):
+        cfg = load_config(config_file, values)
+        resolve_schedule(cfg, images=10)
+        return cfg, (cfg.SOLVER.MAX_ITER, cfg.SOLVER.STEPS, cfg.SOLVER.WARMUP_ITERS)
+
+    run, _ = schedule(BASE, [*shares, "SOLVER.MAX_ITER", "300"])
+    (tmp_path / "config.yaml").write_text(run.dump())
+    assert schedule(tmp_path / "config.yaml", length)[1] == schedule(BASE, [*shares, *length])[1]
+    _, kept = schedule(tmp_path / "config.yaml", ["SOLVER.STEPS", "(7,)", "SOLVER.WARMUP_ITERS", "5", *length])
+    assert kept[1:] == ((7,), 5)
+    own, _ = schedule(BASE, [*shares[:2], "SOLVER.MAX_ITER", "300", "SOLVER.STEPS", "(70,)"])
+    (tmp_path / "own.yaml").write_text(own.dump())
+    assert schedule(tmp_path / "own.yaml", length)[1][1] == (70,), "the user's own, and no share of a length"
+
+
 def test_a_batch_below_nothing_is_no_reference():
     with pytest.raises(UserError, match="REFERENCE_IMS_PER_BATCH is -2"):
         resolve_learning_rate(load_config(BASE, ["SOLVER.REFERENCE_IMS_PER_BATCH", "-2"]))
