@@ -22,7 +22,14 @@ from polymask.config.load import load_config
 from polymask.engine.hooks.checkpoints import FINAL_NAME
 from polymask.engine.hooks.final_evaluation import report
 from polymask.engine.launch import RunCommandLine, check_size, launch_each
-from polymask.engine.run_files import CONFIG_NAME, command_line, read_facts, write_config, write_facts
+from polymask.engine.run_files import (
+    CONFIG_NAME,
+    FOLDS_CONFIG_NAME,
+    command_line,
+    read_facts,
+    write_config,
+    write_facts,
+)
 from polymask.engine.run_folder import FINAL
 from polymask.engine.setup import setup_folds
 from polymask.evaluation.coco import MaskAPEvaluator, Metrics, detections_file
@@ -60,11 +67,11 @@ def cross_validate(run: RunCommandLine, write_report: Callable[[CfgNode], None],
     log.info("The photos that each fold holds out:\n%s", _folds_table(folds))
     if args.dry_run:
         log.info("What follows is about the first fold, which has no val split: what it holds out chooses nothing.")
-        return launch_each(run, [_command_line(args, *next(iter(runs.items())))], 1)
-    done = [folder.name for folder in runs.values() if (folder / RESULTS_NAME).exists()]
+        return launch_each(run, [_command_line(cfg, args, *next(iter(runs.items())))], 1)
+    done = [folder.name for folder in runs.values() if _is_done(folder)]
     if done:
         log.info("These folds are done already: %s.", ", ".join(done))
-    left = [_command_line(args, part, folder) for part, folder in runs.items() if folder.name not in done]
+    left = [_command_line(cfg, args, part, folder) for part, folder in runs.items() if folder.name not in done]
     if code := launch_each(run, left, at_a_time):
         return code
     pooled = _pool(output, folds, runs)
@@ -72,7 +79,7 @@ def cross_validate(run: RunCommandLine, write_report: Callable[[CfgNode], None],
     final = output / FINAL
     if args.final and not (final / f"{FINAL_NAME}.pth").exists():
         log.info("Training on all photos ...")
-        if code := launch_each(run, [_final_command_line(args, folds.final, final, [*runs.values()])], 1):
+        if code := launch_each(run, [_final_command_line(cfg, args, folds.final, final, [*runs.values()])], 1):
             return code
         log.info(
             "%s has learnt from all photos: the pooled AP of the folds stands for its AP, which is not measured.", final
@@ -92,9 +99,15 @@ def _check_flags(args: argparse.Namespace) -> None:
     check_size("--num-gpus", 1 if args.num_gpus is None else args.num_gpus)
 
 
-def _command_line(args: argparse.Namespace, dataset: Path, folder: Path) -> list[str]:
+def _is_done(fold: Path) -> bool:
+    """Whether its last weights were measured: without them ``results.json`` is about an earlier state."""
+    return (fold / RESULTS_NAME).exists() and (fold / f"{FINAL_NAME}.pth").exists()
+
+
+def _command_line(cfg: CfgNode, args: argparse.Namespace, dataset: Path, folder: Path) -> list[str]:
     """That of a training on the dataset folder of a fold."""
-    return ["--config-file", args.config_file, *_flags(args, folder), *args.opts, *_own_values(dataset, folder)]
+    config_file = Path(cfg.OUTPUT_DIR) / FOLDS_CONFIG_NAME
+    return ["--config-file", str(config_file), *_flags(args, folder), *_own_values(cfg, dataset, folder)]
 
 
 def _flags(args: argparse.Namespace, folder: Path) -> list[str]:
@@ -102,9 +115,10 @@ def _flags(args: argparse.Namespace, folder: Path) -> list[str]:
     return [flag for flag, is_given in flags.items() if is_given]
 
 
-def _own_values(dataset: Path, folder: Path) -> list[str]:
+def _own_values(cfg: CfgNode, dataset: Path, folder: Path) -> list[str]:
     """KEY VALUE pairs of a training on one of the dataset folders."""
     own = {
+        "MODEL.DEVICE": cfg.MODEL.DEVICE,
         "DATASETS.ROOT": str(dataset),
         **{f"DATASETS.{split}": "()" for split in ("TRAIN", "VAL", "TEST")},
         "TEST.EARLY_STOPPING_PATIENCE": "0",  # there is no VAL, which would choose
@@ -164,10 +178,13 @@ def _write_facts(output: Path, runs: Collection[Path]) -> None:
     write_facts(output, together)
 
 
-def _final_command_line(args: argparse.Namespace, dataset: Path, folder: Path, runs: Sequence[Path]) -> list[str]:
+def _final_command_line(
+    cfg: CfgNode, args: argparse.Namespace, dataset: Path, folder: Path, runs: Sequence[Path]
+) -> list[str]:
     """That of a training on all photos that sees each as often as the folds do: each is in all folds but one.
 
-    The rest is as in the first fold, whose configuration has iterations where the user has given epochs or minutes.
+    The rest is as in the first fold, whose configuration has iterations where the user has given epochs or minutes. That
+    of the pooled run is a copy of it, beside which there are no states that ``--resume`` could mean.
     """
     solvers = [load_config(run / CONFIG_NAME, []).SOLVER for run in runs]
     iterations = round(sum(solver.MAX_ITER for solver in solvers) / (len(solvers) - 1))
@@ -178,4 +195,5 @@ def _final_command_line(args: argparse.Namespace, dataset: Path, folder: Path, r
         "SOLVER.WARMUP_ITERS": round(longer * first.WARMUP_ITERS),
     }
     values = [word for key, value in schedule.items() for word in (key, str(value))]
-    return ["--config-file", str(runs[0] / CONFIG_NAME), *_flags(args, folder), *values, *_own_values(dataset, folder)]
+    config_file = Path(cfg.OUTPUT_DIR) / CONFIG_NAME
+    return ["--config-file", str(config_file), *_flags(args, folder), *values, *_own_values(cfg, dataset, folder)]

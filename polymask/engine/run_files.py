@@ -26,6 +26,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 CONFIG_NAME = "config.yaml"
+FOLDS_CONFIG_NAME = "folds.yaml"  # of a cross-validation, as it was typed: what all its trainings begin with
 FACTS_NAME = "run.json"
 PROJECT = Path(__file__).resolve().parents[2]
 GIT_TIMEOUT = 10  # seconds: on a network disk git may take one
@@ -83,8 +84,8 @@ def write_facts(folder: Path, facts: RunFacts) -> None:
     write_atomically(folder / FACTS_NAME, msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
 
 
-def write_config(cfg: CfgNode) -> None:
-    """Writes ``OUTPUT_DIR/config.yaml``: to be called when nothing can be wrong with the configuration any more.
+def write_config(cfg: CfgNode, name: str = CONFIG_NAME) -> None:
+    """Writes a configuration into its OUTPUT_DIR: to be called when nothing can be wrong with it any more.
 
     The device is left open in it, for it belongs to the machine and not to the run.
     """
@@ -92,7 +93,7 @@ def write_config(cfg: CfgNode) -> None:
         portable = cfg.clone()
         portable.defrost()
         portable.MODEL.DEVICE = AUTO
-        write_atomically(Path(cfg.OUTPUT_DIR) / CONFIG_NAME, portable.dump().encode())
+        write_atomically(Path(cfg.OUTPUT_DIR) / name, portable.dump().encode())
 
 
 def facts_of_an_evaluation(earlier: RunFacts | None, seconds: float, device: str) -> RunFacts:

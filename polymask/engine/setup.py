@@ -30,7 +30,7 @@ from polymask.config.resolve import check_folders, resolve
 from polymask.data.seeding import seed_everything
 from polymask.engine.hooks.checkpoints import FINAL_NAME
 from polymask.engine.hooks.history import HISTORY_NAME
-from polymask.engine.run_files import CONFIG_NAME, FACTS_NAME
+from polymask.engine.run_files import CONFIG_NAME, FACTS_NAME, FOLDS_CONFIG_NAME, write_config
 from polymask.engine.run_folder import FOLDS, check_no_links, lock_folder
 from polymask.engine.time_limit import limit_by_time
 from polymask.modeling.checkpoint import states_in
@@ -108,12 +108,15 @@ def setup_folds(args: argparse.Namespace) -> tuple[CfgNode, Folds]:
         for run in folder.glob(FOLDS) if not args.resume else ():
             _check_holds_no_run(run)
         folds = folds_in(folder / DATASETS_NAME)
-        if not (args.resume and folds.parts):
+        if args.resume and folds.parts:
+            if len(folds.parts) != args.folds:
+                reason = f"--folds is {args.folds}, and this folder holds a run of {len(folds.parts)} folds"
+                raise UserError(reason, file=folder, remedy="Set OUTPUT_DIR to another folder, or leave the number")
+            _check_same_folds(cfg, load_config(folder / FOLDS_CONFIG_NAME, []))
+        else:
             seed = cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed()
             folds = write_folds(Path(cfg.DATASETS.ROOT), folder / DATASETS_NAME, args.folds, seed)
-        if len(folds.parts) != args.folds:
-            reason = f"--folds is {args.folds}, and this folder holds a run of {len(folds.parts)} folds"
-            raise UserError(reason, file=folder, remedy="Set OUTPUT_DIR to another folder, or leave the number")
+        write_config(cfg, FOLDS_CONFIG_NAME)
     cfg.freeze()
     _begin_log(cfg, args, early)
     return cfg, folds
@@ -225,17 +228,34 @@ def _check_holds_no_folds(folder: Path) -> None:
 
 def _check_changes(cfg: CfgNode, earlier_cfg: CfgNode) -> None:
     """What has changed since the training that is resumed ran last: logged, or refused."""
-    earlier, now = _as_written(earlier_cfg), _as_written(cfg)
-    changed = {key: value for key, value in now.items() if key != "MODEL.DEVICE" and value != earlier[key]}
+    changed = _changes(cfg, earlier_cfg)
     for key in FIXED:
         if key in changed:
+            now, earlier = changed[key]
             raise UserError(
-                f"{key} is {changed[key]}, and was {earlier[key]} when the checkpoint was written, which would not fit",
+                f"{key} is {now}, and was {earlier} when the checkpoint was written, which would not fit",
                 file=cfg.OUTPUT_DIR,
                 remedy=f"Leave {key} as it was, or set OUTPUT_DIR to another folder and begin again",
             )
-    for key, value in changed.items():
-        log.info("%s is %s; it was %s before --resume.", key, value, earlier[key])
+    for key, (now, earlier) in changed.items():
+        log.info("%s is %s; it was %s before --resume.", key, now, earlier)
+
+
+def _check_same_folds(cfg: CfgNode, earlier_cfg: CfgNode) -> None:
+    """Refuses to go on with a cross-validation whose next folds would be trained in another way than the first ones."""
+    for key, (now, earlier) in _changes(cfg, earlier_cfg).items():
+        if key not in ("OUTPUT_DIR", "DATALOADER.NUM_WORKERS"):
+            raise UserError(
+                f"{key} is {now}, and was {earlier} when the cross-validation began, whose folds are measured together",
+                file=cfg.OUTPUT_DIR,
+                remedy=f"Leave {key} as it was, or set OUTPUT_DIR to another folder and begin again",
+            )
+
+
+def _changes(cfg: CfgNode, earlier_cfg: CfgNode) -> dict[str, tuple[object, object]]:
+    """The keys whose values differ, with both values; without the device, which belongs to the machine."""
+    earlier, now = _as_written(earlier_cfg), _as_written(cfg)
+    return {key: (now[key], earlier[key]) for key in now if key != "MODEL.DEVICE" and now[key] != earlier[key]}
 
 
 def _as_written(cfg: CfgNode) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from pycocotools.coco import COCO
@@ -33,7 +36,6 @@ def arguments(dataset, output, *flags):
 @pytest.fixture(autouse=True)
 def a_new_process():
     """Two runs with pooled datasets of one name follow each other in this process, which no user's does."""
-    yield
     for dataset in [name for name in DatasetCatalog.list() if name.startswith("folded_pooled_")]:
         DatasetCatalog.remove(dataset)
         MetadataCatalog.remove(dataset)
@@ -143,6 +145,49 @@ def test_a_kill_in_the_middle_changes_nothing(photos, validated, tmp_path, monke
         assert (output / name).read_bytes() == (validated / name).read_bytes()
     pooled = validated / "datasets/pooled"
     assert found_in(output, pooled) == found_in(validated, pooled)
+
+
+def test_trainings_that_were_killed_before_their_first_state_begin_again(
+    photos, validated, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    output = tmp_path_factory.mktemp("killed") / "run"  # as deep as ``validated``, from where paths lead to the photos
+    shutil.copytree(validated, output)
+    for run in (output / "fold_1", output / "final"):
+        for path in [*run.glob("*.pth"), run / "last_checkpoint"]:
+            path.unlink()
+    (output / "fold_1/results.json").unlink()
+    command = arguments(photos, output, "--folds", "2", "--final", "--resume")
+    assert train_net.launch_main(command) == 0
+    assert results_of(output) == results_of(validated)
+    first, second = (torch.load(folder / "final/model_final.pth") for folder in (validated, output))
+    assert all(torch.equal(first["model"][name], second["model"][name]) for name in first["model"])
+
+
+def test_a_fold_whose_last_weights_were_not_measured_is_not_done(photos, validated, tmp_path_factory, monkeypatch):
+    """``--eval-only`` of a state of a fold that was interrupted leaves results, too."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    output = tmp_path_factory.mktemp("measured") / "run"
+    shutil.copytree(validated, output)
+    for name in ("model_final", f"model_{ITERATIONS - 1:07d}"):
+        (output / f"fold_1/{name}.pth").unlink()
+    (output / "fold_1/last_checkpoint").write_text("model_0000002.pth")
+    (output / "fold_1/results.json").write_text(json.dumps({"folded_fold_1_test": {}}))
+    assert train_net.launch_main(arguments(photos, output, "--folds", "2", "--resume")) == 0
+    assert results_of(output) == results_of(validated)
+
+
+def test_another_command_does_not_go_on_with_the_folds(photos, validated):
+    before = (validated / "results.json").stat().st_mtime_ns
+    for changed in (["SEED", "5"], ["DATASETS.ROOT", str(validated / "datasets/fold_0")], ["SOLVER.BASE_LR", "0.1"]):
+        with pytest.raises(UserError, match=f"{changed[0]} is .*{re.escape(changed[1])}"):
+            train_net.launch_main([*arguments(photos, validated, "--folds", "2", "--resume"), *changed])
+    assert (validated / "results.json").stat().st_mtime_ns == before
+
+
+def test_all_trainings_use_the_device_of_the_command_line(validated):
+    for run in ("fold_0", "fold_1", "final"):
+        assert "'MODEL.DEVICE', 'cpu'" in (validated / run / "log.txt").read_text()
 
 
 def is_alive(process):
