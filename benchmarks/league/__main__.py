@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.recipes.contenders import OURS, Informed, Job, Length, Recipe
 from benchmarks.recipes.measured import RECORD, Record
-from benchmarks.recipes.tables import list_contenders
+from benchmarks.recipes.tables import compare, list_contenders
 from benchmarks.recipes.trainings import Comparison, Trainings, prepare_folds
 from dataset_tools.parallel import all_cores
 
@@ -74,7 +74,10 @@ def main() -> None:
     end = time.monotonic() + 60 * args.step
     trainings = Trainings(folds, args.output.resolve(), Record(args.record), end, threads=all_cores())
     comparison = Comparison(trainings, Length(minutes=args.minutes), args.size)
-    print(list_contenders(comparison.measure(contenders, range(args.folds))))
+    measured = comparison.measure(contenders, range(args.folds))
+    print(list_contenders(measured))
+    for contender in contenders[1:]:
+        print(f"\nBeside {contender.name}:\n\n{compare(measured[OURS], measured[contender.name])}")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Photos:
         shape = (image["height"], image["width"])
         masks = np.array([decode(annotation["segmentation"], shape) for annotation in own], dtype=np.uint8)
         masks = torch.from_numpy(masks.reshape(-1, *shape))
-        kept = masks.flatten(1).any(dim=1)  # what covers no pixel has no box
+        kept = masks.flatten(1).bool().any(dim=1)  # what covers no pixel has no box
         labels = torch.tensor([annotation["category_id"] for annotation in own], dtype=torch.int64)[kept]
         boxes = masks_to_boxes(masks[kept])
         boxes[:, 2:] += 1  # of the last pixel, too: a box has to have an area
@@ -154,9 +154,12 @@ def main() -> None:
     )
     classes = 1 + len(read_card(args.dataset).classes)
     model = MaskRCNN(backbone, classes, min_size=args.size, max_size=round(args.size * LONGEST))
-    iterations = train(model.train(), Photos(args.dataset, "train"), args.minutes, args.seed)
     args.output.mkdir(parents=True)
-    print(f"{iterations} iterations")
+    try:
+        print(f"{train(model.train(), Photos(args.dataset, 'train'), args.minutes, args.seed)} iterations")
+    except FloatingPointError as error:  # nothing is found
+        print(error)
+        return
     found = list(detect(model.eval(), Photos(args.dataset, "test")))
     (args.output / DETECTIONS).write_text(json.dumps(found))
 

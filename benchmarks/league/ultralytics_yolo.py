@@ -11,13 +11,13 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pycocotools.mask
 import torch
-from ultralytics import YOLO
-from ultralytics.data.converter import merge_multi_segment
 
+VERSION = "8.4.190"  # what the record's digest of this file stands for
 DETECTIONS = "coco_instances_results.json"  # as in benchmarks/recipes/judge.py
 LEAST_SCORE = 0.001  # of that tool's own evaluations
 
@@ -37,6 +37,8 @@ def write_yolo(dataset: Path, output: Path) -> tuple[Path, dict[str, int]]:
             raise ValueError(f"{dataset}: a mask that is not polygons")
         points = np.array(polygons[0]).reshape(-1, 2)
         if len(polygons) > 1:
+            from ultralytics.data.converter import merge_multi_segment
+
             points = np.concatenate(merge_multi_segment(polygons))
         values = (points / sizes[annotation["image_id"]]).clip(0, 1).ravel()
         rows[annotation["image_id"]].append(
@@ -57,7 +59,7 @@ def write_yolo(dataset: Path, output: Path) -> tuple[Path, dict[str, int]]:
     return output / "data.yaml", {str((root / image["file_name"]).resolve()): image["id"] for image in test["images"]}
 
 
-def detect(model: YOLO, photos: dict[str, int]) -> Iterator[dict]:
+def detect(model: Any, photos: dict[str, int]) -> Iterator[dict]:
     """COCO's results."""
     for path, image_id in photos.items():
         (found,) = model.predict(path, conf=LEAST_SCORE, retina_masks=True, device="cpu", verbose=False)
@@ -80,21 +82,27 @@ def detect(model: YOLO, photos: dict[str, int]) -> Iterator[dict]:
 
 
 def main() -> None:
+    import ultralytics
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    if ultralytics.__version__ != VERSION:
+        raise SystemExit(f"This is ultralytics {ultralytics.__version__}: install {VERSION}")
+    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     data, photos = write_yolo(args.dataset, args.output / "data")
-    model = YOLO("yolo11n-seg.yaml")
+    model = ultralytics.YOLO("yolo11n-seg.yaml")
+    # When it chooses the device it leaves a core to others; all contenders have all cores here.
+    model.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
     # Without validations, which would take a part of the minutes and choose an epoch; the last weights count, as ours do.
     model.train(
         data=str(data), time=args.minutes / 60, pretrained=False, device="cpu", seed=args.seed, val=False, plots=False,
         project=str(args.output.resolve()), name="run",
     )  # fmt: skip
-    trained = YOLO(args.output / "run" / "weights" / "last.pt")
+    trained = ultralytics.YOLO(args.output / "run" / "weights" / "last.pt")
     (args.output / DETECTIONS).write_text(json.dumps(list(detect(trained, photos))))
 
 
