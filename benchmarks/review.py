@@ -19,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -117,6 +118,8 @@ def score(found: Sequence[Mistake], planted: Sequence[Mistake]) -> dict[str, dic
 def predict(dataset: Path, run: Path, minutes: float, options: Sequence[str]) -> bool:
     """Trains the folds, or goes on with them; False if that takes longer than ``minutes``."""
     resume = ["--resume"] if run.exists() else []
+    if minutes <= 0:
+        return False
     command = [sys.executable, "train_net.py", "--config-file", "configs/mini_scratch.yaml", *resume, *options]
     values = ["DATASETS.ROOT", str(dataset), "OUTPUT_DIR", str(run)]
     training = subprocess.Popen([*command, *values], cwd=PROJECT, start_new_session=True)
@@ -160,12 +163,13 @@ def main() -> None:
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[])
     args = parser.parse_args()
     options, folder = ["--folds", args.folds, *args.opts], args.folder.resolve()
+    end = time.monotonic() + 60 * args.minutes
     measured = json.loads(args.results.read_text()) if args.results.exists() else {}
     own = measured.setdefault(" ".join([folder.name, *options]), {})
     for seed in map(str, range(args.seeds)):
         if seed not in own:
             work = args.output.resolve() / f"{folder.name}_{sha256(repr(options).encode()).hexdigest()[:8]}_{seed}"
-            if not (scores := measure(folder, work, int(seed), args.minutes, options)):
+            if not (scores := measure(folder, work, int(seed), (end - time.monotonic()) / 60, options)):
                 raise SystemExit(
                     f"Seed {seed} is not done after {args.minutes:g} minutes: repeat the command to go on."
                 )
@@ -174,7 +178,8 @@ def main() -> None:
     rows = []
     for kind in (*KINDS, "all"):
         columns = [[scores[kind][name] for scores in own.values()] for name in ("planted", "precision", "recall")]
-        rows.append([kind, *(f"{fmean(column):.2f} ({min(column):.2f} to {max(column):.2f})" for column in columns)])
+        cells = [f"{fmean(column):.2f} ({min(column):.2f} to {max(column):.2f})" for column in columns]
+        rows.append([kind, *(cells if any(columns[0]) else "---")])
     headers = ("kind", "planted", f"precision of the first {FIRST}", "recall at twice the number planted")
     print(tabulate(rows, headers, tablefmt="pipe"))
 
