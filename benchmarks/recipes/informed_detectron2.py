@@ -93,7 +93,10 @@ def main() -> None:
     if not args.images:
         cfg.SOLVER.MAX_ITER = round(args.minutes * 60 / seconds_of_an_iteration(cfg))
         cfg.SOLVER.WARMUP_ITERS = cfg.SOLVER.MAX_ITER // 10
-    InformedTrainer(cfg).train()  # and evaluates at its end
+    try:
+        InformedTrainer(cfg).train()  # and evaluates at its end
+    except FloatingPointError as error:  # the loss became infinite: nothing is found
+        print(error)
 
 
 def seconds_of_an_iteration(cfg: CfgNode) -> float:

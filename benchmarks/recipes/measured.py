@@ -21,6 +21,7 @@ class Task:
         contender: how it is trained.
         dataset: the name of the dataset.
         fold: the number of the fold whose photos are held out.
+        content: the digest of the fold's annotation files.
         length: of the training.
         size: the short side of test photos, in pixels.
     """
@@ -28,6 +29,7 @@ class Task:
     contender: Contender
     dataset: str
     fold: int
+    content: str
     length: Length
     size: int
 
@@ -37,7 +39,7 @@ class Measurement:
     """What the training of a task came to.
 
     Attributes:
-        dataset, fold, length, size: those of the task.
+        dataset, fold, content, length, size: those of the task.
         recipe: the contender's name.
         settings: the contender's digest. With other settings a measurement does not count.
         mask_ap: COCO's, of the held-out photos, in percent.
@@ -48,6 +50,7 @@ class Measurement:
 
     dataset: str
     fold: int
+    content: str
     length: str
     size: int
     recipe: str
@@ -58,8 +61,8 @@ class Measurement:
     processor: str
 
     def is_of(self, task: Task) -> bool:
-        return (self.dataset, self.fold, self.length, self.size, self.settings) == (
-            task.dataset, task.fold, str(task.length), task.size, task.contender.settings(),
+        return (self.content, self.length, self.size, self.settings) == (
+            task.content, str(task.length), task.size, task.contender.settings(),
         )  # fmt: skip
 
 

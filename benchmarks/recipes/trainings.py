@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from benchmarks.recipes.judge import judge
 from benchmarks.recipes.measured import Measurement, Record, Task
 from benchmarks.stages.options import describe_machine
 from dataset_tools.dataset.folds import write_folds
+from dataset_tools.errors import UserError
 from dataset_tools.formats.card import read_card
 from dataset_tools.parallel import all_cores
 from polymask.engine.hooks.finite_loss import REPORT_NAME
@@ -55,12 +57,13 @@ class Trainings:
         # A seed belongs to a fold, so that all contenders have the same.
         job = Job(self.folds[task.dataset][task.fold], self.output / name, task.length, task.size, seed=task.fold + 1)
         shutil.rmtree(job.output, ignore_errors=True)  # it was interrupted
-        seconds = self._run_command(task.contender.command(job), job.output.with_suffix(".log"))
+        seconds = self._run_command(task.contender.command(job), job.output)
         ap = judge(job.dataset, job.output)
         self.record.add(
             Measurement(
                 dataset=task.dataset,
                 fold=task.fold,
+                content=task.content,
                 length=str(task.length),
                 size=task.size,
                 recipe=task.contender.name,
@@ -73,18 +76,22 @@ class Trainings:
         )
         shutil.rmtree(job.output)  # dozens of checkpoints would fill the disk
 
-    def _run_command(self, command: Sequence[str], log: Path) -> float:
+    def _run_command(self, command: Sequence[str], run: Path) -> float:
         """Runs a command in the project's folder, and returns its seconds on the processor.
 
+        If a loss becomes infinite there are no detections, and the AP is 0. Our training fails then, and leaves a report; the
+        peers' scripts just end.
+
         Raises:
-            RuntimeError: it failed, for another reason than a loss that became infinite.
+            RuntimeError: it failed for another reason.
         """
+        log = run.with_name(f"{run.name}.log")
         variables = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
         with log.open("wb") as messages:
             process = subprocess.Popen(command, cwd=PROJECT, env=variables, stdout=messages, stderr=messages)
             _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode and not (log.with_suffix("") / REPORT_NAME).exists():
+        if process.returncode and not (run / REPORT_NAME).exists():
             raise RuntimeError(f"{log} says why this failed: {shlex.join(command)}")
         return usage.ru_utime + usage.ru_stime
 
@@ -108,16 +115,31 @@ class Comparison:
             datasets: how many of the datasets, from the first on. None: all.
         """
         places = [(dataset, fold) for fold in folds for dataset in [*self._trainings.folds][:datasets]]
-        tasks = {(c.name, p): Task(c, *p, self._length, self._size) for p in places for c in contenders}
+        content = {(dataset, fold): _digest(self._trainings.folds[dataset][fold]) for dataset, fold in places}
+        tasks = {(c.name, p): Task(c, *p, content[p], self._length, self._size) for p in places for c in contenders}
         self._trainings.run_missing(list(tasks.values()))
         found = {key: self._trainings.record.find(task) for key, task in tasks.items()}
         return {c.name: {p: m for p in places if (m := found[c.name, p])} for c in contenders}
 
 
 def prepare_folds(datasets: Sequence[Path], output: Path, folds: int) -> dict[str, Sequence[Path]]:
-    """The folds of dataset folders, by the names of these; written into a folder."""
-    names = {read_card(dataset).name: dataset for dataset in datasets}
-    return {
-        name: write_folds(dataset, output.resolve() / "folds" / name, folds, seed=0).parts
-        for name, dataset in names.items()
-    }
+    """The folds of dataset folders, by the names of these; written into a folder.
+
+    Raises:
+        UserError: a dataset cannot be divided, or a fold holds out nothing that can be measured.
+    """
+    parts: dict[str, Sequence[Path]] = {}
+    for dataset in datasets:
+        name = read_card(dataset).name
+        parts[name] = write_folds(dataset, output.resolve() / "folds" / name, folds, seed=0).parts
+        for part in parts[name]:
+            if not read_card(part).splits["test"].instances:
+                raise UserError(f"{part.name} holds out no objects", file=dataset, remedy="Use fewer folds")
+    return parts
+
+
+def _digest(fold: Path) -> str:
+    """Of the photos and annotations to train on and to test on."""
+    card = read_card(fold)
+    content = b"".join((fold / card.splits[split].annotations).read_bytes() for split in ("train", "test"))
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -14,15 +14,26 @@ from benchmarks.recipes.informed_detectron2 import informed_config
 from benchmarks.recipes.judge import DETECTIONS, judge
 from benchmarks.recipes.measured import Measurement, Record, Task
 from benchmarks.recipes.tables import compare, list_contenders
-from benchmarks.recipes.trainings import Trainings
+from benchmarks.recipes.trainings import Trainings, prepare_folds
 from dataset_tools.dataset.folds import write_folds
+from dataset_tools.errors import UserError
 from tests.faults.trial import annotated_photos, convert, must, run
 
 
 def measurement(dataset="a", fold=0, mask_ap=50.0, recipe=None, seconds=10.0):
     recipe = recipe or Recipe("ours")
     return Measurement(
-        dataset, fold, "400 images", 240, recipe.name, recipe.settings(), mask_ap, 60.0, seconds, "some processor"
+        dataset,
+        fold,
+        f"{dataset}{fold}",
+        "400 images",
+        240,
+        recipe.name,
+        recipe.settings(),
+        mask_ap,
+        60.0,
+        seconds,
+        "some processor",
     )
 
 
@@ -34,16 +45,15 @@ def rows(table):
 
 def test_the_record_is_read_back_and_asks_for_the_same_settings(tmp_path):
     record = Record(tmp_path / "measured.json")
-    task = Task(Recipe("ours"), "a", 0, Length(400), 240)
+    task = Task(Recipe("ours"), "a", 0, "a0", Length(400), 240)
     assert record.find(task) is None
     record.add(measurement())
     record.add(measurement(fold=1, mask_ap=51.5))
     again = Record(tmp_path / "measured.json")
     assert again.find(task) == measurement()
-    assert again.find(dataclasses.replace(task, fold=1)).mask_ap == 51.5
+    assert again.find(dataclasses.replace(task, fold=1, content="a1")).mask_ap == 51.5
     others = {
-        "dataset": "b",
-        "fold": 2,
+        "content": "other photos",
         "length": Length(minutes=400),
         "size": 320,
         "contender": Recipe("ours", ("SOLVER.BASE_LR", "1.")),
@@ -70,6 +80,7 @@ def test_differences_are_paired_by_fold():
     assert table["a"]["mask AP minus peer's"] == expected
     assert table["b"]["mask AP minus peer's"] == "-1.0"
     assert (table["all"]["folds"], table["all"]["mask AP"]) == ("4", "32.5")
+    assert (table["all but fold 0"]["folds"], table["all but fold 0"]["mask AP"]) == ("2", "35.0")
     assert (table["a"]["seconds"], table["a"]["peer: seconds"]) == ("10", "5")
 
 
@@ -118,11 +129,32 @@ def test_the_peer_has_parts_and_values_of_its_own(folds, tmp_path):
 def test_what_is_missing_is_trained_once(folds, tmp_path):
     record = Record(tmp_path / "measured.json")
     trainings = Trainings({"dataset": folds}, tmp_path, record, end=math.inf)
-    tasks = [Task(c, "dataset", fold=1, length=Length(2), size=64) for c in (Recipe("ours"), Informed(2, 0.0004))]
+    tasks = [Task(c, "dataset", 1, "content of 1", Length(2), 64) for c in (Recipe("ours"), Informed(2, 0.0004))]
     trainings.run_missing(tasks)
     for task in tasks:
         found = record.find(task)
         assert 0 <= found.mask_ap <= 100 and 0 <= found.box_ap <= 100 and found.processor_seconds > 1
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
-    dataclasses.replace(trainings, end=-math.inf).run_missing([*tasks, dataclasses.replace(tasks[0], fold=0)])
-    assert record.find(dataclasses.replace(tasks[0], fold=0)) is None  # there was no time
+    other = dataclasses.replace(tasks[0], fold=0, content="content of 0")
+    dataclasses.replace(trainings, end=-math.inf).run_missing([*tasks, other])
+    assert record.find(other) is None  # there was no time
+
+
+def test_a_loss_that_becomes_infinite_has_found_nothing(folds, tmp_path):
+    record = Record(tmp_path / "measured.json")
+    trainings = Trainings({"my.set": folds}, tmp_path, record, end=math.inf)
+    endless = (Recipe("ours", ("SOLVER.BASE_LR", "1e30", "SOLVER.WARMUP_SHARE", "0.0")), Informed(1, 1e30))
+    tasks = [Task(contender, "my.set", 1, "its content", Length(4), 64) for contender in endless]
+    trainings.run_missing(tasks)
+    assert [record.find(task).mask_ap for task in tasks] == [0.0, 0.0]
+    assert len([*tmp_path.glob("my.set_*.log")]) == 2
+
+
+def test_a_fold_that_holds_out_nothing_is_refused(tmp_path):
+    must(run(convert(annotated_photos(tmp_path / "photos", train=4, val=2), tmp_path / "dataset")))
+    for split in ("train", "val", "test"):
+        content = json.loads((tmp_path / f"dataset/{split}.json").read_text())
+        content["annotations"] = content["annotations"][:1] if split == "train" else []
+        (tmp_path / f"dataset/{split}.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="nothing to measure"):
+        prepare_folds([tmp_path / "dataset"], tmp_path, 2)

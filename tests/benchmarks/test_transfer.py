@@ -46,6 +46,6 @@ def test_a_way_trains_with_the_synonyms_of_the_dataset(weights, folds, tmp_path)
     heads = contenders(weights, ("bar=Car", "elsewhere=Sign Board"))[-1]
     command = heads.command(Job(folds[0], tmp_path, Length(2), 64, 1))
     assert command[command.index("MODEL.CLASS_SYNONYMS") + 1] == "bar=Car"
-    record, task = Record(tmp_path / "measured.json"), Task(heads, "dataset", 0, Length(2), 64)
+    record, task = Record(tmp_path / "measured.json"), Task(heads, "dataset", 0, "its content", Length(2), 64)
     Trainings({"dataset": folds}, tmp_path, record, end=math.inf).run_missing([task])
     assert record.find(task).recipe == "the heads alone"
