@@ -24,9 +24,13 @@ class Tracker:
     """
 
     def __init__(self, rate: float):
-        # No object is too small to be followed, so the size of the video does not count.
+        # No object is too small to be followed, so the size of the video does not count, nor seen in too few frames.
         self._boxes = _BoxTracker(
-            video_height=1, video_width=1, min_box_rel_dim=0.0, max_lost_frame_count=max(1, round(LONGEST_GAP * rate))
+            video_height=1,
+            video_width=1,
+            min_box_rel_dim=0.0,
+            min_instance_period=0,
+            max_lost_frame_count=max(1, round(LONGEST_GAP * rate)),
         )
 
     def follow(self, found: Detections) -> Detections:

@@ -46,12 +46,13 @@ def test_a_box_of_its_class_comes_first_and_another_will_do():
     assert ids(tracker, (0, 50, 10)) == ids(tracker, (1, 50, 10)) == [1]
 
 
+@pytest.mark.parametrize("seen", [1, 2])
 @pytest.mark.parametrize(
     ("missed", "same"), [(1, True), (round(LONGEST_GAP * RATE), True), (round(LONGEST_GAP * RATE) + 1, False)]
 )
-def test_an_object_that_is_missed_for_a_while(missed, same):
+def test_an_object_that_is_missed_for_a_while(missed, same, seen):
     tracker = Tracker(RATE)
-    for _ in range(2):
+    for _ in range(seen):
         assert ids(tracker, (0, 50, 10), (0, 100, 10)) == [1, 2]
     for _ in range(missed):
         assert ids(tracker, (0, 100, 10)) == [2]
