@@ -35,6 +35,7 @@ def build_model(cfg: CfgNode) -> torch.nn.Module:
     with refused_keys_reported("MODEL", "model"):
         model = modeling.build_model(cfg)
     _use_faster_modules(model)
+    model.backbone.register_forward_hook(_to_float32)
     if not any(isinstance(module, torch.nn.GroupNorm) for module in model.backbone.modules()):
         model.backbone.register_forward_pre_hook(_channels_last_in_inference)
     if copies := cfg.MODEL.ROI_HEADS.JITTERED_BOXES:
@@ -57,6 +58,15 @@ def _use_faster_modules(model: torch.nn.Module) -> None:
         for faster in FASTER:
             if faster.can_replace(module):
                 module.__class__ = faster  # it keeps its name and parameters, and checkpoints do not see a difference
+
+
+def _to_float32(
+    _backbone: torch.nn.Module, _inputs: tuple, features: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    # Under autocast the features are bfloat16 or float16, and Detectron2's ROIAlign rounds the boxes to the type of the
+    # features: in bfloat16 a coordinate above 256 is rounded to multiples of 2 px. torchvision's kernel computes in
+    # float32 anyway, so that this costs nothing; without autocast it does nothing.
+    return {name: feature.float() for name, feature in features.items()}
 
 
 def _channels_last_in_inference(backbone: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:

@@ -33,7 +33,6 @@ def build_resnet18_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     if by_photo:
         _normalise_by_photo(backbone.bottom_up)
         backbone.bottom_up.freeze(frozen)
-    backbone.register_forward_hook(_to_float32)
     return backbone
 
 
@@ -44,10 +43,3 @@ def _normalise_by_photo(network: torch.nn.Module) -> None:
                 channels = child.num_features
                 # A group for each channel. PyTorch's InstanceNorm2d is the same, and slower on a CPU.
                 setattr(module, name, torch.nn.GroupNorm(channels, channels, eps=child.eps))
-
-
-def _to_float32(_module: FPN, _inputs: tuple, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    # Under autocast the features are bfloat16 or float16, and Detectron2's ROIAlign rounds the boxes to the type of the
-    # features: in bfloat16 a coordinate above 256 is rounded to multiples of 2 px. torchvision's kernel computes in
-    # float32 anyway, so that this costs nothing; without autocast it does nothing.
-    return {name: feature.float() for name, feature in features.items()}

@@ -79,6 +79,15 @@ def test_the_channels_lie_together_in_inference_alone():
     assert not model.train().backbone(images)["p2"].is_contiguous(**last)
 
 
+@pytest.mark.parametrize("file", ["configs/mini_scratch.yaml", "configs/mask_rcnn_R_50_FPN_coco.yaml"])
+def test_boxes_are_not_rounded_in_half_precision(file):
+    """ROIAlign takes boxes in the type of the features."""
+    cfg = load_config(file, ["MODEL.ROI_HEADS.NUM_CLASSES", "2", "MODEL.DEVICE", "cpu"])
+    backbone = build_model(cfg).eval().backbone
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert {level.dtype for level in backbone(torch.zeros(1, 3, 64, 64)).values()} == {torch.float32}
+
+
 def test_features_of_a_photo_of_one_colour_are_exact():
     """All that its channels differ in are the edges, so that rounded variances would be seen."""
     backbone = build_model(config("StandardROIHeads")).eval().backbone
