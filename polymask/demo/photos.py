@@ -11,6 +11,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from dataset_tools.errors import UserError
+from dataset_tools.images.folders import list_folder
 from dataset_tools.images.names import is_photo_name
 
 
@@ -29,6 +30,8 @@ class InputPhoto:
 
 def find_photos(inputs: Sequence[str], output: Path | None) -> list[InputPhoto]:
     """The photos that are named, found in folders (and folders in them) or by patterns such as ``photos/**/*.jpg``.
+
+    In folders links are followed, and hidden files and folders are left out.
 
     A photo's place is its path within the folder or behind the fixed part of the pattern, its name if it is named
     itself. Where two would have one place, all places are paths from the folder that all photos have in common.
@@ -72,7 +75,7 @@ def _found(text: str, output: Path | None) -> list[InputPhoto]:
                 file=path,
                 remedy="Choose another folder for --output",
             )
-        return _photos_among(sorted(path.rglob("*")), path, text, output)
+        return _photos_among([path / name for name in sorted(list_folder(path).photos)], path, text, output)
     if path.exists():
         return [InputPhoto(path, PurePosixPath(path.name))]
     if glob.has_magic(text):

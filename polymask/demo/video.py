@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ CODEC = "mp4v"
 USUAL_RATE = 25.0
 # A container may count a frame that it does not hold.
 FRAMES_OF_DOUBT = 1
+# These store no count: OpenCV computes it from the duration, which is that of the sound where this is longer.
+WITHOUT_COUNT = (".mkv", ".webm")
+# MPEG-4 Part 2 has a clock of so many ticks a second at most.
+MOST_TICKS = 65_535
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,8 @@ class Video:
         """Frames as (H, W, 3) uint8, BGR, turned as the file says.
 
         Raises:
-            UserError: there is none, or some cannot be decoded: the file is damaged or cut.
+            UserError: there is none, or some cannot be decoded: the file is damaged or cut. Where the file does not store
+                their number, this is a warning.
         """
         seen = 0
         while (read := self.capture.read())[0]:
@@ -58,6 +66,9 @@ class Video:
                 exit_code=EXIT_DATA,
             )
         if seen < self.frames - FRAMES_OF_DOUBT:
+            if self.name.lower().endswith(WITHOUT_COUNT):
+                log.warning("%s: %d frames, and by its duration there would be %d.", self.name, seen, self.frames)
+                return
             raise UserError(
                 f"only {seen} of its {self.frames} frames can be decoded; what was seen in them is kept",
                 file=self.name,
@@ -130,7 +141,8 @@ class VideoFile:
 
     def __init__(self, target: Path, rate: float):
         self.target = target
-        self.rate = rate
+        # OpenCV writes it as a fraction of thousandths, and refuses one with too many ticks.
+        self.rate = rate if 1000 * rate <= MOST_TICKS else round(rate, 2)
         self._part = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{SUFFIX}")
         self._writer: cv2.VideoWriter | None = None
 

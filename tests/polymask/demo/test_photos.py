@@ -38,6 +38,14 @@ def test_a_folder_and_the_folders_in_it(folder):
     assert places(str(folder / "a")) == ["deep/x.jpg", "x.jpg", "y.PNG"]
 
 
+def test_links_are_followed_and_hidden_folders_are_not(folder):
+    (folder / "a/.trash").mkdir()
+    (folder / "a/.trash/z.jpg").touch()
+    (folder / "a/elsewhere").symlink_to(folder / "b")
+    (folder / "a/around").symlink_to(folder / "a")
+    assert places("a") == ["deep/x.jpg", "elsewhere/x.jpg", "elsewhere/z[1].jpg", "x.jpg", "y.PNG"]
+
+
 def test_photos_by_their_names(folder):
     assert places("a/y.PNG", "b/z[1].jpg") == ["y.PNG", "z[1].jpg"]
     assert places("a/notes.txt") == ["notes.txt"], "whoever names a file means it"

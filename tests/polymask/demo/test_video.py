@@ -1,6 +1,7 @@
 """Videos through the demo: read and written by OpenCV."""
 
 import os
+import struct
 
 import cv2
 import numpy as np
@@ -59,6 +60,28 @@ def test_a_video_that_is_cut_off(run_demo, frames, tmp_path):
     assert caught.value.exit_code == 1
     written, _ = read_video(tmp_path / "seen.mp4")
     assert 3 <= len(written) < 17 and f"only {len(written)} of" in str(caught.value)
+
+
+def test_a_duration_that_is_longer_than_the_frames_is_no_fault(frames, tmp_path, caplog):
+    """As that of sound. Matroska has no number of frames, but a duration: the first float64 behind the id 44 89."""
+    source = write_video(tmp_path / "street.mkv", frames * 3, codec="MJPG")
+    content = bytearray(source.read_bytes())
+    place = content.index(b"\x44\x89\x88") + 3
+    (duration,) = struct.unpack(">d", content[place : place + 8])
+    content[place : place + 8] = struct.pack(">d", 1.5 * duration)
+    source.write_bytes(content)
+    with open_video(source) as video:
+        assert video.frames > 20 and len([*video]) == 18
+    assert "18 frames" in caplog.text
+
+
+@pytest.mark.parametrize("rate", [12.5, 29.97, 119.937, 239.847, 240.0])
+def test_rates_of_cameras_are_written(frames, tmp_path, rate):
+    video = VideoFile(tmp_path / "a.mp4", rate)
+    for frame in frames:
+        video.write(frame)
+    video.close()
+    assert read_video(tmp_path / "a.mp4")[1] == pytest.approx(rate, abs=0.005)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all", None])
