@@ -52,7 +52,7 @@ MODEL_RULES: Mapping[str, Rule] = {
     "MODEL.ROI_BOX_HEAD.POOLER_TYPE": _POOLER,
     "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": _BOX_LOSS,
     "MODEL.ROI_MASK_HEAD.POOLER_TYPE": _POOLER,
-    "INPUT.FORMAT": _one_of("RGB", "BGR", "L"),
+    "INPUT.FORMAT": _one_of("RGB", "BGR"),
     "INPUT.MIN_SIZE_TEST": (lambda x: x >= 0, "Use a number of pixels, or 0 to leave photos as they are"),
     "INPUT.MAX_SIZE_TEST": _FROM_1,
     "MODEL.RPN.PRE_NMS_TOPK_TEST": _FROM_1,
@@ -166,12 +166,11 @@ def _wrong_model(cfg: CfgNode) -> Iterator[tuple[str, str]]:
         value = _get(cfg, key)
         if value != only:
             yield f"{key} is {value}, which polymask does not do", f"Leave it at {only}"
-    channels = len(cfg.INPUT.FORMAT)
     for key in ("PIXEL_MEAN", "PIXEL_STD"):
         values = cfg.MODEL[key]
-        if len(values) != channels or not all(map(_is_number, values)) or (key == "PIXEL_STD" and min(values) <= 0):
+        if len(values) != 3 or not all(map(_is_number, values)) or (key == "PIXEL_STD" and min(values) <= 0):
             yield (
-                f"MODEL.{key} is {list(values)}, and INPUT.FORMAT {cfg.INPUT.FORMAT} has {channels} channels",
+                f"MODEL.{key} is {list(values)}, and INPUT.FORMAT {cfg.INPUT.FORMAT} has 3 channels",
                 "Give a number for each channel, above 0 for MODEL.PIXEL_STD",
             )
 

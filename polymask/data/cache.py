@@ -71,7 +71,7 @@ def build_photo_reader(cfg: CfgNode, records: Sequence[dict], resize: T.Augmenta
         if mode not in (AUTO, OFF):
             log.warning("INPUT.CACHE is %s, and photos are cropped or resized at random: none is kept.", mode)
         return read_resized
-    entries = _possible_entries(records, resize, channels=1 if cfg.INPUT.FORMAT == "L" else 3)
+    entries = _possible_entries(records, resize)
     needed, memory = sum(entries.values()), _room_in_memory()
     reader: MemoryCache | DiskCache | None
     if mode == MEMORY or (mode == AUTO and needed <= memory):
@@ -102,14 +102,14 @@ def _disk_cache(entries: Mapping[Entry, int], all_or_none: bool) -> DiskCache | 
     return cache
 
 
-def _possible_entries(records: Sequence[dict], resize: T.ResizeShortestEdge, channels: int) -> dict[Entry, int]:
+def _possible_entries(records: Sequence[dict], resize: T.ResizeShortestEdge) -> dict[Entry, int]:
     """The bytes that each photo takes at each size that it can get."""
     entries = {}
     for record in records:
         full = record["height"], record["width"]
         for shortest in dict.fromkeys(resize.short_edge_length):
             size = resize.get_output_shape(*full, shortest, resize.max_size) if shortest else full
-            entries[record["file_name"], size] = _HEADER_BYTES + size[0] * size[1] * channels
+            entries[record["file_name"], size] = _HEADER_BYTES + size[0] * size[1] * 3
     return entries
 
 

@@ -27,7 +27,7 @@ class TrainMapper:
 
     Args:
         augmentations: of image and annotations together.
-        image_format: "RGB", "BGR" or "L".
+        image_format: "RGB" or "BGR".
         mask_format: "polygon" or "bitmask".
         tighten: whether the augmentations may cut objects, whose boxes then are computed from the masks. Else a
             box is what was annotated, as in Detectron2.

@@ -21,7 +21,7 @@ def read_resized(record: dict, mode: str, size: tuple[int, int]) -> np.ndarray:
 
     Args:
         record: with ``file_name``, ``width`` and ``height``.
-        mode: "RGB" or "L".
+        mode: "RGB" or "L" (grey).
         size: (height, width).
 
     Raises:
