@@ -8,7 +8,7 @@ from importlib.metadata import distribution
 
 from PIL import ImageFont
 
-# Pillow's own font has Latin letters only. Matplotlib brings one with Greek, Cyrillic, Arabic and more, which is found
+# Pillow's own font has little more than the letters of English. Matplotlib brings one with Greek, Cyrillic, Arabic and more, which is found
 # without importing matplotlib; the others are those that systems have for Chinese, Japanese, Korean, Thai and Hindi.
 _FONTS = (
     str(distribution("matplotlib").locate_file("matplotlib/mpl-data/fonts/ttf/DejaVuSans.ttf")),
@@ -55,10 +55,18 @@ def path_for(text: str) -> str | None:
     return None
 
 
-def files_for(texts: Iterable[str]) -> list[str]:
-    """The font files, as full paths, that ``path_for`` finds for some texts."""
-    names = dict.fromkeys(path_for(text) for text in texts)
-    return [str(ImageFont.truetype(name).path) for name in names if name is not None]
+def families_for(texts: Iterable[str]) -> list[str]:
+    """The names by which matplotlib knows the fonts that ``path_for`` finds for some texts."""
+    return list(dict.fromkeys(_family(name) for text in texts if (name := path_for(text)) is not None))
+
+
+@cache
+def _family(name: str) -> str:
+    from matplotlib import font_manager
+
+    path = str(ImageFont.truetype(name).path)
+    font_manager.fontManager.addfont(path)
+    return font_manager.FontProperties(fname=path).get_name()
 
 
 @cache

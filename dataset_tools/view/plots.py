@@ -52,23 +52,13 @@ def _plot(counted: DatasetCounts, folder: Path) -> None:
     if len(counted.sides):
         plots.append(((8, 4), lambda axes: _plot_instance_sizes(axes, counted.sides)))
         plots.append(((6, 5), lambda axes: _plot_centres(axes, counted.centres)))
-    with matplotlib.rc_context({"font.family": _families(list(captions.values()))}):
+    families = [*matplotlib.rcParams["font.family"], *fonts.families_for(captions.values())]
+    with matplotlib.rc_context({"font.family": families}):
         for name, (size, draw) in zip(_PLOTS, plots):
             figure, axes = pyplot.subplots(figsize=size, layout="constrained")
             draw(axes)
             figure.savefig(folder / f"{name}.png", dpi=100)
             pyplot.close(figure)
-
-
-def _families(captions: list[str]) -> list[str]:
-    """The names by which matplotlib knows the fonts that have the letters of some captions; its own comes first."""
-    from matplotlib import font_manager, rcParams
-
-    families = list(rcParams["font.family"])
-    for path in fonts.files_for(captions):
-        font_manager.fontManager.addfont(path)
-        families.append(font_manager.FontProperties(fname=path).get_name())
-    return list(dict.fromkeys(families))
 
 
 def _most_frequent(stats: Stats) -> dict[str, bool]:

@@ -6,10 +6,7 @@ import msgspec
 import numpy as np
 
 from polymask.inference.detections import Detections
-from polymask.inference.visualizer import DRAWN_WIDTH, draw_instances, metadata_of
-
-# px, of a picture's longer side: a screen shows no more, and matplotlib takes long to draw them.
-LARGEST = 2048
+from polymask.inference.visualizer import DRAWN_WIDTH, LARGEST, draw_instances, fitting_width, metadata_of
 
 
 def draw_detections(photo: np.ndarray, found: Detections, largest: int = LARGEST) -> np.ndarray:
@@ -21,10 +18,9 @@ def draw_detections(photo: np.ndarray, found: Detections, largest: int = LARGEST
         largest: the longer side of the picture in px, at most.
 
     Returns:
-        (H', W', 3) uint8, BGR: of the photo's size, but not narrower than ``DRAWN_WIDTH`` nor longer than ``largest``.
+        (H', W', 3) uint8, BGR: of the photo's size, but not narrower than ``DRAWN_WIDTH``, and never longer than ``largest``.
     """
-    width, longest = photo.shape[1], max(photo.shape[:2])
-    drawn_width = max(1, width * largest // longest) if longest > largest else max(DRAWN_WIDTH, width)
+    drawn_width = fitting_width(photo, max(DRAWN_WIDTH, photo.shape[1]), largest)
     boxes = np.reshape([detection.box for detection in found], (-1, 4))
     masks, classes = [detection.mask for detection in found], [detection.category for detection in found]
     scores = [detection.score for detection in found]

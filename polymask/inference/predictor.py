@@ -179,14 +179,23 @@ def read_photo(path: Path) -> np.ndarray:
     return pixels.array
 
 
+def check_threshold(confidence: float) -> None:
+    """Refuses a confidence that is not from 0 to 1, such as one in percent.
+
+    Raises:
+        UserError: it is another number.
+    """
+    if not 0 <= confidence <= 1:
+        raise UserError(f"--confidence-threshold is {confidence}", remedy="Use a number from 0 to 1")
+
+
 def predictor_config(config_file: Path | str, overrides: list[str], confidence_threshold: float) -> CfgNode:
     """The frozen configuration of a run for prediction: a device that is here, and no instance below the threshold.
 
     Raises:
         UserError: see ``polymask.config.load_config``; or the threshold is not from 0 to 1.
     """
-    if not 0 <= confidence_threshold <= 1:
-        raise UserError(f"--confidence-threshold is {confidence_threshold}", remedy="Use a number from 0 to 1")
+    check_threshold(confidence_threshold)
     cfg = load_config(config_file, overrides)
     resolve_device(cfg)
     cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = confidence_threshold

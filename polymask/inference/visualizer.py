@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 from detectron2.data.catalog import Metadata
 from detectron2.data.detection_utils import convert_image_to_rgb
@@ -14,11 +15,13 @@ from detectron2.utils.visualizer import Visualizer
 
 from dataset_tools.files import write_atomically
 from dataset_tools.geometry.rle import Rle
+from dataset_tools.view.fonts import captions, families_for
 from dataset_tools.view.palette import class_colour
 from polymask.inference.detections import PlacedMask, placed
 
 # The Visualizer's letters are unreadable on a small photo and lost on a large one: photos are drawn this wide.
 DRAWN_WIDTH = 960
+LARGEST = 2048  # px, of a picture's longer side: a screen shows no more, and matplotlib takes long to draw them
 GAP = 8  # white pixels between pictures
 # The Visualizer holds a mask of the picture's size for each instance: so many are drawn at a time.
 _AT_A_TIME = 50
@@ -27,9 +30,17 @@ Polygons = Sequence[Sequence[float]]  # flat, x, y, x, y, ... in px
 
 
 def metadata_of(classes: Sequence[str]) -> Metadata:
-    """What the Visualizer has to know of the classes: their names, and colours, which are random without this."""
+    """What the Visualizer has to know of the classes: their names, as far as fonts have the letters, and colours.
+
+    Without this the colours are random.
+    """
     colours = [class_colour(index) for index in range(len(classes))]
-    return Metadata(name="polymask", thing_classes=list(classes), thing_colors=colours)
+    return Metadata(name="polymask", thing_classes=list(captions(classes).values()), thing_colors=colours)
+
+
+def fitting_width(photo: np.ndarray, width: int, longest: int = LARGEST) -> int:
+    """In px, of a picture of a photo, (H, W, 3): so wide, or as wide as its longer side allows."""
+    return max(1, min(width, photo.shape[1] * longest // max(photo.shape[:2])))
 
 
 def draw_instances(
@@ -196,4 +207,6 @@ def _colours(visualizer: Visualizer, classes: Sequence[int]) -> list[tuple[float
 
 
 def _picture(visualizer: Visualizer) -> np.ndarray:
-    return visualizer.output.get_image()[:, :, ::-1]
+    families = [*matplotlib.rcParams["font.sans-serif"], *families_for(visualizer.metadata.thing_classes)]
+    with matplotlib.rc_context({"font.sans-serif": families}):
+        return visualizer.output.get_image()[:, :, ::-1]

@@ -17,13 +17,14 @@ from dataset_tools.errors import UserError
 from polymask.engine.run_folder import check_no_links
 from polymask.evaluation.read import Detections, read_detections, read_truth, rle_of
 from polymask.inference.detections import placed
-from polymask.inference.predictor import read_photo
+from polymask.inference.predictor import check_threshold, read_photo
 from polymask.inference.visualizer import (
     DRAWN_WIDTH,
     GAP,
     arrange,
     draw_annotations,
     draw_instances,
+    fitting_width,
     metadata_of,
     write_png,
 )
@@ -50,9 +51,10 @@ def compare(
         The pictures' paths in the order of the split, and the sheet's.
 
     Raises:
-        UserError: the run, its dataset or its detections are not there, or these are of another dataset; or a link in
-            the run's folder would lead pictures elsewhere.
+        UserError: the threshold is not from 0 to 1; the run, its dataset or its detections are not there, or these are of
+            another dataset; or a link in the run's folder would lead pictures elsewhere.
     """
+    check_threshold(confidence_threshold)
     check_no_links(folder)
     run = read_run(folder, overrides)
     check_evaluated(run, split)
@@ -83,7 +85,7 @@ def draw_pair(
         found: the detections of the split.
         rows: those to draw, all in this photo.
         metadata: see ``polymask.inference.visualizer.metadata_of``.
-        width: of each picture in px.
+        width: of each picture in px; a tall photo has less.
 
     Returns:
         Two pictures of the same size, (H, W, 3) uint8, BGR.
@@ -92,6 +94,7 @@ def draw_pair(
         UserError: the photo cannot be read, or has another size than in the dataset.
     """
     photo = read_photo_of_size(Path(record["file_name"]), record["width"], record["height"])
+    width = fitting_width(photo, width)
     boxes = BoxMode.convert(found.box[rows], BoxMode.XYWH_ABS, BoxMode.XYXY_ABS)
     masks = [placed(rle_of(found, row, photo.shape[:2])) for row in rows]
     classes, scores = found.category[rows].tolist(), found.score[rows].tolist()

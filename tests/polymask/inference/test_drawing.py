@@ -1,12 +1,13 @@
 """Detections drawn, against what can be said of the pixels."""
 
+import cv2
 import numpy as np
 import pytest
 
 from dataset_tools.view.palette import class_colour
 from polymask.inference.detections import Detection, Detections, place
-from polymask.inference.drawing import LARGEST, draw_detections
-from polymask.inference.visualizer import DRAWN_WIDTH
+from polymask.inference.drawing import draw_detections
+from polymask.inference.visualizer import DRAWN_WIDTH, LARGEST
 
 GREY = (110, 110, 110)
 
@@ -35,6 +36,8 @@ def changed(picture):
         ((800, 1200), (800, 1200)),
         ((6000, 8000), (1536, LARGEST)),
         ((8000, 400), (2040, 102)),
+        ((1600, 480), (2046, 614)),
+        ((2000, 28), (2000, 28)),
         ((1, 10_000), (1, LARGEST)),
     ],
 )
@@ -61,6 +64,16 @@ def test_more_than_are_drawn_at_a_time():
         small_ones = [blue[y + 2 : y + 8, x + 25 : x + 35].mean() for x in (10, 510, 910) for y in (10, 510, 910)]
         between = [blue[y + 70 : y + 90, x + 60 : x + 90].mean() for x in (10, 510) for y in (10, 510)]
         assert min(small_ones) > max(between) + 40, "a disc is light blue, a bar orange"
+
+
+@pytest.mark.parametrize("names", [("Größe", "Grüße"), ("Машина", "Дерево"), ("汽车", "行人"), ("", "\n")])
+def test_classes_are_told_apart_in_every_script(names, recwarn):
+    photo = grey_photo(240, 320)
+    found = [Detections((320, 240), names, (block(80, 60, 200, 160, category=c),)) for c in (0, 1)]
+    first, second = (cv2.cvtColor(draw_detections(photo, one), cv2.COLOR_BGR2GRAY) for one in found)
+    label = np.s_[480:520, 240:420]  # below the box; beside the colour, the letters differ
+    assert np.abs(first[label].astype(int) - second[label]).max() > 100
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
 
 
 @pytest.mark.parametrize("scale", [1, 2.5])

@@ -8,8 +8,10 @@ import pytest
 
 from dataset_tools.errors import UserError
 from dataset_tools.geometry.rle import encode
+from polymask.evaluation.read import read_detections, read_truth
 from polymask.inference.predictor import read_photo
-from polymask.report.side_by_side import compare
+from polymask.inference.visualizer import LARGEST, metadata_of
+from polymask.report.side_by_side import compare, draw_pair
 
 
 def test_compare_follows_no_link_of_the_run(folder, tmp_path):
@@ -98,3 +100,20 @@ def test_compare_draws_annotations_left_and_predictions_right(train_in, overfitt
     assert drawn > 2 * bare, "predictions on the right"
     with pytest.raises(UserError, match="has not been evaluated"):
         compare(run, tmp_path / "pictures", "val", 0.5)
+
+
+def test_a_confidence_in_percent_is_refused(folder, tmp_path):
+    with pytest.raises(UserError, match="from 0 to 1"):
+        compare(folder(), tmp_path / "pictures", "test", 50)
+
+
+def test_pictures_of_tall_photos_are_not_longer_than_others(tmp_path):
+    cv2.imwrite(str(tmp_path / "tall.png"), np.zeros((900, 60, 3), np.uint8))
+    record = {"file_name": str(tmp_path / "tall.png"), "width": 60, "height": 900, "annotations": []}
+    image = {"id": 1, "file_name": "tall.png", "width": 60, "height": 900}
+    (tmp_path / "test.json").write_text(
+        json.dumps({"images": [image], "annotations": [], "categories": [{"id": 1, "name": "Car"}]})
+    )
+    found = read_detections([], read_truth(tmp_path / "test.json"))
+    left, right = draw_pair(record, found, np.zeros(0, int), metadata_of(["Car"]))
+    assert left.shape == right.shape and left.shape[0] <= LARGEST
