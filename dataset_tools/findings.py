@@ -48,7 +48,7 @@ class Rule(Enum):
     PHOTO_LEAVES_ROOT = ("LM011", _ERROR, "the photo's path leaves the folder",
         "Put the photo into the folder, or name a folder that holds it, too, with --photos (adopt: --images-root)")
     PHOTO_WRITTEN_OUT = ("LM012", _WARNING, "no photo fits; imageData was written as the photo",
-        "Put the photo beside the file if you have it")
+        "If you have the photo, name its folder with --photos, convert the folder above that holds both, or put it beside the file")
     PHOTO_MISSING = ("LM013", _ERROR, "the photo is missing",
         "Put the photo where the file says it is, or name the photos' folder with --photos (adopt: --images-root)")
     IMAGE_DATA_DIFFERS = ("LM014", _WARNING, "imageData shows another picture than the photo; the photo was used",
@@ -79,8 +79,8 @@ class Rule(Enum):
         "Check that it belongs into the dataset; put it into the folder, or delete the link")
     DRAWN_UNTURNED = ("LM027", _WARNING, "drawn without regard to the photo's EXIF orientation; turned with the photo",
         "Check in a preview that the outlines fit")
-    ONLY_UNKNOWN_SHAPES = ("LM028", _ERROR, "all shapes were left out, some as their type is unknown: a photo with nothing in it",
-        "Draw the objects as polygons")
+    NO_SHAPE_LEFT = ("LM028", _ERROR, "all shapes were left out, some as their type has no area or is unknown: a photo with nothing in it",
+        "Draw the objects as polygons, or pass --line-width, which gives points and lines an area")
     FIRST_FRAME = ("LM029", _NOTE, "several pages or frames in one photo file; the first one was used",
         "Save the others as photos, too, if they should be learned from")
     # Shapes
@@ -128,7 +128,7 @@ class Rule(Enum):
     EMPTY_LABEL = ("LM050", _ERROR, "an empty label",
         "Give the shape a label")
     SPACE_AROUND_LABEL = ("LM051", _WARNING, "white space around a label, which makes it a separate class",
-        "Pass --rename 'car =car', with the label as it is shown here, or correct it in labelme")
+        "Pass --rename 'car =car', with the label as it is shown here between quotation marks, or correct it in labelme")
     UNKNOWN_LABEL = ("LM052", _ERROR, "a label that is not in --classes",
         "Correct the label, add it to the classes, or pass --rename or --ignore")
     LABEL_VARIANTS = ("LM053", _WARNING, "labels that may mean one class",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import unicodedata
+from pathlib import Path
 from urllib.parse import unquote
 
 # What a photo's name may end with, in the order in which they are tried (in lower and in upper case). Photos of the
@@ -30,6 +32,11 @@ def is_photo_name(name: str) -> bool:
 def with_slashes(image_path: str | None) -> str:
     """A path as any system wrote it, with POSIX slashes."""
     return (image_path or "").replace("\\", "/").replace("\0", "")
+
+
+def absolute(path: Path | str) -> str:
+    """An absolute path of this system, with POSIX slashes; a backslash in a name stays where it separates nothing."""
+    return os.path.abspath(path).replace(os.sep, "/")
 
 
 def names_in(path: str) -> list[str]:

@@ -58,7 +58,6 @@ _POINTS: dict[str, tuple[int, int | None]] = {
     "quadrilateral": (4, 4),  # X-AnyLabeling's, too
 }
 _STROKES: dict[str, tuple[int, int | None]] = {"point": (1, 1), "line": (2, 2), "linestrip": (2, None)}
-_PROMPTS = "points"  # of LabelMe's AI tools
 _CORNERED = ("rectangle", "oriented_rectangle", "rotation", "quadrilateral")  # with four points these are polygons
 
 # A mask of its object's size is not larger than the photo; beyond this many times its pixels it is not even decoded.
@@ -147,7 +146,7 @@ def parts_of_shapes(
     """
     findings: list[Finding] = []
     parts: list[Part] = []
-    unknown: dict[str, None] = {}
+    without_surface: dict[str, None] = {}
     length_left: float = MAX_LENGTH
     for index, (shape, outline) in enumerate(zip(shapes, outlines)):
         notes: list[Note] = []
@@ -156,11 +155,11 @@ def parts_of_shapes(
             length_left -= parts[-1].length
         except UnusableShape as reason:
             notes.append((reason.rule, str(reason)))
-            if reason.rule is Rule.NO_SURFACE and shape.kind not in {*_POINTS, *_STROKES, _PROMPTS}:
-                unknown[shape.kind] = None
+            if reason.rule is Rule.NO_SURFACE:
+                without_surface[shape.kind] = None
         findings += [Finding(rule, canvas.file, canvas.place(index), message) for rule, message in notes]
-    if unknown and not parts:
-        findings.append(Finding(Rule.ONLY_UNKNOWN_SHAPES, canvas.file, message=", ".join(map(repr, unknown))))
+    if without_surface and not parts:  # its objects would be learned as background
+        findings.append(Finding(Rule.NO_SHAPE_LEFT, canvas.file, message=", ".join(map(repr, without_surface))))
     return parts, findings + list(_shared_groups(canvas.file, parts))
 
 

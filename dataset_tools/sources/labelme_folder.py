@@ -64,7 +64,7 @@ class LabelmeFolder(ShapeSource):
                 raise kinds.wrong_kind(*other, "this is not a LabelMe file")
             raise UserError("there is no JSON file in this folder", file=root, remedy=NAME_THE_FOLDER)
         self._splits = SplitFolders(self._files, root)
-        self._chooser = PhotoChooser(PhotoFinder(self.photo_root, photos=names), root, self._files)
+        self._chooser = PhotoChooser(PhotoFinder(self.photo_root, photos=names), root, self._files, encoding)
         self._photos = names
         self._takes_negatives = negatives
         self.keys = self._files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class YoloFolder(ShapeSource):
     """Label files and photos of a dataset of YOLO, and its splits.
 
     Args:
-        description: data.yaml, beside the labels; or classes.txt, which names the classes alone.
+        description: data.yaml, beside the labels; or classes.txt, which names the classes alone, beside or among them.
         photos: the folder of the photos; None for that of the description. The labels, too, may be there.
         encoding: of the description.
         negatives: photos without a label file are photos with nothing in them.
@@ -51,7 +51,8 @@ class YoloFolder(ShapeSource):
     ):
         check_encoding(encoding)
         self._file, self._description = description, read_description(description, encoding)
-        self.root, self.photo_root = description.parent, photos or description.parent
+        self.root = description.parent if photos else _folder_of(description)
+        self.photo_root = photos or self.root
         check_folder(self.photo_root, "Name the folder of the photos")
         self._finder = PhotoFinder(self.photo_root, exclude)
         self.keys = self._label_files(self.root, exclude)
@@ -60,13 +61,14 @@ class YoloFolder(ShapeSource):
         if not self.keys:
             remedy = "Put the label files into folders 'labels' beside 'images', or name another folder"
             raise UserError("there are no label files", file=self.root, remedy=remedy, exit_code=EXIT_DATA)
+        self._located = self._locate(self.keys)
         self.classes = tuple(dict.fromkeys(name for _, name in sorted(self._description.names.items())))
         self._takes_negatives, self._about_lists = negatives, list[Finding]()
         self._split_of = self._splits(encoding)
 
     def open(self, key: str) -> tuple[OpenedFile | None, list[Finding]]:
         """The photo and the shapes of a label file, or a photo with nothing on it, and the findings."""
-        photo, finding = (key, Finding(Rule.TAKEN_AS_NEGATIVE, key)) if is_photo_name(key) else self._photo_of(key)
+        photo, finding = (key, Finding(Rule.TAKEN_AS_NEGATIVE, key)) if is_photo_name(key) else self._located[key]
         findings = [finding] if finding else []
         if any(item.is_error for item in findings):
             return None, findings
@@ -93,7 +95,7 @@ class YoloFolder(ShapeSource):
         """The photos without a label file; negatives, unless the photo of a label file is not known."""
         is_lone = set(self._split_of.values()) == {"train"}
         about = self._about_lists + [Finding(Rule.ONLY_TRAIN, message=f"in {self._file.name}")] * is_lone
-        of_failed = [self._photo_of(file) for file in failed & set(self.keys)]
+        of_failed = [self._located[file] for file in failed & set(self.keys)]
         alone = sorted(set(self._finder.photos) - used - {photo for photo, _ in of_failed})
         if self._takes_negatives and not any(finding and finding.is_error for _, finding in of_failed):
             return Rest(alone, about)
@@ -105,20 +107,26 @@ class YoloFolder(ShapeSource):
         files = [file for file in files if os.path.basename(file).lower() != "classes.txt"]
         return [file for file in files if _IN_LABELS.match(file) or file[:-4] in self._finder.by_stem]
 
-    def _photo_of(self, file: str) -> tuple[str, Finding | None]:
-        """The photo of a label file, and what there is to say; an error, if there is none."""
-        stem = os.path.splitext(file)[0]
-        stems = [_IN_LABELS.sub(r"\1images/", stem), stem]
-        while self.photo_root != self.root and "/" in stems[-1]:  # it may be the folder of the images itself
-            stems.append(stems[-1].partition("/")[2])
+    def _locate(self, files: Iterable[str]) -> dict[str, tuple[str, Finding | None]]:
+        """The photo of each label file, and what there is to say; an error, if there is none."""
+        located: dict[str, tuple[str, Finding | None]] = {}
+        sought: dict[str, PhotoName] = {}
         by_stem = self._finder.by_stem
-        photos = next((by_stem[stem] for stem in stems if stem in by_stem), [])
-        if len(photos) > 1:
-            return stem, Finding(Rule.PHOTO_AMBIGUOUS, file, message=several(stems[0], photos))
-        if photos:
-            return photos[0], None
-        ((photo, finding),) = self._finder.locate([PhotoName(stems[0], "its name", "", self.root)])
-        return photo, finding and replace(finding, file=file)
+        for file in files:
+            stem = os.path.splitext(file)[0]
+            stems = [_IN_LABELS.sub(r"\1images/", stem), stem]
+            while self.photo_root != self.root and "/" in stems[-1]:  # it may be the folder of the images itself
+                stems.append(stems[-1].partition("/")[2])
+            photos = next((by_stem[stem] for stem in stems if stem in by_stem), [])
+            if len(photos) > 1:
+                located[file] = stem, Finding(Rule.PHOTO_AMBIGUOUS, file, message=several(stems[0], photos))
+            elif photos:
+                located[file] = photos[0], None
+            else:
+                sought[file] = PhotoName(stems[0], "its name", "", self.root)
+        found = self._finder.locate(list(sought.values()), [photo for photo, _ in located.values()])
+        about = zip(sought, found)
+        return located | {file: (photo, finding and replace(finding, file=file)) for file, (photo, finding) in about}
 
     def _splits(self, encoding: str) -> dict[str, str]:
         """The split of each photo; none if the description names no splits."""
@@ -147,3 +155,10 @@ class YoloFolder(ShapeSource):
             if photos := {photo for photo in self._finder.photos if f"/{photo}".startswith(folder)}:
                 return photos
         return set() if names_in(path) else set(self._finder.photos)
+
+
+def _folder_of(description: Path) -> Path:
+    """The folder of a dataset: that of its description, or the one above a folder ``labels`` with classes.txt."""
+    folder = description.parent
+    is_of_labels = description.suffix.lower() == ".txt" and folder.name.lower() == "labels"
+    return folder.parent if is_of_labels and not list_folder(folder).photos else folder

@@ -226,6 +226,30 @@ def test_folders_that_say_nothing(folder, write):
         adopt(AdoptOptions(file=folder.root, output=folder.dataset))
 
 
+@pytest.mark.parametrize(("names", "unclear"), [
+    (["instances_default", "instances_Train"], "no split: annotations/instances_default.json"),
+    (["instances_train1", "instances_train2", "instances_val"],
+     "'train': annotations/instances_train1.json, annotations/instances_train2.json"),
+    (["instances_train", "val", "valid"], "'val': annotations/val.json, annotations/valid.json"),
+])  # fmt: skip
+def test_no_file_is_left_out_in_silence(folder, write, names, unclear):
+    for number, name in enumerate(names):
+        write(f"annotations/{name}.json", number)
+    with pytest.raises(UserError, match="--train, --val and --test") as caught:
+        adopt(AdoptOptions(file=folder.root, output=folder.dataset))
+    assert caught.value.reason.endswith(unclear)
+
+
+def test_files_beside_those_of_instances_are_passed_over(folder, write):
+    """As COCO itself has them."""
+    for number, split in enumerate(("train", "val")):
+        write(f"annotations/instances_{split}2017.json", number)
+        for kind in ("captions", "person_keypoints"):
+            (folder.root / f"annotations/{kind}_{split}2017.json").write_text("{}")
+    (folder.root / "annotations/image_info_test2017.json").write_text("{}")
+    assert adopt(AdoptOptions(file=folder.root, output=folder.dataset)).card.splits["val"].images == 3
+
+
 # What is refused
 
 

@@ -9,6 +9,8 @@ from PIL import Image
 
 from dataset_tools.findings import Rule
 from dataset_tools.formats.labelme import decode
+from dataset_tools.images import photo_chooser
+from dataset_tools.images.header import read_header
 from dataset_tools.images.photo_chooser import PhotoChooser
 from dataset_tools.images.photo_finder import PhotoFinder
 from tests.dataset_tools.pictures import ORIENTATIONS, SIZE, bytes_of, marked
@@ -120,6 +122,99 @@ def test_equal_bytes_outweigh_the_name(folder):
     photo, findings = find(folder, "b.json", record("a.jpg", image_data=data))
     assert photo.path == "b.jpg"
     assert [finding.rule for finding in findings] == [Rule.PHOTO_ELSEWHERE]
+
+
+@pytest.mark.parametrize("size", [SIZE, None])
+def test_a_photo_of_another_folder_does_not_outweigh_the_imagedata_that_it_contradicts(folder, size):
+    """session1 has lost its photos; session2 has others of the same names."""
+    folder.photo("session2/a.jpg", seed=1)
+    data = base64.b64encode(folder.photo("../lost.jpg", seed=2).read_bytes()).decode()
+    photo, findings = find(folder, "session1/a.json", record("a.jpg", size, data))
+    assert photo.embedded and [finding.rule for finding in findings] == [Rule.PHOTO_WRITTEN_OUT]
+    assert "session2/a.jpg" in findings[0].message and "grey levels" in findings[0].message
+
+
+def test_a_photo_of_another_folder_is_taken_where_imagedata_is_broken(folder):
+    folder.photo("x/a.jpg")
+    photo, findings = find(folder, "y/a.json", record("a.jpg", image_data=base64.b64encode(b"broken").decode()))
+    assert photo.path == "x/a.jpg"
+    assert [finding.rule for finding in findings] == [Rule.PHOTO_ELSEWHERE, Rule.IMAGE_DATA_DIFFERS]
+
+
+@pytest.mark.parametrize("image_path", ["../images/a.jpg", "a.jpg", "D:\\s1\\images\\a.jpg"])
+@pytest.mark.parametrize(("labels", "photos"), [("{}/labels", "{}/images"), ("labels/{}", "images/{}")])
+def test_the_photo_of_another_file_is_not_taken(folder, image_path, labels, photos):
+    """The photo of the first file is missing: it alone has an error."""
+    folder.photo(f"{photos.format('s2')}/a.jpg")
+    files = [f"{labels.format(session)}/a.json" for session in ("s1", "s2")]
+    for file in files:
+        folder.json(file, [], image_path)
+    photo, findings = find(folder, files[0], record(image_path), files)
+    assert photo is None and [finding.rule for finding in findings] == [Rule.PHOTO_MISSING]
+    photo, _ = find(folder, files[1], record(image_path), files)
+    if "s1" not in image_path:
+        assert photo.path == f"{photos.format('s2')}/a.jpg"
+
+
+def test_a_photo_that_another_file_leads_to_is_not_taken(folder):
+    folder.photo("photos/a.jpg")
+    files = ["one/a.json", "two/a.json"]
+    folder.json(files[0], [], "gone.jpg")
+    folder.json(files[1], [], "../photos/a.jpg")
+    photo, findings = find(folder, files[0], record("gone.jpg"), files)
+    assert photo is None and [finding.rule for finding in findings] == [Rule.PHOTO_MISSING]
+    folder.json(files[1], [], "gone.jpg")
+    assert find(folder, files[0], record("gone.jpg"), files)[0].path == "photos/a.jpg"
+    (folder.root / files[1]).write_text("broken")
+    assert find(folder, files[0], record("gone.jpg"), files)[0].path == "photos/a.jpg"
+
+
+def test_a_photo_that_is_not_in_the_folder_of_imagepath_is_missing(folder):
+    """Though no other file has the photo of that name."""
+    folder.photo("s1/images/b.jpg")
+    folder.photo("s2/images/a.jpg", seed=1)
+    photo, findings = find(folder, "s1/labels/a.json", record("../images/a.jpg"), ["s1/labels/a.json"])
+    assert photo is None and [finding.rule for finding in findings] == [Rule.PHOTO_MISSING]
+
+
+def test_a_photo_of_another_split_is_not_taken(folder):
+    folder.photo("images/train/a.jpg")
+    assert find(folder, "labels/val/a.json", record("a.jpg"), ["labels/val/a.json"])[0] is None
+    assert find(folder, "labels/train/a.json", record("a.jpg"), ["labels/train/a.json"])[0] is not None
+
+
+@pytest.mark.parametrize("sets", [["s1", "s2", "s3"], ["train", "val", "test"]])
+def test_of_photos_of_one_name_the_one_under_the_folder_of_the_file_is_taken(folder, monkeypatch, sets):
+    """No other one is opened."""
+    for index, name in enumerate(sets):
+        folder.photo(f"{name}/images/0.jpg", seed=index)
+    files = [f"{name}/labels/0.json" for name in sets]
+    opened = []
+    monkeypatch.setattr(photo_chooser, "read_header", lambda path: (read_header(path), opened.append(path))[0])
+    for name, file in zip(sets, files):
+        photo, findings = find(folder, file, record("0.jpg"), files)
+        assert photo.path == f"{name}/images/0.jpg" and [item.rule for item in findings] == [Rule.PHOTO_ELSEWHERE]
+    assert len(opened) == len(sets)
+
+
+def test_a_path_from_the_root_is_taken_without_a_word(folder):
+    folder.photo("images/a.jpg")
+    folder.photo("other/images/a.jpg", seed=1)
+    photo, findings = find(folder, "labels/a.json", record("images/a.jpg"))
+    assert (photo.path, findings) == ("images/a.jpg", [])
+
+
+def test_a_bare_name_does_not_mean_a_photo_at_the_root(folder):
+    folder.photo("a.jpg")
+    photo, findings = find(folder, "sub/b.json", record("a.jpg"))
+    assert photo.path == "a.jpg" and [finding.rule for finding in findings] == [Rule.PHOTO_ELSEWHERE]
+
+
+def test_a_bare_name_is_a_path_from_a_folder_of_photos_elsewhere(folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    folder.photo("../elsewhere/a.jpg")
+    photo, findings = choose(tmp_path / "elsewhere", ["a.jpg"], folder, ["a.json"]).find("a.json", record("a.jpg"))
+    assert (photo.path, findings) == ("a.jpg", [])
 
 
 def test_a_photo_saved_again_is_the_same_picture(folder):

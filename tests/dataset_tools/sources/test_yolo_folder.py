@@ -8,6 +8,7 @@ from dataset_tools.__main__ import main
 from dataset_tools.dataset.scan import ReadOptions, scanned
 from dataset_tools.errors import UserError
 from dataset_tools.findings import Rule
+from dataset_tools.images import photo_finder
 from dataset_tools.sources.open import open_source
 from dataset_tools.sources.yolo_folder import YoloFolder
 
@@ -148,6 +149,30 @@ def test_names_in_classes_txt(look, folder):
     write(folder, "classes.txt", "car", "bus")
     write(folder, "notes.json", json.dumps({"categories": [{"id": 0, "name": "car"}], "info": {}}))
     assert look() == ({"images/a.jpg": (None, CAR)}, [])
+
+
+@pytest.mark.parametrize(("photo", "label", "classes"), [
+    ("a.jpg", "a.txt", "classes.txt"),
+    ("a.jpg", "labels/a.txt", "labels/classes.txt"),
+    ("images/a.jpg", "labels/a.txt", "labels/classes.txt"),
+    ("labels/a.jpg", "labels/a.txt", "labels/classes.txt"),
+])  # fmt: skip
+def test_names_beside_the_labels(look, folder, capsys, photo, label, classes):
+    """As LabelImg writes them into the folder of its label files, and Darknet's tools beside the photos."""
+    pair(folder, photo, label)
+    path = write(folder, classes, "car", "bus")
+    for source in (folder.root, path) if photo != "labels/a.jpg" else (path,):
+        taken, findings = look(source)
+        assert [drawn for _, drawn in taken.values()] == [CAR] and {item.rule.code for item in findings} <= {"LM010"}
+    assert main(["adopt", str(folder.root), "--output", str(folder.dataset)]) == 1
+    assert "a dataset of YOLO" in capsys.readouterr().err
+
+
+def test_texts_beside_a_list_of_classes_do_not_change_a_labelme_folder(folder, square):
+    folder.pair("a", [square()])
+    write(folder, "classes.txt", "car")
+    write(folder, "a.txt", "2 cars, 0 buses")
+    assert type(open_source(folder.root)).__name__ == "LabelmeFolder"
 
 
 # Rows
@@ -394,4 +419,26 @@ def test_many_labels_take_time_in_proportion(folder):
     source = YoloFolder(write(folder, "data.yaml", NAMES))
     names = [f"{index // 100}/{index % 100}" for index in range(20_000)]
     source._finder.by_stem = {f"images/{name}": [f"images/{name}.jpg"] for name in names}
-    assert all(source._photo_of(f"labels/{name}.txt") == (f"images/{name}.jpg", None) for name in names)
+    located = source._locate([f"labels/{name}.txt" for name in names])
+    assert located == {f"labels/{name}.txt": (f"images/{name}.jpg", None) for name in names}
+
+
+def test_photos_are_looked_for_once(look, folder, monkeypatch):
+    """The nearest name costs a look at all photos: only some labels without photos are told it."""
+    for index in range(50):
+        write(folder, f"labels/gone_{index}.txt", POLYGON)
+    pair(folder, "images/a.jpg", "labels/a.txt")
+    write(folder, "data.yaml", NAMES)
+    compared = []
+    monkeypatch.setattr(photo_finder.difflib, "get_close_matches", lambda *_, **__: compared.append(1) or [])
+    _, findings = look()
+    assert len(compared) == 20 and sum(item.rule is Rule.PHOTO_MISSING for item in findings) == 50
+
+
+def test_the_photo_of_another_label_is_not_taken(look, folder):
+    pair(folder, "images/s2/a.jpg", "labels/s2/a.txt")
+    write(folder, "labels/s1/a.txt", POLYGON)
+    write(folder, "data.yaml", NAMES)
+    taken, findings = look()
+    assert taken == {"images/s2/a.jpg": (None, CAR)}
+    assert [(item.rule, item.file) for item in findings] == [(Rule.PHOTO_MISSING, "labels/s1/a.txt")]
