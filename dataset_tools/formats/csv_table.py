@@ -25,6 +25,7 @@ COLUMNS = (
     "image_width",
     "image_height",
 )
+_NUMBERS = (*COLUMNS[1:5], *COLUMNS[6:])
 EXPORT_AGAIN = f"Export it again; a line is {','.join(COLUMNS)}"
 
 
@@ -58,7 +59,8 @@ def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
     """The lines of a table in their order; those that describe no box say why.
 
     Raises:
-        UserError: there is no such file, it is not text in the encoding or not a CSV file, or it is a table of VIA.
+        UserError: there is no such file, it is not text in the encoding or not a CSV file, or it is a table with other
+            columns, such as one of VIA.
     """
     lines: list[BoxLine | BadLine] = []
     columns: Sequence[str] = COLUMNS
@@ -73,11 +75,24 @@ def read_box_table(path: Path, encoding: str) -> list[BoxLine | BadLine]:
             if set(COLUMNS) <= set(fields):
                 columns = fields
             elif any(fields):
+                if not lines and columns is COLUMNS:
+                    _check_first_line(path, fields)
                 lines.append(_box_line(reader.line_num, fields, columns))
     except csv.Error as error:
         reason = f"this is not a CSV file: {error}"
         raise UserError(reason, file=path, remedy=EXPORT_AGAIN, exit_code=EXIT_DATA) from error
     return lines
+
+
+def _check_first_line(path: Path, fields: Sequence[str]) -> None:
+    """Refuse a table of another layout: its first line has no number where a box has its numbers."""
+    expected = [field for column, field in zip(COLUMNS, fields) if column in _NUMBERS]
+    if not any(isinstance(lenient.number(field), float) for field in expected):
+        reason = (
+            f"the first line is '{','.join(fields)}', neither a box nor the columns that are read: {','.join(COLUMNS)}"
+        )
+        remedy = "Export the annotations as COCO, and pass that to adopt; or make a table with these columns"
+        raise UserError(reason, file=path, remedy=remedy, exit_code=EXIT_DATA)
 
 
 def _box_line(line: int, fields: Sequence[str], columns: Sequence[str]) -> BoxLine | BadLine:
@@ -89,7 +104,7 @@ def _box_line(line: int, fields: Sequence[str], columns: Sequence[str]) -> BoxLi
     if not photo:
         return BadLine(line, "no image_name")
     numbers = []
-    for column in (*COLUMNS[1:5], *COLUMNS[6:]):
+    for column in _NUMBERS:
         number = lenient.number(values[column])
         if not isinstance(number, float) or not math.isfinite(number):
             return BadLine(line, f"{column} is {values[column]!r}, which is not a number", photo)

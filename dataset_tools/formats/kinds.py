@@ -45,6 +45,13 @@ _SUFFIXES = {".xml": XML, ".csv": TABLE, ".txt": YOLO_LABELS}
 # The classes in data.yaml, which may have another name.
 _NAMES = re.compile(rb"""^["']?names["']?\s*:""", re.MULTILINE)
 
+# Names of classes, one a line. LabelImg writes it among its label files, Label Studio beside the folder of them.
+_CLASSES = "classes.txt"
+
+# How a label file of YOLO begins, with the number of a class and at least 4 others, and bytes enough to see that.
+_ROW = re.compile(rb"\s*[\d.]+([ \t]+[\d.e+-]+){4}")
+_ROW_START = 500
+
 # The keys of a JSON object by which its kind is known; and those of the first object in a list or an object.
 _KEYS = (
     ({"shapes"}, LABELME),
@@ -74,7 +81,7 @@ def kind_of_file(path: Path) -> Kind | None:
     """The kind of a file, by its name or its content; None where it cannot be read, or is not JSON."""
     suffix = path.suffix.lower()
     if suffix in _SUFFIXES:
-        return YOLO if path.name.lower() == "classes.txt" else _SUFFIXES[suffix]
+        return YOLO if path.name.lower() == _CLASSES else _SUFFIXES[suffix]
     try:
         content = read_file(path).removeprefix(UTF8_BOM)
         if suffix in (".yaml", ".yml"):
@@ -91,8 +98,9 @@ def other_kind(folder: Path, files: Sequence[str] = ()) -> tuple[Path, Kind] | N
         folder: files that are not JSON are looked for in it, too.
         files: its JSON files.
     """
-    others = (path for pattern in ("*.xml", "*.csv", "*.y*ml", "labels/**/*.txt") for path in folder.glob(pattern))
-    for path in chain((folder / file for file in files[:_MOST_READ]), others):
+    others = (path for pattern in ("*.xml", "*.csv", "*.y*ml") for path in folder.glob(pattern))
+    labels = folder.glob("labels/**/*.txt")
+    for path in chain((folder / file for file in files[:_MOST_READ]), others, _class_lists(folder), labels):
         if (kind := kind_of_file(path)) not in (None, COCO, UNKNOWN, OTHER):
             return path, kind
     return None
@@ -105,15 +113,29 @@ def kinds_in(folder: Path, files: Sequence[str]) -> dict[Kind | None, list[Path]
         folder: descriptions of YOLO and tables are looked for in it, too.
         files: its JSON files; of those behind the first of LabelMe, or the first that cannot be read, it says nothing.
     """
-    lists = folder.glob("classes.txt") if any(folder.glob("labels/**/*.txt")) else ()
     found: dict[Kind | None, list[Path]] = {}
-    for path in chain(
-        sorted(folder.glob("*.y*ml")) or lists, sorted(folder.glob("*.csv")), map(folder.joinpath, files)
-    ):
+    descriptions = sorted(folder.glob("*.y*ml")) or _class_lists(folder)
+    for path in chain(descriptions, sorted(folder.glob("*.csv")), map(folder.joinpath, files)):
         found.setdefault(kind := kind_of_file(path), []).append(path)
         if kind in (LABELME, None):
             break
     return found
+
+
+def _class_lists(folder: Path) -> list[Path]:
+    """The list of classes in a folder, or else in its folder ``labels``, if label files of YOLO are in one of the two."""
+    lists = [path for path in (folder / _CLASSES, folder / "labels" / _CLASSES) if path.is_file()]
+    has_labels = any(path.name != _CLASSES for path in folder.glob("labels/**/*.txt"))
+    return lists[:1] if lists and (has_labels or any(map(_is_label_file, folder.glob("*.txt")))) else []
+
+
+def _is_label_file(path: Path) -> bool:
+    """Whether a text begins with a row of YOLO: beside the photos there may be other texts."""
+    try:
+        with path.open("rb") as file:
+            return _ROW.match(file.read(_ROW_START)) is not None
+    except OSError:
+        return False
 
 
 def wrong_kind(path: Path, kind: Kind, reason: str) -> UserError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 
 import msgspec
 
+from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.findings import Finding, Rule
 from dataset_tools.formats.labelme import Shape
 from dataset_tools.images.folders import check_folder
@@ -53,7 +54,7 @@ class ListedPhotos(ShapeSource):
         keys: the photos, each once; every finding about a photo has its key for a file.
 
     Raises:
-        UserError: there is no such folder, or its sub-folders make no split.
+        UserError: there is no such folder, its sub-folders make no split, or two files list the same photos.
     """
 
     def __init__(
@@ -122,6 +123,9 @@ class ListedPhotos(ShapeSource):
                 name = PhotoName(item.photo, name_key, place, path.parent, (), item.size)
                 names.setdefault((path, item.photo), name)
         located = dict(zip(names, self._finder.locate(list(names.values()))))
+        _refuse_copies(
+            {(photo, path): None for (path, _), (photo, said) in located.items() if not (said and said.is_error)}
+        )
         names_of = Counter(photo for photo, _ in located.values())
         for photo, finding in located.values():
             if finding and names_of[photo] > 1:  # one of them may mean another photo
@@ -143,3 +147,24 @@ class ListedPhotos(ShapeSource):
             if len(places) > 1:
                 self._about_photos[photo].append(Finding(Rule.PHOTO_LISTED_TWICE, photo, ", ".join(places.values())))
                 self._unusable.add(photo)
+
+
+def _refuse_copies(listed: Collection[tuple[str, Path]]) -> None:
+    """Refuse two files of one folder of which one lists most photos of the other: a project, and what it exported.
+
+    Args:
+        listed: each photo with each file that lists it.
+
+    Raises:
+        UserError: there are two such files.
+    """
+    files_of: defaultdict[str, list[Path]] = defaultdict(list)
+    for photo, path in listed:
+        files_of[photo].append(path)
+    counts = Counter(path for _, path in listed)
+    pairs = Counter(tuple(files[:2]) for files in files_of.values() if len(files) > 1)
+    for (first, second), shared in pairs.items():
+        if first.parent == second.parent and 2 * shared > min(counts[first], counts[second]):
+            reason = f"annotations are here several times: {first.name} and {second.name} list the same photos"
+            remedy = f"Name {first.name} or {second.name} in place of the folder"
+            raise UserError(reason, file=first.parent, remedy=remedy, exit_code=EXIT_DATA)

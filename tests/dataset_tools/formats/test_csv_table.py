@@ -38,6 +38,16 @@ def test_a_line_that_describes_no_box_says_so_and_the_next_is_read(tmp_path, lin
     assert isinstance(good, BoxLine)
 
 
+@pytest.mark.parametrize(
+    "first",
+    ["filename,width,height,class,xmin,ymin,xmax,ymax", "image,label", ";".join(COLUMNS), ",".join(COLUMNS[:7])],
+)
+def test_a_table_of_another_layout_is_refused_as_a_whole(tmp_path, first):
+    with pytest.raises(UserError, match="COCO") as caught:
+        lines_of(tmp_path, f"{first}\na.jpg,64,48,car,1,2,30,20\n")
+    assert first in caught.value.reason and ",".join(COLUMNS) in caught.value.reason
+
+
 def test_what_is_missing_or_no_text_is_refused_before_a_line_is_read(tmp_path):
     for path, content in ((tmp_path / "none.csv", None), (tmp_path / "gbk.csv", "车".encode("gbk"))):
         if content:

@@ -232,14 +232,30 @@ def test_photos_elsewhere_and_under_another_name(look, folder, tmp_path):
     assert (taken, codes(findings)) == ({"p 1.JPG": CAR}, ["LM010"])
 
 
-@pytest.mark.parametrize("second", [entry(region(RECT), size=99), project_3(([2, 8, 8, 16, 16], {"1": "0"}))])
-def test_two_records_of_one_name_may_be_two_photos(look, folder, second):
-    if "view" in second:
-        (folder.root / "via_project.json").write_text(json.dumps(second))
-        second = {}
-    _, findings = look(entry(region()) | second)
+def test_two_records_of_one_name_may_be_two_photos(look):
+    _, findings = look(entry(region()) | entry(region(RECT), size=99))
     (finding,) = findings
     assert (finding.rule, finding.file) == (Rule.PHOTO_LISTED_TWICE, "a.jpg")
+
+
+@pytest.mark.parametrize(
+    "other", [project(entry(region()) | entry(name="gone.jpg")), project_3(([2, 8, 8, 16, 16], {"1": "0"}))]
+)
+def test_a_project_and_what_it_exported_are_both_named(look, folder, other):
+    (folder.root / "project.json").write_text(json.dumps(other))
+    with pytest.raises(UserError, match="several times") as caught:
+        look(entry(region()))
+    assert "project.json" in caught.value.remedy and "via_region_data.json" in caught.value.remedy
+    assert look(None, path=folder.root / "via_region_data.json") == ({"a.jpg": CAR}, [])
+
+
+def test_one_photo_of_two_files_is_an_error_of_the_photo(look, folder):
+    for index, name in enumerate("bcde", start=1):
+        folder.photo(f"{name}.jpg", seed=index)
+    shared = entry(region())
+    (folder.root / "second.json").write_text(json.dumps(shared | entry(name="b.jpg") | entry(name="c.jpg")))
+    _, findings = look(shared | entry(name="d.jpg") | entry(name="e.jpg"))
+    assert [(item.rule, item.file) for item in findings if item.is_error] == [(Rule.PHOTO_LISTED_TWICE, "a.jpg")]
 
 
 def test_a_missing_photo(look):
