@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -76,7 +77,7 @@ class LabelRules:
             return ResolvedLabel(None, ((Rule.EMPTY_LABEL, ""),))
         label = self._without_number(raw)
         number = raw.strip() if label != raw else None
-        label = self.rename.get(label, label)
+        label = self._renamed(label)
         if label.strip() in RESERVED_LABELS:
             return ResolvedLabel(None, ((Rule.IGNORED_LABEL, repr(label)),))
         if label in self.ignore:
@@ -100,9 +101,14 @@ class LabelRules:
     def unused(self, labels: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Option and label of what should be renamed or ignored, and is nowhere among the labels as typed."""
         plain = {self._without_number(label) for label in labels}
-        yield from (("--rename", old) for old in self.rename if old not in plain)
-        renamed = {self.rename.get(label, label) for label in plain}
+        named = plain | {_as_shown(label) for label in plain}
+        yield from (("--rename", old) for old in self.rename if old not in named)
+        renamed = {self._renamed(label) for label in plain}
         yield from (("--ignore", label) for label in self.ignore if label not in renamed)
+
+    def _renamed(self, label: str) -> str:
+        """The new name of a label, if it has one; the old one may be written as it was typed, or as findings show it."""
+        return self.rename.get(label, self.rename.get(_as_shown(label), label))
 
     def _without_number(self, label: str) -> str:
         match = _NUMBER.fullmatch(label) if self.strip_numbers else None
@@ -128,6 +134,11 @@ class LabelRules:
             if self.classes is not None and new not in (*self.classes, *self.ignore):
                 reason = f"{old!r} is to become {new!r}, which is not a class{suggestion(new, self.classes)}"
                 raise UserError(reason, remedy="Correct --rename or --classes")
+
+
+def _as_shown(label: str) -> str:
+    """A label as findings show it: an end of a line and other white space, which few people can type, as an escape."""
+    return repr(label)[1:-1]
 
 
 def _check_names(option: str, names: Sequence[str]) -> None:
@@ -181,16 +192,17 @@ def parse_classes(text: str, option: str = "--classes") -> tuple[str, ...]:
     are passed over, and so is what LabelMe's own lists begin with (``__ignore__``, ``_background_``).
 
     Raises:
-        UserError: it looks like a file and there is none, or the file is not a UTF-8 text.
+        UserError: it looks like a file (it ends in ``.txt``, or has a ``/`` and no comma) and there is none, or the file is
+            not a UTF-8 text.
     """
     path = Path(text)
-    if path.is_file():
+    if os.path.isfile(text):  # Path.is_file fails where a list is too long for the name of a file
         try:
             names = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines knows other ends, such as U+2028
         except (OSError, UnicodeDecodeError) as error:
             remedy = "Save it as UTF-8 text, one class a line"
             raise UserError(f"the class list cannot be read: {error}", file=path, remedy=remedy) from error
-    elif path.suffix.lower() == ".txt" or "/" in text:
+    elif text.lower().endswith(".txt") or ("/" in text and "," not in text):
         remedy = f"Pass {option} a text file with one class a line, or a list like car,dog"
         raise UserError("there is no such class list", file=path, remedy=remedy)
     else:
@@ -214,7 +226,8 @@ def class_list(names: Sequence[str]) -> str:
 
 
 def parse_renames(texts: Sequence[str], option: str = "--rename") -> dict[str, str]:
-    """Old label to new label, from texts ``old=new``; the old one as it was typed, with white space around it, too.
+    """Old label to new label, from texts ``old=new``; the old one as it was typed, with white space around it, too, or as
+    findings show it (``car\\n``).
 
     Only where there are spaces on both sides of the equals sign (``old = new``) they are not part of the label.
 

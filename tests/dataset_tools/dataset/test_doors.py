@@ -804,11 +804,15 @@ def test_an_object_of_an_unknown_type_does_not_become_background(folder, shape, 
     assert main(["check", str(folder.root)]) == 1
 
 
-@pytest.mark.parametrize("kind", ["point", "line", "points"])
-def test_a_photo_of_points_and_lines_only_stays(folder, shape, square, kind):
+@pytest.mark.parametrize("kind", ["point", "line", "linestrip", "points"])
+def test_objects_that_are_points_and_lines_do_not_become_background(folder, shape, square, kind):
     folder.pair("a", [shape("car", [[8, 8], [24, 24]][: 1 if kind == "point" else 2], kind)])
-    folder.pair("b", [square()], seed=1)
-    assert "LM038" in {item.rule.code for item in folder.convert().findings}
+    folder.pair("b", [square("bus")], seed=1)
+    with pytest.raises(BadData) as caught:
+        folder.convert()
+    assert [(item.rule.code, item.file) for item in errors(caught)] == [("LM028", "a.json")]
+    assert "--line-width" in errors(caught)[0].rule.remedy
+    folder.convert(ignore=("car",))
     assert sum(len(folder.split(split)["images"]) for split in ("train", "val", "test")) == 2
 
 

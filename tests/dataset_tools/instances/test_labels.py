@@ -3,6 +3,7 @@
 import pytest
 
 from dataset_tools.errors import UserError
+from dataset_tools.findings import Rule
 from dataset_tools.instances.labels import LabelRules, class_list, parse_classes, parse_renames, suggestion, variants
 
 
@@ -10,6 +11,12 @@ def test_list():
     assert parse_classes("car, bus,dog") == ("car", "bus", "dog")
     assert parse_classes("car") == ("car",)
     assert parse_classes("car ,bus , dog,,tram ") == ("car ", "bus", "dog", "tram ")
+    assert parse_classes("car,N/A") == ("car", "N/A")
+
+
+def test_a_list_may_be_longer_than_the_name_of_a_file():
+    names = tuple(f"class {number}" for number in range(1000))
+    assert parse_classes(",".join(names)) == names
 
 
 def test_labels_txt_of_labelme(tmp_path):
@@ -31,7 +38,7 @@ def test_a_name_that_a_line_cannot_hold(name):
         class_list(["car", name])
 
 
-@pytest.mark.parametrize("text", ["gone.txt", "lists/gone"])
+@pytest.mark.parametrize("text", ["gone.txt", "lists/gone", "a,b/gone.txt"])
 def test_file_that_is_not_there(text):
     with pytest.raises(UserError, match="no such class list"):
         parse_classes(text)
@@ -65,6 +72,19 @@ def test_white_space_is_part_of_a_label_until_it_is_renamed():
     assert {(one.name, one.number) for one in found} == {("Ball", "Ball1")}
     assert LabelRules(classes=("car",)).resolve("car ").name is None
     assert LabelRules(classes=("car",), rename={"car ": "car"}).resolve("car ").name == "car"
+
+
+@pytest.mark.parametrize("label", ["car\n", "car\u3000", "car\\ ", 'it\'s "car" '])
+def test_a_label_may_be_renamed_as_findings_show_it(label):
+    rules = LabelRules(rename=parse_renames([f"{repr(label)[1:-1]}=car"]), ignore=("car",))
+    assert rules.resolve(label).notes[0][0] is Rule.IGNORED_ON_REQUEST
+    assert not list(rules.unused([label]))
+    assert [option for option, _ in rules.unused(["bus"])] == ["--rename", "--ignore"]
+
+
+def test_a_label_as_it_was_typed_comes_before_one_as_it_is_shown():
+    rules = LabelRules(rename={"car\n": "car", "car\\n": "bus"})
+    assert rules.resolve("car\n").name == "car"
 
 
 def test_variants_of_a_label():
