@@ -3,41 +3,33 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from .photos import RuntimeProblem
 
 
 class Finished:
-    """A hidden file in the output folder: the command, then a line of JSON for each photo that is done.
+    """A hidden file in the output folder: the command, then a line of JSON for each photo that is done, by its way.
 
     One that is there without ``resume``, or is another command's, raises a RuntimeProblem.
     """
 
-    def __init__(self, output: Path, command: dict[str, Any], resume: bool):
-        self._path = output / ".unfinished.jsonl"
-        if (stopped := self._path.exists()) and not resume:
-            raise RuntimeProblem(output, "a command was stopped here", "Add --resume, or choose another --output")
-        begun = json.dumps(command).encode()
-        # The last line is empty, or was being written.
-        lines = self._path.read_bytes().split(b"\n")[:-1] if stopped else [begun]
-        if lines[:1] != [begun]:
-            reason = "a command with another model, threshold or --save was stopped here"
-            raise RuntimeProblem(output, reason, "Repeat that command, or choose another --output")
-        self.places: set[str] = {json.loads(line)[0] for line in lines[1:]}  # what was done before
-        write(self._path, b"\n".join([*lines, b""]))
+    def __init__(self, output: Path, command: dict, resume: bool):
+        self.path, lines = output / ".unfinished.jsonl", [json.dumps(command).encode()]  # deleted when all is done
+        if self.path.exists():
+            *there, _ = self.path.read_bytes().split(b"\n")  # the last line is empty, or was being written
+            if not resume or there[:1] != lines:
+                remedy = "Repeat it with --resume and the same model, threshold and --save, or choose another --output"
+                raise RuntimeProblem(output, "a command was stopped here", remedy)
+            lines = there
+        self.photos: set[str] = {json.loads(line)[0] for line in lines[1:]}  # what was done before
+        write(self.path, b"\n".join([*lines, b""]))
 
-    def add(self, place: str, result: dict[str, Any]) -> None:
-        with self._path.open("a") as file:
-            file.write(json.dumps([place, result]) + "\n")
+    def add(self, photo: str, result: dict) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps([photo, result]) + "\n")
 
-    def results(self) -> dict[str, dict[str, Any]]:
-        """What was added, by place."""
-        with self._path.open() as file:
-            return dict(map(json.loads, list(file)[1:]))
-
-    def forget(self) -> None:
-        self._path.unlink()
+    def results(self) -> dict[str, dict]:
+        return dict(map(json.loads, self.path.read_text().splitlines()[1:]))
 
 
 def write(path: Path, content: bytes) -> None:

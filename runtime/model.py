@@ -13,7 +13,6 @@ from PIL import Image
 from .photos import RuntimeProblem, read_photo
 
 FORMAT_VERSION = 1  # of files; what a higher one means is not known here
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Model:
             self.classes: list[str] = self.description["classes"]
             self.colours: list[tuple[int, ...]] = [tuple(colour) for colour in self.description["colours"]]
             self.confidence_threshold: float = self.description["confidence_threshold"]
-            self._filter = _FILTERS[self.description["resize"]["filter"]]
+            self._filter = Image.Resampling[self.description["resize"]["filter"].upper()]
         except Exception as error:  # of onnxruntime, several kinds; a stranger's file may hold anything
             reason = f"its description has no {error}" if isinstance(error, KeyError) else error
             remedy = "Name a file of `python -m polymask export`, and take the runtime/ of the same polymask"
@@ -85,9 +84,8 @@ class Model:
         """The network's input for a photo, (H, W, 3) uint8 in RGB: (3, h, w) float32, 0 to 255."""
         resize = self.description["resize"]
         height, width = resized_size((pixels.shape[0], pixels.shape[1]), resize["shortest"], resize["longest"])
-        if (height, width) != pixels.shape[:2]:
-            pixels = np.asarray(Image.fromarray(pixels).resize((width, height), self._filter))
-        ordered = pixels if self.description["channels"] == "RGB" else pixels[:, :, ::-1]
+        resized = np.asarray(Image.fromarray(pixels).resize((width, height), self._filter))
+        ordered = resized if self.description["channels"] == "RGB" else resized[:, :, ::-1]
         return np.ascontiguousarray(ordered.transpose(2, 0, 1), dtype=np.float32)
 
 
@@ -96,9 +94,8 @@ def resized_size(size: tuple[int, int], shortest: int, longest: int) -> tuple[in
     if shortest == 0:
         return size
     sides: list[float] = [shortest if side == min(size) else shortest / min(size) * side for side in size]
-    if max(sides) > longest:
-        sides = [side * (longest / max(sides)) for side in sides]
-    return max(1, int(sides[0] + 0.5)), max(1, int(sides[1] + 0.5))
+    shrink = min(1, longest / max(sides))
+    return max(1, int(sides[0] * shrink + 0.5)), max(1, int(sides[1] * shrink + 0.5))
 
 
 def paste(mask: np.ndarray, box: np.ndarray, threshold: float) -> np.ndarray:

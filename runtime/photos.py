@@ -74,9 +74,8 @@ def _has_clear_levels(image: Any, content: bytes) -> bool:
         raise ValueError(f"its levels, in Pillow's mode {image.mode}, are not colours of a screen")
     reader = image.tile[0].args if image.tile else ""
     is_deep = image.format in ("PNG", "TIFF") and ";16" in str(reader)
-    if image.format == "PPM":
-        is_deep = isinstance(reader, tuple) and reader[-1] > 255  # its highest level
-    elif image.format == "TIFF" and max(image.tag_v2.get(258, (1,))) > 8 and not is_deep:
+    is_deep |= image.format == "PPM" and isinstance(reader, tuple) and reader[-1] > 255  # its highest level
+    if image.format == "TIFF" and max(image.tag_v2.get(258, (1,))) > 8 and not is_deep:
         return False  # planes of colours, which Pillow misreads
     elif image.format == "JPEG2000":  # Pillow misreads more than 8 bits; they stand behind the markers SOC and SIZ
         return content[content.find(b"\xff\x4f\xff\x51") + 42] & 0x7F < 8

@@ -15,6 +15,7 @@ DESCRIPTION = {
     "colours": [[230, 159, 0], [86, 180, 233]],
     "channels": "RGB",
     "resize": {"shortest": 64, "longest": 128, "filter": "bilinear"},
+    "score_threshold": 0.05,
     "confidence_threshold": 0.5,
     "mask_threshold": 0.5,
 }

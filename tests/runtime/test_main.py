@@ -2,9 +2,11 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 from labelme._label_file import read_label_file
 from PIL import Image
+
+from runtime.__main__ import find_photos, main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,8 +55,8 @@ def run(alone, model_file, blobs, tmp_path):
     for name in ("a.jpg", "a.png", "deep/ä.png"):
         Image.new("RGB", (120, 96), (90, 90, 90)).save(tmp_path / "photos" / name)
 
-    def command(*arguments):
-        words = [alone / "venv/bin/python", "-m", "runtime", model, tmp_path / "photos", "--output", tmp_path / "out"]
+    def command(*arguments, photos=tmp_path / "photos"):
+        words = [alone / "venv/bin/python", "-m", "runtime", model, photos, "--output", tmp_path / "out"]
         return subprocess.run(list(map(str, [*words, *arguments])), cwd=alone, capture_output=True, text=True)
 
     return command
@@ -73,13 +77,14 @@ def test_all_kinds_of_results(run, tmp_path):
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()
     }
     photos = ("a.jpg", "a.png", "deep/ä.png")
-    assert written == {"coco.json", *(f"{name}.png" for name in photos), *(f"labelme/{name}.json" for name in photos)}
+    annotated = {"labelme/a.jpg.json", "labelme/a.png.json", "labelme/deep/ä.json"}
+    assert written == {"coco.json", *(f"{name}.png" for name in photos), *annotated}
     coco = json.loads((tmp_path / "out/coco.json").read_bytes())
     assert [image["file_name"] for image in coco["images"]] == [f"../photos/{name}" for name in photos]
     assert coco["categories"] == [{"id": 1, "name": "bar"}, {"id": 2, "name": "disc"}]
     assert [entry["id"] for entry in coco["annotations"]] == list(range(1, len(coco["annotations"]) + 1))
     assert min(entry["score"] for entry in coco["annotations"]) >= 0.3
-    file = read_label_file(str(tmp_path / "out/labelme/deep/ä.png.json"))
+    file = read_label_file(str(tmp_path / "out/labelme/deep/ä.json"))
     assert len(file.shapes) >= sum(entry["area"] > 0 for entry in coco["annotations"]) / 3 > 10
 
 
@@ -103,7 +108,7 @@ def test_a_stopped_command_goes_on(run, tmp_path):
     (out / "labelme/deep").write_text("no file can be written for the third photo")
     assert run(*everything).returncode == 2
     with (out / ".unfinished.jsonl").open("a") as file:
-        file.write('["deep/ä.png", {"image": ')  # as a kill leaves it
+        file.write('["../photos/deep/ä.png", {"image": ')  # as a kill leaves it
     (out / "labelme/deep").unlink()
     (out / "labelme/a.jpg.json").write_text("corrected")
     for wrong in (everything, (*everything, "--resume", "--confidence-threshold", "0.9")):
@@ -113,8 +118,88 @@ def test_a_stopped_command_goes_on(run, tmp_path):
     done = run(*everything, "--resume")
     assert done.returncode == 0 and "deep" in done.stdout and len(done.stdout.splitlines()) == 1
     assert (out / "coco.json").read_bytes() == undisturbed
-    assert (out / "labelme/a.jpg.json").read_text() == "corrected" and (out / "labelme/deep/ä.png.json").exists()
+    assert (out / "labelme/a.jpg.json").read_text() == "corrected" and (out / "labelme/deep/ä.json").exists()
     assert not (out / ".unfinished.jsonl").exists()
+
+
+def test_photos_of_another_folder_are_not_taken_for_done(run, tmp_path):
+    for name in ("first/a.jpg", "first/b.jpg", "second/a.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (120, 96)).save(tmp_path / name)
+    kinds, out = ("--save", "pictures", "coco"), tmp_path / "out"
+    (out / "b.jpg.png").mkdir(parents=True)
+    assert run(*kinds, photos=tmp_path / "first").returncode == 2 and (out / "a.jpg.png").exists()
+    done = run(*kinds, "--resume", photos=tmp_path / "second")
+    assert done.returncode == 0 and str(tmp_path / "second/a.jpg") in done.stdout
+    coco = json.loads((out / "coco.json").read_bytes())
+    assert [image["file_name"] for image in coco["images"]] == ["../second/a.jpg"]
+
+
+def test_a_name_that_is_not_unicode_has_pictures_only(run, tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (tmp_path / "photos/a.jpg").rename(tmp_path / "photos" / name)
+    for kind in ("coco", "labelme"):
+        done = run("--save", "pictures", kind)
+        assert done.returncode == 2 and r"caf\udce9.jpg" in done.stderr and "Unicode" in done.stderr
+        assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "out").exists()
+    assert run().returncode == 0 and (tmp_path / "out" / f"{name}.png").exists()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Photos that are not opened."""
+    for name in (
+        "a/x.jpg",
+        "a/deep/y.PNG",
+        "a/._x.jpg",
+        "a/.trash/z.jpg",
+        "a/x.txt",
+        "b/x.jpg",
+        "b/w.jpg",
+        "out/r.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def places(*inputs):
+    return [place.as_posix() for _, place in find_photos([Path(text) for text in inputs], Path("out")).values()]
+
+
+def test_hidden_files_are_left_out_and_links_are_followed_once(folder):
+    assert places("a") == ["deep/y.PNG", "x.jpg"]
+    for link, to in (("around", "a"), ("b", "b"), ("c", "b"), ("results", "out")):
+        (folder / "a" / link).symlink_to(folder / to)
+    assert places("a") == ["b/w.jpg", "b/x.jpg", "deep/y.PNG", "x.jpg"]
+
+
+def test_results_of_two_photos_of_one_name_have_folders(folder):
+    assert places("a/deep", "b") == ["y.PNG", "w.jpg", "x.jpg"]
+    assert places("a", "b") == ["a/deep/y.PNG", "a/x.jpg", "b/w.jpg", "b/x.jpg"]
+    assert places("a", "a/x.jpg", "./a/../a/x.jpg") == ["deep/y.PNG", "x.jpg"]
+
+
+def test_of_names_that_are_not_unicode_the_model_is_not_loaded(folder, monkeypatch, capsys):
+    (folder / "a" / os.fsdecode(b"\xff.jpg")).touch()
+    monkeypatch.setattr(sys, "argv", ["runtime", "gone.onnx", "a", "--output", "out", "--save", "coco"])
+    assert main() == 2 and "Unicode" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threshold", ["50", "-0.1", "nan"])
+def test_a_threshold_that_is_not_from_0_to_1(folder, monkeypatch, capsys, threshold):
+    words = ["runtime", "gone.onnx", "a", "--output", "out", "--confidence-threshold", threshold]
+    monkeypatch.setattr(sys, "argv", words)
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert "--confidence-threshold" in said and "0 to 1" in said and len(said.splitlines()) == 1
+
+
+def test_a_threshold_below_the_models_own_is_reported(run):
+    lower, equal = run("--confidence-threshold", "0.01"), run("--confidence-threshold", "0.05")
+    assert lower.returncode == equal.returncode == 0
+    assert "0.05" in lower.stderr and len(lower.stderr.splitlines()) == 1 and not equal.stderr
 
 
 def test_a_broken_photo_does_not_stop_the_others(run, tmp_path):
@@ -145,4 +230,4 @@ def test_it_imports_nothing_of_ours():
 
 def test_it_is_small():
     lines = [line for path in (ROOT / "runtime").glob("*.py") for line in path.read_text().splitlines()]
-    assert sum(bool(line.strip()) for line in lines) <= 400
+    assert sum(bool(line.strip()) for line in lines) <= 420

@@ -69,7 +69,7 @@ def test_what_is_no_such_file_is_refused_in_words(model_file, tmp_path):
         tmp_path / "other.onnx": "polymask",
         model_file(format_version=2): "version 2",
         model_file(channels="of another time", format_version=99): "version 99",
-        model_file(resize={"filter": "bicubic"}): "bicubic",
+        model_file(resize={"filter": "of another time"}): "OF ANOTHER TIME",
     }
     for path, word in refused.items():
         with pytest.raises(RuntimeProblem, match=f"{path.name}.*{word}") as caught:
