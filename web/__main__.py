@@ -6,6 +6,7 @@ python -m web --model model.onnx
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -35,9 +36,24 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def check_limits(args: argparse.Namespace) -> None:
+    """Refuses limits with which no photo could be looked at.
+
+    Raises:
+        RuntimeProblem: one is too small, or not a number.
+    """
+    for flag, lowest in (("jobs", 1), ("waiting", 0)):
+        if getattr(args, flag) < lowest:
+            raise RuntimeProblem(f"--{flag}", f"it is {getattr(args, flag)}", f"Use {lowest} or more")
+    for flag in ("megabytes", "megapixels"):
+        if not 0 < getattr(args, flag) < math.inf:
+            raise RuntimeProblem(f"--{flag}", f"it is {getattr(args, flag)}", "Use a number above 0")
+
+
 def main() -> int:
     args = parse_arguments()
     try:
+        check_limits(args)
         model = Model(args.model)
     except RuntimeProblem as problem:
         print(problem, file=sys.stderr)

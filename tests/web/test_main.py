@@ -7,7 +7,10 @@ import time
 import urllib.error
 import urllib.request
 
+import pytest
+
 from tests.web.conftest import found_things
+from web.__main__ import main
 
 
 def free_port():
@@ -46,3 +49,23 @@ def test_a_file_that_is_not_a_model(tmp_path):
     )
     assert ended.returncode == 2 and ended.stderr.count("\n") == 1
     assert "model.onnx" in ended.stderr and "polymask export" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--jobs", "0", "1 or more"),
+        ("--jobs", "-1", "1 or more"),
+        ("--waiting", "-1", "0 or more"),
+        ("--waiting", "0", "gone.onnx"),
+        ("--megabytes", "0", "above 0"),
+        ("--megabytes", "inf", "above 0"),
+        ("--megapixels", "-3", "above 0"),
+        ("--megapixels", "nan", "above 0"),
+    ],
+)
+def test_limits_with_which_nothing_could_be_done(monkeypatch, capsys, flag, value, said):
+    monkeypatch.setattr(sys, "argv", ["web", "--model", "gone.onnx", flag, value])
+    assert main() == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and (flag in error) == (value != "0" or flag != "--waiting")
