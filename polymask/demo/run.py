@@ -40,6 +40,7 @@ from polymask.inference.drawing import draw_detections
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
 from polymask.inference.tiles import Detect, check_tiling, detect_in_tiles
 from polymask.inference.tracker import Tracker
+from polymask.inference.visualizer import LARGEST
 
 log = logging.getLogger(__name__)
 
@@ -220,8 +221,10 @@ def _run_video(source: Path | int, options: DemoOptions) -> None:
             found = tracker.follow(found)
             if tracks:
                 tracks.add(found)
-            if "pictures" in options.save and not shown.write(draw_detections(frame, found, largest=max(frame.shape))):
-                break
+            if "pictures" in options.save:
+                picture = draw_detections(frame, found, largest=max(LARGEST, *frame.shape))
+                if not shown.write(picture):
+                    break
             written += 1
     for file in ([target] if "pictures" in options.save and target else []) + list(files.values()):
         log.info("%s: %d frames -> %s", one_line(str(source)), written, one_line(str(file)))

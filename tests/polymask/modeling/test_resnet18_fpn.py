@@ -53,13 +53,6 @@ def test_depth_is_18_in_any_config():
     assert cfg.MODEL.RESNETS.DEPTH == 50, "the caller's config must stay as it is"
 
 
-def test_features_are_float32_under_autocast():
-    backbone = model_of().backbone
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        features = backbone(torch.zeros(1, 3, 64, 64))
-    assert {feature.dtype for feature in features.values()} == {torch.float32}
-
-
 @pytest.mark.parametrize(
     ("config", "learning", "fixed"),
     [
