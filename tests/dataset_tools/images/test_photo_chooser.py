@@ -126,12 +126,12 @@ def test_equal_bytes_outweigh_the_name(folder):
 
 @pytest.mark.parametrize("size", [SIZE, None])
 def test_a_photo_of_another_folder_does_not_outweigh_the_imagedata_that_it_contradicts(folder, size):
-    """session1 has lost its photos; session2 has others of the same names."""
-    folder.photo("session2/a.jpg", seed=1)
+    """day1 has lost its photos; day2 has others of the same names."""
+    folder.photo("day2/a.jpg", seed=1)
     data = base64.b64encode(folder.photo("../lost.jpg", seed=2).read_bytes()).decode()
-    photo, findings = find(folder, "session1/a.json", record("a.jpg", size, data))
+    photo, findings = find(folder, "day1/a.json", record("a.jpg", size, data))
     assert photo.embedded and [finding.rule for finding in findings] == [Rule.PHOTO_WRITTEN_OUT]
-    assert "session2/a.jpg" in findings[0].message and "grey levels" in findings[0].message
+    assert "day2/a.jpg" in findings[0].message and "grey levels" in findings[0].message
 
 
 def test_a_photo_of_another_folder_is_taken_where_imagedata_is_broken(folder):
@@ -146,7 +146,7 @@ def test_a_photo_of_another_folder_is_taken_where_imagedata_is_broken(folder):
 def test_the_photo_of_another_file_is_not_taken(folder, image_path, labels, photos):
     """The photo of the first file is missing: it alone has an error."""
     folder.photo(f"{photos.format('s2')}/a.jpg")
-    files = [f"{labels.format(session)}/a.json" for session in ("s1", "s2")]
+    files = [f"{labels.format(day)}/a.json" for day in ("s1", "s2")]
     for file in files:
         folder.json(file, [], image_path)
     photo, findings = find(folder, files[0], record(image_path), files)
