@@ -85,7 +85,7 @@ def join(results: list[dict], classes: list[str]) -> dict[str, list]:
 
 
 def find_photos(inputs: list[Path], output: Path) -> dict[str, tuple[Path, Path]]:
-    """Photos by their ways from the output, each with the place of its results there: the same as ``demo.py``'s."""
+    """Photos by their paths from the output, each with the place of its results there, as in ``demo.py``."""
     seen = {output.resolve()}  # results are not photos
     found = [(path, top) for top in inputs for path in (photos_in(top, seen) if top.is_dir() else [top])]
     photos = {way(path, output): (path, path.relative_to(top if top.is_dir() else top.parent)) for path, top in found}

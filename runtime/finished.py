@@ -8,13 +8,14 @@ from .photos import RuntimeProblem
 
 
 class Finished:
-    """A hidden file in the output folder: the command, then a line of JSON for each photo that is done, by its way.
+    """A hidden file in the output folder: the command, then a line of JSON for each photo that is done: its path, and the result.
 
     One that is there without ``resume``, or is another command's, raises a RuntimeProblem.
     """
 
     def __init__(self, output: Path, command: dict, resume: bool):
-        self.path, lines = output / ".unfinished.jsonl", [json.dumps(command).encode()]  # deleted when all is done
+        self.path = output / ".unfinished.jsonl"  # deleted when all is done
+        lines = [json.dumps(command).encode()]
         if self.path.exists():
             *there, _ = self.path.read_bytes().split(b"\n")  # the last line is empty, or was being written
             if not resume or there[:1] != lines:

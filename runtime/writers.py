@@ -53,7 +53,10 @@ def labelme_files(photos: list[Path], folder: Path) -> list[Path]:
 
 
 def to_labelme(found: Prediction, image_path: str) -> bytes:
-    """A LabelMe file with polygons; several of an object are a group. ``image_path``, with slashes, is the photo."""
+    """A LabelMe file with polygons; those of an object in several pieces are a group. The score is the description.
+
+    ``image_path`` is the path from the file to the photo, with POSIX slashes.
+    """
     shapes: list[dict] = []
     for number, instance in enumerate(found.instances, start=1):
         polygons = [(polygon + (instance.left, instance.top)).tolist() for polygon in outlines(instance.pixels)]

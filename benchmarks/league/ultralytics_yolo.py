@@ -17,7 +17,7 @@ import numpy as np
 import pycocotools.mask
 import torch
 
-VERSION = "8.4.190"  # what the record's digest of this file stands for
+VERSION = "8.4.190"  # a part of this file, so that the record knows its measurements
 DETECTIONS = "coco_instances_results.json"  # as in benchmarks/recipes/judge.py
 LEAST_SCORE = 0.001  # of that tool's own evaluations
 

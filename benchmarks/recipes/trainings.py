@@ -79,8 +79,8 @@ class Trainings:
     def _run_command(self, command: Sequence[str], run: Path) -> float:
         """Runs a command in the project's folder, and returns its seconds on the processor.
 
-        If a loss becomes infinite there are no detections, and the AP is 0. Our training fails then, and leaves a report; the
-        peers' scripts just end.
+        If a loss becomes infinite, nothing is found and the AP is 0. Our training fails then, and leaves a report; the peers'
+        scripts just end.
 
         Raises:
             RuntimeError: it failed for another reason.

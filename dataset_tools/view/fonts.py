@@ -8,8 +8,9 @@ from importlib.metadata import distribution
 
 from PIL import ImageFont
 
-# Pillow's own font has little more than the letters of English. Matplotlib brings one with Greek, Cyrillic, Arabic and more, which is found
-# without importing matplotlib; the others are those that systems have for Chinese, Japanese, Korean, Thai and Hindi.
+# Pillow's own font has little more than the letters of English. Matplotlib brings one with Greek, Cyrillic, Arabic and
+# more, which is found without importing matplotlib; the others are those that systems have for Chinese, Japanese, Korean,
+# Thai and Hindi.
 _FONTS = (
     str(distribution("matplotlib").locate_file("matplotlib/mpl-data/fonts/ttf/DejaVuSans.ttf")),
     "NotoSansCJK-Regular.ttc",

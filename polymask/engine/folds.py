@@ -183,8 +183,8 @@ def _final_command_line(
 ) -> list[str]:
     """That of a training on all photos that sees each as often as the folds do: each is in all folds but one.
 
-    The rest is as in the first fold, whose configuration has iterations where the user has given epochs or minutes. That
-    of the pooled run is a copy of it, beside which there are no states that ``--resume`` could mean.
+    The rest is as in the first fold, whose configuration has iterations where the user has given epochs or minutes. The
+    pooled run has a copy of it. ``--resume`` would take the states beside the first fold's for those of this training.
     """
     solvers = [load_config(run / CONFIG_NAME, []).SOLVER for run in runs]
     iterations = round(sum(solver.MAX_ITER for solver in solvers) / (len(solvers) - 1))

@@ -136,7 +136,7 @@ def _missing(truth: Truth, found: Detections, evidence: _Evidence) -> Iterator[S
             f"nothing is annotated where a {truth.classes[found.category[row]]} is found with confidence {sure:.2f}"
         )
         reason += (
-            f"; of the detections as confident that are on their annotation or on nothing, {usual:.0%} are on theirs"
+            f"; {usual:.0%} of similarly confident detections match an annotation (wrong classes and places left out)"
         )
         yield _suspect("missing", found, row, usual * sure, reason, row)
 
