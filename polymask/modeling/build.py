@@ -6,6 +6,7 @@ import torch
 from detectron2 import modeling
 from detectron2.config import CfgNode
 from detectron2.layers import FrozenBatchNorm2d
+from detectron2.modeling.backbone import FPN
 
 from dataset_tools.errors import UserError
 from polymask.config.refused_keys import refused_keys_reported
@@ -36,8 +37,7 @@ def build_model(cfg: CfgNode) -> torch.nn.Module:
         model = modeling.build_model(cfg)
     _use_faster_modules(model)
     model.backbone.register_forward_hook(_to_float32)
-    if not any(isinstance(module, torch.nn.GroupNorm) for module in model.backbone.modules()):
-        model.backbone.register_forward_pre_hook(_channels_last_in_inference)
+    _use_channels_last(model.backbone)
     if copies := cfg.MODEL.ROI_HEADS.JITTERED_BOXES:
         model.proposal_generator.register_forward_hook(adds_jittered_boxes(copies))
     return model
@@ -69,13 +69,35 @@ def _to_float32(
     return {name: feature.float() for name, feature in features.items()}
 
 
-def _channels_last_in_inference(backbone: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
-    """Gives the backbone images in PyTorch's channels_last format, in which oneDNN's convolutions are faster.
+def _use_channels_last(backbone: torch.nn.Module) -> None:
+    """Makes inference on a CPU use PyTorch's channels_last format, in which oneDNN's convolutions are faster.
 
-    All layers after it keep the format. A training keeps the usual one: the gradients of weights are slower otherwise. So
-    does a network with GroupNorm, whose variances are inexact in this format where a channel hardly varies.
+    From the images on; or from the features on which the pyramid is built, where the network under it has GroupNorm,
+    whose variances are inexact in this format where a channel hardly varies. All layers after it keep the format. A
+    training keeps the usual one: the gradients of weights are slower otherwise.
     """
+    if not _has_group_norm(backbone):
+        backbone.register_forward_pre_hook(_images_channels_last)
+    elif isinstance(backbone, FPN) and not any(map(_has_group_norm, (*backbone.lateral_convs, *backbone.output_convs))):
+        backbone.bottom_up.register_forward_hook(_features_channels_last)
+
+
+def _has_group_norm(module: torch.nn.Module) -> bool:
+    return any(isinstance(part, torch.nn.GroupNorm) for part in module.modules())
+
+
+def _images_channels_last(backbone: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
     (images,) = inputs
-    if backbone.training or images.device.type != "cpu":
-        return inputs
-    return (images.contiguous(memory_format=torch.channels_last),)
+    return (_channels_last(images, backbone.training),)
+
+
+def _features_channels_last(
+    bottom_up: torch.nn.Module, _inputs: tuple, features: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    return {name: _channels_last(level, bottom_up.training) for name, level in features.items()}
+
+
+def _channels_last(images: torch.Tensor, training: bool) -> torch.Tensor:
+    if training or images.device.type != "cpu":
+        return images
+    return images.contiguous(memory_format=torch.channels_last)

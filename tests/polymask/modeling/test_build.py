@@ -69,14 +69,30 @@ def test_predictions_are_those_of_detectron2(heads):
     assert (ours.pred_masks != theirs.pred_masks).float().mean() < 1e-3
 
 
-def test_the_channels_lie_together_in_inference_alone():
+def are_channels_last(features):
+    return {level.is_contiguous(memory_format=torch.channels_last) for level in features.values() if level.shape[2] > 1}
+
+
+@pytest.mark.parametrize("norm, below", [("BN", True), ("IN", False), ("GN", False)])
+def test_the_channels_lie_together_in_inference_alone(norm, below):
+    """Under the pyramid only where no GroupNorm is, which is inexact then; IN is one."""
     cfg = config("StandardROIHeads")
-    cfg.MODEL.RESNETS.NORM = "BN"
-    model = build_model(cfg)
+    cfg.MODEL.RESNETS.NORM = norm
+    backbone = build_model(cfg).eval().backbone
     images = torch.zeros(1, 3, 64, 64)
-    last = {"memory_format": torch.channels_last}
-    assert all(level.is_contiguous(**last) for level in model.eval().backbone(images).values() if level.shape[2] > 1)
-    assert not model.train().backbone(images)["p2"].is_contiguous(**last)
+    assert are_channels_last(backbone(images)) == {True}
+    taken = []
+    for stage in (backbone.bottom_up.stem, *backbone.bottom_up.stages):
+        stage.register_forward_hook(lambda _, images, features: taken.append(features))
+    backbone(images)
+    assert are_channels_last(dict(enumerate(taken))) == {below}
+    assert are_channels_last(backbone.train()(images)) == {False}
+
+
+def test_a_pyramid_with_group_norm_keeps_the_usual_format():
+    cfg = config("StandardROIHeads")
+    cfg.MODEL.FPN.NORM = "GN"
+    assert are_channels_last(build_model(cfg).eval().backbone(torch.zeros(1, 3, 64, 64))) == {False}
 
 
 @pytest.mark.parametrize("file", ["configs/mini_scratch.yaml", "configs/mask_rcnn_R_50_FPN_coco.yaml"])
