@@ -6,7 +6,8 @@ Into a copy of a LabelMe folder (default: the sample) mistakes of all kinds are 
 that are one polygon or rectangle: one removed, its label swapped, its outline moved by 5 to 15 % of its width, drawn twice
 (2 % of its width apart), or drawn again where nothing is. ``train_net.py --folds`` then predicts every photo by a model that
 has not seen it. A suspect is right if a mistake of its kind that no earlier suspect has is in its photo, with an IoU of the
-boxes of .5. The command stops after --minutes, goes on when it is repeated, and keeps what it has measured in --results.
+boxes of .5. hotcoco's candidates for missing objects and wrong classes, from the same predictions, are scored beside ours.
+The command stops after --minutes, goes on when it is repeated, and keeps what it has measured in --results.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+import hotcoco
 import numpy as np
 import pycocotools.mask
 from tabulate import tabulate
@@ -37,6 +39,7 @@ from polymask.review.suspects import KINDS, find_suspects
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARE, FIRST = 0.04, 20
+HOTCOCO = {"missing_annotation": "missing", "wrong_label": "wrong class"}  # its words for our kinds
 
 
 class Mistake(NamedTuple):
@@ -133,8 +136,27 @@ def predict(dataset: Path, run: Path, minutes: float, options: Sequence[str]) ->
     return True
 
 
-def measure(folder: Path, work: Path, seed: int, minutes: float, options: Sequence[str]) -> dict[str, Any] | None:
-    """The scores of a seed; None where the trainings are not done after ``minutes``."""
+def hotcoco_candidates(truth: Path, detections: Path) -> list[Mistake]:
+    """What hotcoco takes for mistakes of annotations by its own defaults, the most confident detection first.
+
+    Args:
+        truth: COCO annotations; the photo of a mistake is its ``file_name`` there.
+        detections: COCO results on these.
+    """
+    annotated = hotcoco.COCO(str(truth))
+    found = annotated.load_res(str(detections))
+    evaluation = hotcoco.COCOeval(annotated, found, "segm")
+    evaluation.evaluate()
+    photos = {photo["id"]: photo["file_name"] for photo in json.loads(truth.read_text())["images"]}
+    candidates = sorted(evaluation.image_diagnostics()["label_errors"], key=lambda one: -one["dt_score"])
+    boxes = [found.load_anns([one["dt_id"]])[0]["bbox"] for one in candidates]
+    return [Mistake(HOTCOCO[one["type"]], photos[one["image_id"]], box) for one, box in zip(candidates, boxes)]
+
+
+def measure(
+    folder: Path, work: Path, seed: int, minutes: float, options: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]] | None:
+    """The scores of a seed, polymask's and hotcoco's; None where the trainings are not done after ``minutes``."""
     copied, dataset, run = work / "planted", work / "dataset", work / "run"
     paths = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.json"))]
     files, planted = plant({path: json.loads((folder / path).read_text()) for path in paths}, seed)
@@ -147,9 +169,17 @@ def measure(folder: Path, work: Path, seed: int, minutes: float, options: Sequen
         return None
     record = read_run(run)
     truth, root = read_truth(record.truth_of("test")), record.dataset_folder / record.card.image_root
-    photos = [Path(os.path.relpath(root / photo.file_name, copied)).as_posix() for photo in truth.photos]
     suspects = find_suspects(truth, read_detections(record.detections_of("test"), truth))
-    return score([Mistake(suspect.kind, photos[suspect.photo], suspect.box) for suspect in suspects], planted)
+    lists = {
+        "polymask": [Mistake(one.kind, truth.photos[one.photo].file_name, one.box) for one in suspects],
+        "hotcoco": hotcoco_candidates(record.truth_of("test"), record.detections_of("test")),
+    }
+    return {name: score([_in_folder(one, root, copied) for one in found], planted) for name, found in lists.items()}
+
+
+def _in_folder(mistake: Mistake, root: Path, folder: Path) -> Mistake:
+    """The same, its photo no longer relative to ``root`` but to ``folder``."""
+    return mistake._replace(photo=Path(os.path.relpath(root / mistake.photo, folder)).as_posix())
 
 
 def main() -> None:
@@ -175,13 +205,29 @@ def main() -> None:
                 )
             own[seed] = scores
             args.results.write_text(json.dumps(measured, indent=2) + "\n")
+    print(to_table(list(own.values())))
+
+
+def to_table(seeds: Sequence[dict[str, dict[str, dict[str, float]]]]) -> str:
+    """Markdown: the mean over seeds of each kind, with the lowest and the highest; both tools, if both know the kind."""
     rows = []
     for kind in (*KINDS, "all"):
-        columns = [[scores[kind][name] for scores in own.values()] for name in ("planted", "precision", "recall")]
-        cells = [f"{fmean(column):.2f} ({min(column):.2f} to {max(column):.2f})" for column in columns]
-        rows.append([kind, *(cells if any(columns[0]) else "---")])
-    headers = ("kind", "planted", f"precision of the first {FIRST}", "recall at twice the number planted")
-    print(tabulate(rows, headers, tablefmt="pipe"))
+        cells = [_over_seeds([seed["polymask"][kind]["planted"] for seed in seeds], "g")]
+        for tool in ("polymask", "hotcoco"):
+            known = tool == "polymask" or kind in HOTCOCO.values()
+            values = [[seed[tool][kind][name] for seed in seeds] for name in ("precision", "recall")]
+            cells += [
+                _over_seeds(column, ".2f") if known and seeds[0][tool][kind]["planted"] else "" for column in values
+            ]
+        rows.append([kind, *cells])
+    precision, recall = f"precision of the first {FIRST}", "recall at twice the number planted"
+    headers = ("kind", "planted", precision, recall, f"hotcoco: {precision}", f"hotcoco: {recall}")
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def _over_seeds(values: Sequence[float], form: str) -> str:
+    low, high = min(values), max(values)
+    return f"{fmean(values):{form}}" + (f" ({low:{form}} to {high:{form}})" if low < high else "")
 
 
 if __name__ == "__main__":

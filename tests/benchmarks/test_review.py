@@ -1,11 +1,11 @@
-"""What is planted, and how a list is scored."""
+"""What is planted, what hotcoco finds, and how a list is scored."""
 
 import json
 
 import numpy as np
 import pytest
 
-from benchmarks.review import KINDS, Mistake, plant, score
+from benchmarks.review import KINDS, Mistake, hotcoco_candidates, plant, score, to_table
 
 
 def labelme_files(photos=40):
@@ -93,3 +93,38 @@ def test_a_suspect_is_right_once_in_its_kind_and_place():
     assert scores["wrong class"] == {"planted": 0, "precision": 0.0, "recall": 0.0}
     assert scores["all"] == {"planted": 3, "precision": 3 / 6, "recall": 1.0}
     assert score([found[2]] * 6 + found, planted)["all"]["recall"] == 0, "it is too late"
+
+
+def test_candidates_of_hotcoco_are_missing_objects_and_wrong_classes(tmp_path):
+    squares = [[[left, 0, left + 10, 0, left + 10, 10, left, 10]] for left in (0, 20, 40)]
+    truth = {
+        "images": [{"id": 7, "file_name": "train/a.png", "width": 60, "height": 20}],
+        "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}],
+        "annotations": [
+            {"id": index + 1, "image_id": 7, "category_id": 1, "segmentation": outline, "iscrowd": 0, "area": 100}
+            | {"bbox": [outline[0][0], 0, 10, 10]}
+            for index, outline in enumerate(squares[:2])
+        ],
+    }
+    detections = [
+        {"image_id": 7, "category_id": category, "segmentation": squares[place], "score": score}
+        | {"bbox": [squares[place][0][0], 0, 10, 10]}
+        for place, category, score in [(0, 1, 0.9), (1, 2, 0.8), (2, 1, 0.95), (2, 2, 0.1)]
+    ]
+    for name, content in [("truth", truth), ("detections", detections)]:
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    missing, wrong = hotcoco_candidates(tmp_path / "truth.json", tmp_path / "detections.json")
+    assert missing == Mistake("missing", "train/a.png", [40, 0, 10, 10])
+    assert wrong == Mistake("wrong class", "train/a.png", [20, 0, 10, 10])
+
+
+def test_the_table_has_the_mean_over_seeds_and_their_range():
+    here = (0.0, 0.0, 10.0, 10.0)
+    planted = [Mistake("missing", "a", here), Mistake("duplicate", "b", here)]
+    seeds = [{"polymask": score(planted[:most], planted), "hotcoco": score([], planted)} for most in (2, 0)]
+    rows = {
+        cells[1]: cells[2:-1] for cells in ([c.strip() for c in row.split("|")] for row in to_table(seeds).splitlines())
+    }
+    assert rows["missing"] == ["1", "0.50 (0.00 to 1.00)", "0.50 (0.00 to 1.00)", "0.00", "0.00"]
+    assert rows["duplicate"] == ["1", "0.50 (0.00 to 1.00)", "0.50 (0.00 to 1.00)", "", ""], "hotcoco has none of them"
+    assert rows["bad outline"] == ["0", "", "", "", ""]
