@@ -17,27 +17,47 @@ def build_train_augmentations(cfg: CfgNode) -> list[T.Augmentation]:
     Raises:
         UserError: Detectron2 refuses the keys of INPUT.
     """
+    inputs = cfg.INPUT
     with refused_keys_reported("INPUT", "augmentation"):
-        resize_and_flip = build_augmentation(cfg, is_train=True)
-    jitter = cfg.INPUT.SCALE_JITTER
+        _, *flip = build_augmentation(cfg, is_train=True)
+        resize = ResizeShortestEdge(inputs.MIN_SIZE_TRAIN, inputs.MAX_SIZE_TRAIN, inputs.MIN_SIZE_TRAIN_SAMPLING)
+    jitter = inputs.SCALE_JITTER
     augmentations: list[T.Augmentation] = []
-    if cfg.INPUT.CROP.ENABLED:
-        crop = CropWithObject if cfg.INPUT.CROP.KEEP_OBJECT else T.RandomCrop
-        augmentations.append(crop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE))
+    if inputs.CROP.ENABLED:
+        crop = CropWithObject if inputs.CROP.KEEP_OBJECT else T.RandomCrop
+        augmentations.append(crop(inputs.CROP.TYPE, inputs.CROP.SIZE))
     if jitter.ENABLED:
         low, high = jitter.RANGE
         # Padded with grey: the model subtracts a mean that is close to it.
-        augmentations.append(T.ResizeScale(low, high, jitter.SIZE, jitter.SIZE))
+        augmentations.append(ResizeScale(low, high, jitter.SIZE, jitter.SIZE))
         # The padding belongs to no object: by default Detectron2 fills it with 255, as semantic segmentation has it.
         augmentations.append(T.FixedSizeCrop((jitter.SIZE, jitter.SIZE), seg_pad_value=0))
-        augmentations += [a for a in resize_and_flip if isinstance(a, T.RandomFlip)]
     else:
-        augmentations += resize_and_flip
-    if cfg.INPUT.COLOR_JITTER:
-        low, high = 1 - cfg.INPUT.COLOR_JITTER, 1 + cfg.INPUT.COLOR_JITTER
+        augmentations.append(resize)
+    augmentations += flip
+    if inputs.COLOR_JITTER:
+        low, high = 1 - inputs.COLOR_JITTER, 1 + inputs.COLOR_JITTER
         # The saturation's grey takes the photo for RGB; of a BGR one it weighs red and blue the other way round.
         augmentations += [T.RandomBrightness(low, high), T.RandomContrast(low, high), T.RandomSaturation(low, high)]
     return augmentations
+
+
+class _LeavesAPixel(T.Augmentation):
+    """Before one of Detectron2's, whose resize leaves nothing of a photo that is very long and narrow."""
+
+    def get_transform(self, image: np.ndarray) -> T.Transform:
+        transform = super().get_transform(image)
+        if isinstance(transform, T.ResizeTransform):
+            transform.new_h, transform.new_w = max(1, transform.new_h), max(1, transform.new_w)
+        return transform
+
+
+class ResizeShortestEdge(_LeavesAPixel, T.ResizeShortestEdge):
+    """Detectron2's."""
+
+
+class ResizeScale(_LeavesAPixel, T.ResizeScale):
+    """Detectron2's."""
 
 
 class CropWithObject(T.RandomCrop):

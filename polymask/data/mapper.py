@@ -17,7 +17,7 @@ from dataset_tools.errors import EXIT_DATA, UserError
 from dataset_tools.images.header import ImageError
 from dataset_tools.images.pixels import read_pixels
 from polymask.data.annotations import instances_of
-from polymask.data.augmentation import build_train_augmentations
+from polymask.data.augmentation import ResizeShortestEdge, build_train_augmentations
 from polymask.data.cache import PhotoReader, build_photo_reader
 from polymask.data.photos import blank, read_resized
 
@@ -135,9 +135,9 @@ class EvaluationMapper:
         return item
 
 
-def _test_resize(cfg: CfgNode, shortest: int) -> T.ResizeShortestEdge:
+def _test_resize(cfg: CfgNode, shortest: int) -> ResizeShortestEdge:
     """To a short side in px; 0 is Detectron2's word for "as it is"."""
-    return T.ResizeShortestEdge([shortest], cfg.INPUT.MAX_SIZE_TEST, "choice")
+    return ResizeShortestEdge([shortest], cfg.INPUT.MAX_SIZE_TEST, "choice")
 
 
 def _whole_photo(item: dict[str, Any], mode: str) -> np.ndarray:

@@ -16,8 +16,8 @@ from dataset_tools.catalog import register
 from dataset_tools.errors import UserError
 from dataset_tools.images.folders import check_folder, list_folder
 from polymask.config.resolve import read_records, resolve_dataset
+from polymask.data.augmentation import ResizeShortestEdge
 from polymask.inference.predictor import Predictor, read_photo
-from polymask.inference.tta import ResizeShortestEdge
 
 # So many photos are also shown in other shapes and sizes: these, as factors of those in an evaluation.
 _CHANGED = 3

@@ -23,9 +23,10 @@ from dataset_tools.images.pixels import read_pixels
 from dataset_tools.text import one_line
 from polymask.config.load import load_config
 from polymask.config.resolve import resolve_device
+from polymask.data.augmentation import ResizeShortestEdge
 from polymask.inference.detections import Detections
 from polymask.inference.pasting import detections_of
-from polymask.inference.tta import AugmentedRCNN, ResizeShortestEdge
+from polymask.inference.tta import AugmentedRCNN
 from polymask.modeling.checkpoint import load_trained_model
 from polymask.modeling.precision import autocast, compute_type
 

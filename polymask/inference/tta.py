@@ -12,6 +12,8 @@ from detectron2.modeling import GeneralizedRCNN, GeneralizedRCNNWithTTA
 from detectron2.structures import Instances
 from fvcore.transforms import HFlipTransform
 
+from polymask.data.augmentation import ResizeShortestEdge
+
 Views = list[dict[str, Any]]  # of one photo: inputs of the model, or with "transforms" how they came about
 
 
@@ -101,16 +103,3 @@ class _ViewMapper:
 def _view(image: np.ndarray, *transforms: T.Transform) -> dict[str, Any]:
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
     return {"image": pixels, "transforms": T.TransformList(list(transforms))}
-
-
-class ResizeShortestEdge(T.ResizeShortestEdge):
-    """Detectron2's, which leaves nothing of a photo that is very long and narrow, and here leaves a pixel."""
-
-    def __init__(self, shortest: int, longest: int):
-        super().__init__([shortest, shortest], longest)
-
-    def get_transform(self, image: np.ndarray) -> T.Transform:
-        transform = super().get_transform(image)
-        if isinstance(transform, T.ResizeTransform):
-            transform.new_h, transform.new_w = max(1, transform.new_h), max(1, transform.new_w)
-        return transform

@@ -137,6 +137,17 @@ def test_photos_of_an_evaluation_are_those_of_detectron2(make_photo, configurati
     assert torch.equal(validation(record)["image"], expected["image"])
 
 
+@pytest.mark.parametrize("size", [(4000, 4), (4, 4000)])
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_something_is_left_of_a_photo_that_is_very_long_and_narrow(make_photo, configuration, augmentation, size):
+    """Detectron2 rounds its short side down to nothing."""
+    record = make_photo("narrow", size, [(0, 0, *size)])
+    cfg = configuration(*AUGMENTATIONS[augmentation], "INPUT.MASK_FORMAT", "bitmask")
+    for mapper in (TrainMapper.for_training(cfg), TrainMapper.for_validation(cfg), EvaluationMapper(cfg)):
+        with seeded(1):
+            assert min(mapper(record)["image"].shape) > 0
+
+
 def test_an_rle_mask_moves_like_a_polygon(make_photo, configuration):
     cfg = configuration("INPUT.MASK_FORMAT", "bitmask", "INPUT.RANDOM_FLIP", "none", "INPUT.MIN_SIZE_TRAIN", "(180,)")
     mapper = TrainMapper.for_training(cfg)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from polymask.data.augmentation import ResizeShortestEdge
 from polymask.export.onnx_format import write_onnx
 from polymask.inference.predictor import Predictor, predictor_config, read_photo
-from polymask.inference.tta import ResizeShortestEdge
 
 
 @pytest.fixture(scope="session")
