@@ -43,7 +43,7 @@ def build_train_augmentations(cfg: CfgNode) -> list[T.Augmentation]:
 
 
 class _LeavesAPixel(T.Augmentation):
-    """Before one of Detectron2's, whose resize leaves nothing of a photo that is very long and narrow."""
+    """For Detectron2's resizes, which round the short side of a very long and narrow photo down to 0: here it is 1."""
 
     def get_transform(self, image: np.ndarray) -> T.Transform:
         transform = super().get_transform(image)
@@ -53,11 +53,11 @@ class _LeavesAPixel(T.Augmentation):
 
 
 class ResizeShortestEdge(_LeavesAPixel, T.ResizeShortestEdge):
-    """Detectron2's."""
+    """Detectron2's, with sides of at least one pixel."""
 
 
 class ResizeScale(_LeavesAPixel, T.ResizeScale):
-    """Detectron2's."""
+    """Detectron2's, with sides of at least one pixel."""
 
 
 class CropWithObject(T.RandomCrop):
