@@ -72,17 +72,21 @@ def describe_difference(path: Path, size: tuple[int, int], embedded: bytes) -> s
     """How the embedded picture differs from the photo, as text; None if it shows the same.
 
     LabelMe embeds the photo's bytes, or the turned photo saved again: pixels are decoded only where the bytes differ.
+
+    Raises:
+        OSError, ImageError: the photo cannot be used. (That of an embedded picture which cannot is a difference.)
     """
     if has_bytes(path, embedded):
         return None
+    shown = grey_thumbnail(path)
     try:
         width, height = read_header(embedded).stored_size
         if (width, height) != size:
             return f"it is {width} x {height}, the photo {size[0]} x {size[1]}"
-        difference = ImageChops.difference(grey_thumbnail(embedded, turn=False), grey_thumbnail(path))
-        distance = ImageStat.Stat(difference).mean[0]
+        difference = ImageChops.difference(grey_thumbnail(embedded, turn=False), shown)
     except ImageError as error:
-        return f"one of them cannot be decoded: {error}"
+        return f"it cannot be decoded: {error}"
+    distance = ImageStat.Stat(difference).mean[0]
     return f"their grey levels differ by {distance:.0f} of 255 on average" if distance > _SAME_PICTURE else None
 
 

@@ -56,8 +56,8 @@ class PhotoChooser:
 
         Tried in turn: imagePath, from the file and from the root; its base name beside the file; the file's own stem;
         these names in other folders; imageData. A photo has to exist and to have the size that the file says. Where
-        several fit, imageData decides, by its bytes or else by what it shows. A photo in another folder that shows
-        something else than imageData is not taken.
+        several fit, imageData decides, by its bytes or else by what it shows; a photo that turns out to be damaged then
+        is not taken. Nor is one in another folder that shows something else than imageData.
 
         Args:
             file: the annotation file, relative to ``files_root``, with POSIX slashes.
@@ -82,7 +82,10 @@ class PhotoChooser:
             ):
                 failures.append(ImageError(Rule.PHOTO_LEAVES_ROOT, f"imagePath is {record.image_path!r}"))
             return _fall_back(file, named, record, failures)
-        photo, difference = self._closest(fitting, embedded)
+        try:
+            photo, difference = self._closest(fitting, embedded)
+        except ImageError as error:
+            return _fall_back(file, named, record, [*failures, error])
         if strays and difference:
             differs = ImageError(Rule.IMAGE_DATA_DIFFERS, f"imageData does not show '{photo.path}': {difference}")
             written, findings = _fall_back(file, named, record, [*failures, differs])
@@ -199,15 +202,25 @@ class PhotoChooser:
         return fitting, failures
 
     def _closest(self, fitting: list[Photo], embedded: bytes) -> tuple[Photo, str | None]:
-        """The photo that shows what imageData does; if none does, the first one, and how that differs."""
+        """The photo that shows what imageData does; if none does, the first one, and how that differs.
+
+        Raises:
+            ImageError: where pixels were to be compared, no photo could be decoded.
+        """
         if not embedded:
             return fitting[0], None
         for photo in fitting:
             if has_bytes(f"{self._folder}/{photo.path}", embedded):
                 return photo, None
-        differences = [describe_difference(self.root / photo.path, photo.size, embedded) for photo in fitting]
-        best = differences.index(None) if None in differences else 0
-        return fitting[best], differences[best]
+        differences: list[tuple[Photo, str | None]] = []
+        for photo in fitting:
+            try:
+                differences.append((photo, describe_difference(self.root / photo.path, photo.size, embedded)))
+            except ImageError as error:
+                broken = ImageError(error.rule, f"'{photo.path}': {error}")
+        if not differences:
+            raise broken
+        return next((pair for pair in differences if pair[1] is None), differences[0])
 
 
 def _folders_of(path: str) -> list[str]:

@@ -241,6 +241,38 @@ def test_another_picture_in_imagedata_is_said_and_the_photo_wins(folder, size):
     assert [finding.rule for finding in findings] == [Rule.IMAGE_DATA_DIFFERS]
 
 
+def cut_off(path):
+    """The photo keeps its header, and loses its lower half; its bytes before."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return whole
+
+
+def test_a_photo_that_is_cut_off_is_written_out_of_imagedata(folder):
+    data = base64.b64encode(cut_off(folder.photo("a.jpg", size=(640, 480)))).decode()
+    photo, findings = find(folder, "a.json", record("a.jpg", (640, 480), data))
+    assert photo.embedded and photo.size == (640, 480)
+    assert [finding.rule for finding in findings] == [Rule.PHOTO_WRITTEN_OUT]
+    assert "'a.jpg'" in findings[0].message and "truncated" in findings[0].message
+
+
+def test_a_photo_and_imagedata_that_are_both_cut_off_are_an_error(folder):
+    path = folder.photo("a.jpg", size=(640, 480))
+    cut_off(path)
+    data = base64.b64encode(path.read_bytes()[:-1]).decode()
+    photo, findings = find(folder, "a.json", record("a.jpg", (640, 480), data))
+    assert photo is None and [finding.rule for finding in findings] == [Rule.PHOTO_UNREADABLE]
+    assert findings[0].message.count("truncated") == 2
+
+
+def test_a_whole_photo_outweighs_one_that_is_cut_off(folder):
+    """imagePath leads to the broken one; what is left to choose shows what imageData does."""
+    cut_off(folder.photo("a.jpg", size=(640, 480), seed=1))
+    data = base64_of(Image.open(folder.photo("b.jpg", size=(640, 480), seed=2)), "JPEG", quality=60)
+    photo, findings = find(folder, "b.json", record("a.jpg", (640, 480), data))
+    assert photo.path == "b.jpg" and [finding.rule for finding in findings] == [Rule.PHOTO_ELSEWHERE]
+
+
 def test_without_sizes_the_embedded_picture_says_the_size(folder):
     folder.photo("a.jpg", size=(100, 90))
     folder.photo("b.jpg")
