@@ -31,7 +31,7 @@ class Trainings:
     """Where trainings take place.
 
     Attributes:
-        folds: for each dataset its folds: dataset folders.
+        folds: for each dataset its folds: dataset folders, whose test split is held out.
         output: for the runs, which are removed when they are measured.
         record: what is known already, and gets what is measured.
         end: by ``time.monotonic``: no training begins after it.
@@ -136,6 +136,20 @@ def prepare_folds(datasets: Sequence[Path], output: Path, folds: int) -> dict[st
             if not read_card(part).splits["test"].instances:
                 raise UserError(f"{part.name} holds out no objects", file=dataset, remedy="Use fewer folds")
     return parts
+
+
+def own_splits(datasets: Sequence[Path]) -> dict[str, Sequence[Path]]:
+    """Dataset folders by their names, each as its only fold: its own train and test split.
+
+    Raises:
+        UserError: a test split has no objects.
+    """
+    for dataset in datasets:
+        if not read_card(dataset).splits["test"].instances:
+            raise UserError(
+                "its test split has no objects", file=dataset, remedy="Convert a folder with train and test folders"
+            )
+    return {read_card(dataset).name: [dataset.resolve()] for dataset in datasets}
 
 
 def _digest(fold: Path) -> str:

@@ -14,7 +14,7 @@ from benchmarks.recipes.informed_detectron2 import informed_config
 from benchmarks.recipes.judge import DETECTIONS, judge
 from benchmarks.recipes.measured import Measurement, Record, Task
 from benchmarks.recipes.tables import compare, list_contenders
-from benchmarks.recipes.trainings import Trainings, prepare_folds
+from benchmarks.recipes.trainings import Trainings, own_splits, prepare_folds
 from dataset_tools.dataset.folds import write_folds
 from dataset_tools.errors import UserError
 from tests.faults.trial import annotated_photos, convert, must, run
@@ -148,6 +148,14 @@ def test_a_loss_that_becomes_infinite_has_found_nothing(folds, tmp_path):
     trainings.run_missing(tasks)
     assert [record.find(task).mask_ap for task in tasks] == [0.0, 0.0]
     assert len([*tmp_path.glob("my.set_*.log")]) == 2
+
+
+def test_a_dataset_with_a_test_split_is_its_own_fold(folds, tmp_path):
+    (name, (dataset,)), *others = own_splits(folds[:1]).items()
+    assert (name, dataset, others) == ("dataset_fold_0", folds[0].resolve(), [])
+    must(run(convert(annotated_photos(tmp_path / "photos", train=4, val=2), tmp_path / "dataset")))
+    with pytest.raises(UserError, match="test split has no objects"):
+        own_splits([folds[0], tmp_path / "dataset"])
 
 
 def test_a_fold_that_holds_out_nothing_is_refused(tmp_path):
