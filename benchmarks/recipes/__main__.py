@@ -35,7 +35,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--record", type=Path, default=RECORD, help="(default: the project's)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no training begins after so many")
     parser.add_argument(
-        "--test", nargs="+", type=Path, default=[], metavar="DATASET", help="compare on the test splits of these, too"
+        "--test",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DATASET",
+        help="dataset folders whose test splits are compared, too",
     )
     parser.add_argument("--candidate", nargs="+", choices=CANDIDATES, metavar="NAME", help=", ".join(CANDIDATES))
     return parser.parse_args()

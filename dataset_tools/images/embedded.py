@@ -74,7 +74,7 @@ def describe_difference(path: Path, size: tuple[int, int], embedded: bytes) -> s
     LabelMe embeds the photo's bytes, or the turned photo saved again: pixels are decoded only where the bytes differ.
 
     Raises:
-        OSError, ImageError: the photo cannot be used. (That of an embedded picture which cannot is a difference.)
+        OSError, ImageError: the photo cannot be used. An embedded picture that cannot be decoded is a difference.
     """
     if has_bytes(path, embedded):
         return None

@@ -242,7 +242,7 @@ def test_another_picture_in_imagedata_is_said_and_the_photo_wins(folder, size):
 
 
 def cut_off(path):
-    """The photo keeps its header, and loses its lower half; its bytes before."""
+    """Cut a photo after half of its bytes, and return all that it had."""
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     return whole
