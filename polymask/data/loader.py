@@ -16,7 +16,13 @@ from polymask.data.copy_paste import CopyPasteMapper
 from polymask.data.mapper import EvaluationMapper, TrainMapper
 from polymask.data.sampler import BatchPlan
 from polymask.data.seeding import seeded
-from polymask.data.workers import end_workers_at_exit, leave_signals_to_the_parent, lost_worker, number_of_workers
+from polymask.data.workers import (
+    end_workers_at_exit,
+    leave_signals_to_the_parent,
+    lost_worker,
+    number_of_workers,
+    wait_for_the_signal,
+)
 
 Mapper = Callable[[dict[str, Any]], dict[str, Any]]
 SafeMapper = Callable[[dict[str, Any]], dict[str, Any] | UserError]
@@ -101,6 +107,7 @@ class _Batches:
                         raise error
                 yield batch
         except (EOFError, ConnectionError) as error:  # before PyTorch says so: photos were on their way from a worker
+            wait_for_the_signal()
             raise lost_worker(f"its connection has ended ({type(error).__name__})") from error
 
 

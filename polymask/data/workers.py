@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing.util
 import signal
+import time
 from collections.abc import Iterator
 from functools import cache
 
@@ -55,6 +56,18 @@ def lost_worker(reason: str) -> UserError:
         remedy="Look at the memory, the usual reason: use a smaller DATALOADER.NUM_WORKERS, or 0; then go on with "
         "--resume",
     )
+
+
+def wait_for_the_signal() -> None:
+    """Meet here the signal that a worker has ended: PyTorch makes an error of it wherever the program is.
+
+    A process that ends closes its connections a moment before its parent gets the signal. On Windows there is none.
+
+    Raises:
+        UserError: in the place of PyTorch's RuntimeError.
+    """
+    with lost_workers_reported():
+        time.sleep(1)
 
 
 def leave_signals_to_the_parent(_worker: int) -> None:

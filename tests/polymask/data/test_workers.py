@@ -37,6 +37,8 @@ class Photos(torch.utils.data.Dataset):
         return torch.zeros(100_000)
 
 
+# Where the signal meets Python in the deletion of an object, it only prints PyTorch's error.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_worker_that_is_killed_while_its_photos_are_on_their_way():
     """Its connections end before PyTorch hears of its end."""
     with pytest.raises(UserError, match="a process that loads photos was lost.*NUM_WORKERS"), lost_workers_reported():
