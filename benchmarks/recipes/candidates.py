@@ -1,4 +1,4 @@
-"""Variants of our recipe, compared on fold 0; but for the last, before mini_scratch.yaml became what it is."""
+"""Variants of our recipe that were compared on fold 0: those of _candidate before mini_scratch.yaml became what it is."""
 
 from __future__ import annotations
 

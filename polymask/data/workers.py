@@ -59,9 +59,10 @@ def lost_worker(reason: str) -> UserError:
 
 
 def wait_for_the_signal() -> None:
-    """Meet here the signal that a worker has ended: PyTorch makes an error of it wherever the program is.
+    """Wait until the signal has come that says that a worker has ended.
 
-    A process that ends closes its connections a moment before its parent gets the signal. On Windows there is none.
+    The worker closes its connections a moment before. PyTorch raises an error when the signal comes, wherever the program is
+    then: here it is caught. Windows sends no signal.
 
     Raises:
         UserError: in the place of PyTorch's RuntimeError.

@@ -37,7 +37,7 @@ class Photos(torch.utils.data.Dataset):
         return torch.zeros(100_000)
 
 
-# Where the signal meets Python in the deletion of an object, it only prints PyTorch's error.
+# If the signal comes while an object is deleted, Python only prints PyTorch's error.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_worker_that_is_killed_while_its_photos_are_on_their_way():
     """Its connections end before PyTorch hears of its end."""
