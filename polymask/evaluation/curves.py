@@ -42,7 +42,7 @@ def best_threshold(matches: Matches, category: int) -> float | None:
     """The confidence above which F1 at IoU .50 is highest, and of several such the highest.
 
     It is midway between the least confident detection to keep and the next one, or 0: as far as possible
-    from both. None where nothing is annotated or nothing rightly found.
+    from both. None where nothing is annotated or nothing found is right.
     """
     scores, found, wanted = _ranked(matches, category)
     if not wanted or not found.size or not found[-1]:

@@ -47,7 +47,7 @@ class Advice(Struct, frozen=True):
 
 
 class Outcomes(Struct, frozen=True):
-    """At the confidence in use: objects found and named rightly, named wrongly, missed; detections that match none."""
+    """At the confidence in use: objects found with the right class, with a wrong one, missed; detections that match none."""
 
     right: int
     confused: int
