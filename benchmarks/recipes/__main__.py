@@ -43,7 +43,10 @@ def parse_arguments() -> argparse.Namespace:
         help="dataset folders whose test splits are compared, too",
     )
     parser.add_argument("--candidate", nargs="+", choices=CANDIDATES, metavar="NAME", help=", ".join(CANDIDATES))
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.candidate and args.test:
+        parser.error("nothing is chosen on a test split: give --candidate or --test")
+    return args
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import statistics
 import pytest
 from pycocotools.mask import frPyObjects, merge
 
+from benchmarks.recipes.__main__ import parse_arguments
 from benchmarks.recipes.candidates import CANDIDATES
 from benchmarks.recipes.contenders import PEER_GRID, Informed, Length, Recipe
 from benchmarks.recipes.informed_detectron2 import informed_config
@@ -156,6 +157,13 @@ def test_a_dataset_with_a_test_split_is_its_own_fold(folds, tmp_path):
     must(run(convert(annotated_photos(tmp_path / "photos", train=4, val=2), tmp_path / "dataset")))
     with pytest.raises(UserError, match="test split has no objects"):
         own_splits([folds[0], tmp_path / "dataset"])
+
+
+def test_candidates_are_not_tried_on_test_splits(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["recipes", "a", "--candidate", next(iter(CANDIDATES)), "--test", "b"])
+    with pytest.raises(SystemExit):
+        parse_arguments()
+    assert "--test" in capsys.readouterr().err
 
 
 def test_a_fold_that_holds_out_nothing_is_refused(tmp_path):
